@@ -1,0 +1,2 @@
+//! mainmode
+fn main() {}
