@@ -1,0 +1,107 @@
+//! The chain of payloads in a message body (RFC 2408 section 3.2).
+
+use crate::{
+    error::ParseError,
+    payload::PayloadType,
+    reader::{Reader, length_field},
+};
+
+/// Payloads in one message. Real first messages have up to 20 (most are vendor IDs); a certificate
+/// chain of ten still fits. More is a waste of the receiver's work.
+pub const MAX_PAYLOADS: usize = 64;
+
+/// One payload without its generic header: what HASH(1) and its like are computed over, once
+/// [`emit_chain`] has put the headers back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RawPayload {
+    /// What kind of payload.
+    pub kind: PayloadType,
+    /// The bytes after the 4-byte generic header.
+    pub body: Vec<u8>,
+}
+
+/// All payloads of a message, in order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Chain {
+    /// The payloads.
+    pub payloads: Vec<RawPayload>,
+    /// Bytes that they took, headers included and padding not.
+    pub consumed: usize,
+}
+
+/// Whether bytes may follow the last payload.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trailing {
+    /// No: a message in clear ends with its last payload.
+    Refuse,
+    /// Yes: a decrypted message was padded to the cipher's block (RFC 2409 appendix B). What the
+    /// padding holds is left unread, so that an attacker learns nothing from its check.
+    Padding,
+}
+
+/// Cuts a body into payloads. `first` is the header's next-payload field.
+///
+/// Time and memory are linear in the body's length; types are not looked at, so that unknown payloads
+/// are kept.
+///
+/// # Errors
+/// [`ParseError::Payload`] with the payload whose generic header is wrong,
+/// [`ParseError::TooManyPayloads`], [`ParseError::TrailingBytes`].
+pub fn parse_chain(
+    first: PayloadType,
+    body: &[u8],
+    trailing: Trailing,
+) -> Result<Chain, ParseError> {
+    let mut reader = Reader::new(body);
+    let mut payloads = Vec::new();
+    let mut kind = first;
+    while kind != PayloadType::NONE {
+        if payloads.len() == MAX_PAYLOADS {
+            return Err(ParseError::TooManyPayloads {
+                limit: MAX_PAYLOADS,
+            });
+        }
+        let (next, content) = reader
+            .u8()
+            .and_then(|next| Ok((PayloadType(next), reader.after_next_payload()?)))
+            .map_err(|fault| ParseError::new(kind, fault))?;
+        payloads.push(RawPayload {
+            kind,
+            body: content.to_vec(),
+        });
+        kind = next;
+    }
+    let left = reader.remaining();
+    if trailing == Trailing::Refuse && left != 0 {
+        return Err(ParseError::TrailingBytes { count: left });
+    }
+    Ok(Chain {
+        payloads,
+        consumed: body.len() - left,
+    })
+}
+
+/// Puts payloads back into a chain: the header's next-payload field and the body.
+///
+/// A body of more than 65,531 bytes, which no datagram can carry, is given the length 65,535; every
+/// receiver refuses it.
+pub fn emit_chain(payloads: &[RawPayload]) -> (PayloadType, Vec<u8>) {
+    let mut out = Vec::with_capacity(payloads.iter().map(|p| p.body.len() + 4).sum());
+    let nexts = payloads
+        .iter()
+        .skip(1)
+        .map(|payload| payload.kind)
+        .chain([PayloadType::NONE]);
+    for (payload, next) in payloads.iter().zip(nexts) {
+        emit_payload(&mut out, next, &payload.body);
+    }
+    let first = payloads.first().map_or(PayloadType::NONE, |p| p.kind);
+    (first, out)
+}
+
+/// Appends one payload with its generic header.
+pub(crate) fn emit_payload(out: &mut Vec<u8>, next: PayloadType, body: &[u8]) {
+    out.extend_from_slice(&[next.0, 0]);
+    out.extend_from_slice(&length_field(body.len() + 4));
+    out.extend_from_slice(body);
+}

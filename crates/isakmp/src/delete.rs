@@ -1,0 +1,72 @@
+//! The delete payload (RFC 2408 section 3.15).
+
+use crate::{
+    error::{Fault, ParseError},
+    payload::PayloadType,
+    reader::{Reader, length_field},
+    sa::ProtocolId,
+};
+
+/// A delete payload: SAs that the sender has given up.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Delete {
+    /// [`crate::DOI_IPSEC`].
+    pub doi: u32,
+    /// The protocol of the SAs.
+    pub protocol: ProtocolId,
+    /// Bytes in each SPI: 16 in phase 1 (both cookies), 4 for ESP and AH.
+    pub spi_size: u8,
+    /// The SAs, each with `spi_size` bytes.
+    pub spis: Vec<Vec<u8>>,
+}
+
+impl Delete {
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, ParseError> {
+        Self::read(&mut Reader::new(body))
+            .map_err(|fault| ParseError::new(PayloadType::DELETE, fault))
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Fault> {
+        let doi = reader.u32()?;
+        let protocol = ProtocolId(reader.u8()?);
+        let spi_size = reader.u8()?;
+        let told = usize::from(reader.u16()?);
+        let list = reader.rest();
+        // SPIs of no bytes could be told in any number.
+        let found = list.len().checked_div(spi_size.into()).unwrap_or(0);
+        if found != told {
+            return Err(Fault::Count {
+                what: "SPIs",
+                told,
+                found,
+            });
+        }
+        let (spis, left) = match spi_size {
+            0 => (Vec::new(), list.len()),
+            _ => {
+                let pieces = list.chunks_exact(spi_size.into());
+                let left = pieces.remainder().len();
+                (pieces.map(<[u8]>::to_vec).collect(), left)
+            }
+        };
+        if left != 0 {
+            return Err(Fault::Trailing(left));
+        }
+        Ok(Self {
+            doi,
+            protocol,
+            spi_size,
+            spis,
+        })
+    }
+
+    pub(crate) fn emit(&self) -> Vec<u8> {
+        let mut out = self.doi.to_be_bytes().to_vec();
+        out.extend_from_slice(&[self.protocol.0, self.spi_size]);
+        out.extend_from_slice(&length_field(self.spis.len()));
+        for spi in &self.spis {
+            out.extend_from_slice(spi);
+        }
+        out
+    }
+}

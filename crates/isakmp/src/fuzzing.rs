@@ -1,0 +1,1 @@
+//! What the fuzz targets call, and the ordinary tests with the targets' corpora.

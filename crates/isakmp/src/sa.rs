@@ -1,0 +1,263 @@
+//! The security association payload with its proposals and transforms (RFC 2408 sections 3.4 to 3.6,
+//! RFC 2407 section 4.6.1).
+
+use std::fmt;
+
+use crate::{
+    DOI_IPSEC, SIT_IDENTITY_ONLY,
+    attribute::Attribute,
+    chain::emit_payload,
+    error::{Fault, ParseError},
+    payload::PayloadType,
+    reader::{Reader, count_field},
+};
+
+/// Proposals in one SA. Their numbers have 8 bits; Quick Mode shares a number between the protocols
+/// that are wanted together, and no peer comes near.
+pub const MAX_PROPOSALS: usize = 256;
+/// Transforms in all the proposals of one SA. One proposal can hold 255 by its count field; scanners
+/// fill a few, no honest peer does.
+pub const MAX_TRANSFORMS: usize = 1024;
+
+/// The security protocol that a proposal, notification or delete is about (RFC 2407 section 4.4.1).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct ProtocolId(pub u8);
+
+impl ProtocolId {
+    /// The ISAKMP SA itself.
+    pub const ISAKMP: Self = Self(1);
+    /// Authentication header.
+    pub const AH: Self = Self(2);
+    /// Encapsulating security payload.
+    pub const ESP: Self = Self(3);
+    /// IP compression.
+    pub const IPCOMP: Self = Self(4);
+}
+
+impl fmt::Display for ProtocolId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::ISAKMP => f.write_str("ISAKMP"),
+            Self::AH => f.write_str("AH"),
+            Self::ESP => f.write_str("ESP"),
+            Self::IPCOMP => f.write_str("IPCOMP"),
+            Self(other) => write!(f, "protocol {other}"),
+        }
+    }
+}
+
+/// A security association payload of the IPsec DOI in the situation "identity only". Another DOI
+/// or situation changes the layout of what follows and is refused by
+/// [`ParseError::unknown_doi`] and [`ParseError::unknown_situation`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SecurityAssociation {
+    /// [`DOI_IPSEC`].
+    pub doi: u32,
+    /// [`SIT_IDENTITY_ONLY`].
+    pub situation: u32,
+    /// At least one.
+    pub proposals: Vec<Proposal>,
+}
+
+/// One proposal. Those with the same number are wanted together, those with another number are the
+/// alternatives.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Proposal {
+    /// Its number.
+    pub number: u8,
+    /// The protocol it is about.
+    pub protocol: ProtocolId,
+    /// The sender's SPI; in phase 1 empty, or anything, which is ignored (RFC 2408 section 3.5).
+    pub spi: Vec<u8>,
+    /// At least one, the preferred first.
+    pub transforms: Vec<Transform>,
+}
+
+/// One transform.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Transform {
+    /// Its number within the proposal.
+    pub number: u8,
+    /// What it transforms by: KEY_IKE in phase 1, the cipher of ESP in phase 2.
+    pub id: u8,
+    /// Its attributes in the order received. A life type and duration may come twice; whether anything
+    /// else repeats is for the negotiation to judge.
+    pub attributes: Vec<Attribute>,
+}
+
+impl SecurityAssociation {
+    /// A payload of the IPsec DOI, identity only.
+    pub fn new(proposals: Vec<Proposal>) -> Self {
+        Self {
+            doi: DOI_IPSEC,
+            situation: SIT_IDENTITY_ONLY,
+            proposals,
+        }
+    }
+
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, ParseError> {
+        let fault = |fault| ParseError::new(PayloadType::SA, fault);
+        let mut reader = Reader::new(body);
+        let doi = reader.u32().map_err(fault)?;
+        if doi != DOI_IPSEC {
+            return Err(fault(Fault::UnknownDoi(doi)));
+        }
+        let situation = reader.u32().map_err(fault)?;
+        if situation != SIT_IDENTITY_ONLY {
+            return Err(fault(Fault::UnknownSituation(situation)));
+        }
+        if reader.is_empty() {
+            return Err(fault(Fault::Empty("proposal")));
+        }
+        let mut transforms_left = MAX_TRANSFORMS;
+        let mut proposals = Vec::new();
+        let mut more = true;
+        while more {
+            if proposals.len() == MAX_PROPOSALS {
+                return Err(fault(Fault::TooMany {
+                    what: "proposals",
+                    limit: MAX_PROPOSALS,
+                }));
+            }
+            let (content, follows) = part(&mut reader, PayloadType::PROPOSAL)?;
+            proposals.push(Proposal::parse(content, &mut transforms_left)?);
+            more = follows;
+        }
+        if !reader.is_empty() {
+            return Err(fault(Fault::Trailing(reader.remaining())));
+        }
+        Ok(Self {
+            doi,
+            situation,
+            proposals,
+        })
+    }
+
+    pub(crate) fn emit(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.extend_from_slice(&self.doi.to_be_bytes());
+        out.extend_from_slice(&self.situation.to_be_bytes());
+        emit_parts(
+            &mut out,
+            PayloadType::PROPOSAL,
+            &self.proposals,
+            |proposal| proposal.emit(),
+        );
+        out
+    }
+}
+
+impl Proposal {
+    fn parse(content: &[u8], transforms_left: &mut usize) -> Result<Self, ParseError> {
+        let fault = |fault| ParseError::new(PayloadType::PROPOSAL, fault);
+        let mut reader = Reader::new(content);
+        let [number, protocol, spi_size, count] = reader.array().map_err(fault)?;
+        let spi = reader.take(spi_size.into()).map_err(fault)?.to_vec();
+        if count == 0 {
+            return Err(fault(Fault::Empty("transform")));
+        }
+        let mut transforms = Vec::new();
+        let mut more = true;
+        while more {
+            if transforms.len() == usize::from(count) {
+                return Err(fault(Fault::Count {
+                    what: "transforms",
+                    told: count.into(),
+                    found: transforms.len() + 1,
+                }));
+            }
+            *transforms_left = transforms_left.checked_sub(1).ok_or_else(|| {
+                fault(Fault::TooMany {
+                    what: "transforms",
+                    limit: MAX_TRANSFORMS,
+                })
+            })?;
+            let (content, follows) = part(&mut reader, PayloadType::TRANSFORM)?;
+            transforms.push(Transform::parse(content)?);
+            more = follows;
+        }
+        if transforms.len() != usize::from(count) {
+            return Err(fault(Fault::Count {
+                what: "transforms",
+                told: count.into(),
+                found: transforms.len(),
+            }));
+        }
+        if !reader.is_empty() {
+            return Err(fault(Fault::Trailing(reader.remaining())));
+        }
+        Ok(Self {
+            number,
+            protocol: ProtocolId(protocol),
+            spi,
+            transforms,
+        })
+    }
+
+    fn emit(&self) -> Vec<u8> {
+        let mut out = vec![
+            self.number,
+            self.protocol.0,
+            count_field(self.spi.len()),
+            count_field(self.transforms.len()),
+        ];
+        out.extend_from_slice(&self.spi);
+        emit_parts(
+            &mut out,
+            PayloadType::TRANSFORM,
+            &self.transforms,
+            |transform| transform.emit(),
+        );
+        out
+    }
+}
+
+impl Transform {
+    fn parse(content: &[u8]) -> Result<Self, ParseError> {
+        let fault = |fault| ParseError::new(PayloadType::TRANSFORM, fault);
+        let mut reader = Reader::new(content);
+        let [number, id] = reader.array().map_err(fault)?;
+        reader.reserved_u16().map_err(fault)?;
+        let attributes = Attribute::parse_all(reader.rest()).map_err(fault)?;
+        Ok(Self {
+            number,
+            id,
+            attributes,
+        })
+    }
+
+    fn emit(&self) -> Vec<u8> {
+        let mut out = vec![self.number, self.id, 0, 0];
+        Attribute::emit_all(&self.attributes, &mut out);
+        out
+    }
+
+    /// The first attribute of a class.
+    pub fn attribute(&self, class: u16) -> Option<&Attribute> {
+        self.attributes
+            .iter()
+            .find(|attribute| attribute.class == class)
+    }
+}
+
+/// One proposal or transform with its generic header, and whether another follows.
+fn part<'a>(reader: &mut Reader<'a>, kind: PayloadType) -> Result<(&'a [u8], bool), ParseError> {
+    let fault = |fault| ParseError::new(kind, fault);
+    let next = PayloadType(reader.u8().map_err(fault)?);
+    if next != kind && next != PayloadType::NONE {
+        return Err(fault(Fault::NextPayload {
+            found: next,
+            expected: kind,
+        }));
+    }
+    let content = reader.after_next_payload().map_err(fault)?;
+    Ok((content, next == kind))
+}
+
+fn emit_parts<T>(out: &mut Vec<u8>, kind: PayloadType, parts: &[T], emit: impl Fn(&T) -> Vec<u8>) {
+    for (index, part) in parts.iter().enumerate() {
+        let last = index + 1 == parts.len();
+        let next = if last { PayloadType::NONE } else { kind };
+        emit_payload(out, next, &emit(part));
+    }
+}
