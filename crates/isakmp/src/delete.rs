@@ -41,17 +41,16 @@ impl Delete {
                 found,
             });
         }
-        let (spis, left) = match spi_size {
-            0 => (Vec::new(), list.len()),
-            _ => {
-                let pieces = list.chunks_exact(spi_size.into());
-                let left = pieces.remainder().len();
-                (pieces.map(<[u8]>::to_vec).collect(), left)
-            }
+        let pieces = list.chunks_exact(usize::from(spi_size).max(1));
+        let left = if spi_size == 0 {
+            list.len()
+        } else {
+            pieces.remainder().len()
         };
         if left != 0 {
             return Err(Fault::Trailing(left));
         }
+        let spis = pieces.map(<[u8]>::to_vec).collect();
         Ok(Self {
             doi,
             protocol,

@@ -116,7 +116,7 @@ impl Identification {
         }
     }
 
-    /// The payload's body, which is also what HASH_I and HASH_R are computed over (`IDii_b`, `IDir_b`
+    /// The payload's body, which is also what `HASH_I` and `HASH_R` are computed over (`IDii_b`, `IDir_b`
     /// of RFC 2409 section 5).
     pub fn emit(&self) -> Vec<u8> {
         let mut out = vec![self.id_type.0, self.protocol];
@@ -125,7 +125,7 @@ impl Identification {
         out
     }
 
-    /// The address of an IPV4_ADDR or IPV6_ADDR.
+    /// The address of an `IPV4_ADDR` or `IPV6_ADDR`.
     pub fn address(&self) -> Option<IpAddr> {
         match self.id_type {
             IdType::IPV4_ADDR => <[u8; 4]>::try_from(self.data.as_slice())

@@ -1,6 +1,6 @@
 //! Numbers of phase 1: attribute classes and values (RFC 2409 appendix A and later assignments).
 
-/// The one transform of phase 1, KEY_IKE (RFC 2407 section 4.4.2.1).
+/// The one transform of phase 1, `KEY_IKE` (RFC 2407 section 4.4.2.1).
 pub const TRANSFORM_KEY_IKE: u8 = 1;
 
 /// Attribute class: encryption algorithm.

@@ -78,7 +78,7 @@ pub struct Proposal {
 pub struct Transform {
     /// Its number within the proposal.
     pub number: u8,
-    /// What it transforms by: KEY_IKE in phase 1, the cipher of ESP in phase 2.
+    /// What it transforms by: `KEY_IKE` in phase 1, the cipher of ESP in phase 2.
     pub id: u8,
     /// Its attributes in the order received. A life type and duration may come twice; whether anything
     /// else repeats is for the negotiation to judge.
@@ -141,7 +141,7 @@ impl SecurityAssociation {
             &mut out,
             PayloadType::PROPOSAL,
             &self.proposals,
-            |proposal| proposal.emit(),
+            Proposal::emit,
         );
         out
     }
@@ -206,7 +206,7 @@ impl Proposal {
             &mut out,
             PayloadType::TRANSFORM,
             &self.transforms,
-            |transform| transform.emit(),
+            Transform::emit,
         );
         out
     }
