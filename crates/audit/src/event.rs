@@ -1,0 +1,515 @@
+//! What happened, as types; and how it becomes a record with Windows' fields and words.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::activity::ActivityId;
+use crate::catalogue::spec;
+use crate::cause::Cause;
+use crate::policy::{Setting, Subcategory};
+use crate::reason::Reason;
+use crate::record::{Outcome, Record, StoredExtra};
+use crate::subject::Subject;
+use crate::text::printable;
+use crate::words::Word;
+
+/// The keying module: `KeyModName`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyMod {
+    /// IKE version 1 (RFC 2409).
+    IkeV1,
+    /// AuthIP (\[MS-AIPS\]).
+    AuthIp,
+    /// IKE version 2 (RFC 7296).
+    IkeV2,
+}
+
+impl KeyMod {
+    /// As stored.
+    pub fn word(self) -> Word {
+        match self {
+            KeyMod::IkeV1 => "%%8222",
+            KeyMod::AuthIp => "%%8223",
+            KeyMod::IkeV2 => "%%8244",
+        }
+    }
+}
+
+/// Our part in a negotiation: `Role`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// We began.
+    Initiator,
+    /// The peer began.
+    Responder,
+}
+
+impl Role {
+    /// As stored.
+    pub fn word(self) -> Word {
+        match self {
+            Role::Initiator => "%%8205",
+            Role::Responder => "%%8206",
+        }
+    }
+}
+
+/// Who found the fault: `FailurePoint`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FailurePoint {
+    /// We did: our policy, or a check of ours that failed.
+    Local,
+    /// The peer did, and told us.
+    Remote,
+}
+
+impl FailurePoint {
+    /// As stored.
+    pub fn word(self) -> Word {
+        match self {
+            FailurePoint::Local => "%%8199",
+            FailurePoint::Remote => "%%8200",
+        }
+    }
+}
+
+/// The last message of Main Mode that we sent, in either role: `State`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum MmState {
+    /// None yet.
+    None,
+    /// The first, with the SA payload.
+    SentFirst,
+    /// The second, with the KE payload.
+    SentSecond,
+    /// The third, with the ID payload.
+    SentThird,
+}
+
+impl MmState {
+    /// As stored.
+    pub fn word(self) -> Word {
+        match self {
+            MmState::None => "%%8201",
+            MmState::SentFirst => "%%8202",
+            MmState::SentSecond => "%%8203",
+            MmState::SentThird => "%%8204",
+        }
+    }
+}
+
+/// How the two sides authenticate: `MMAuthMethod`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AuthMethod {
+    /// No proposal is chosen yet.
+    Unknown,
+    /// A pre-shared key.
+    PresharedKey,
+    /// Kerberos.
+    Kerberos,
+    /// NTLM version 2.
+    NtlmV2,
+    /// Nobody.
+    Anonymous,
+    /// A cryptographically generated address (RFC 3972).
+    Cga,
+    /// RSA certificates.
+    Certificate,
+    /// TLS with RSA certificates (AuthIP).
+    Ssl,
+    /// ECDSA certificates on P-256.
+    CertificateEcdsaP256,
+    /// ECDSA certificates on P-384.
+    CertificateEcdsaP384,
+    /// TLS with ECDSA certificates on P-256 (AuthIP).
+    SslEcdsaP256,
+    /// TLS with ECDSA certificates on P-384 (AuthIP).
+    SslEcdsaP384,
+    /// EAP (IKE version 2).
+    Eap,
+}
+
+impl AuthMethod {
+    /// As stored.
+    pub fn word(self) -> Word {
+        match self {
+            AuthMethod::Unknown => "%%8194",
+            AuthMethod::PresharedKey => "%%8193",
+            AuthMethod::Kerberos => "%%8192",
+            AuthMethod::NtlmV2 => "%%8225",
+            AuthMethod::Anonymous => "%%8224",
+            AuthMethod::Cga => "%%8226",
+            AuthMethod::Certificate => "%%8227",
+            AuthMethod::Ssl => "%%8228",
+            AuthMethod::CertificateEcdsaP256 => "%%8238",
+            AuthMethod::CertificateEcdsaP384 => "%%8239",
+            AuthMethod::SslEcdsaP256 => "%%8240",
+            AuthMethod::SslEcdsaP384 => "%%8241",
+            AuthMethod::Eap => "%%8247",
+        }
+    }
+}
+
+/// `MMImpersonationState`: Main Mode never runs in the name of a user here.
+const NOT_IMPERSONATED: Word = "%%8217";
+
+/// What 1105 names as the log that was archived.
+const CHANNEL: &str = "Security";
+
+/// The longest detail that goes into an advice, in characters: what a peer sent does not swell the
+/// log without bound, and a sentence of this length still reads.
+const MAX_DETAIL: usize = 300;
+
+/// What this program knows beside Windows' fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extra {
+    /// The name of the connection in the configuration.
+    pub connection: Option<String>,
+    /// The cause, for 4655 and 4976; a failure brings its own.
+    pub cause: Option<Cause>,
+    /// Advice in place of the cause's own.
+    pub advice: Option<String>,
+    /// What was seen. Made printable, cut to a sentence's length and appended to the advice, as
+    /// only failures have one.
+    pub detail: Option<String>,
+}
+
+/// 4650: a Main Mode SA was established without a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MainModeEstablished {
+    /// The identity that we sent.
+    pub local_name: Option<String>,
+    /// The identity that the peer sent.
+    pub remote_name: Option<String>,
+    /// Our address, and the port of the last datagram that we sent.
+    pub local: SocketAddr,
+    /// The peer's address, and the port of the last datagram that we sent.
+    pub remote: SocketAddr,
+    /// The keying module.
+    pub key_mod: KeyMod,
+    /// How the two sides authenticated.
+    pub auth: AuthMethod,
+    /// The cipher, as stored: `%%8237`.
+    pub cipher: Word,
+    /// The hash, as stored: `%%8242`.
+    pub integrity: Word,
+    /// The Diffie-Hellman group, as stored: `%%8232`.
+    pub group: Word,
+    /// The SA's lifetime; written in minutes, rounded up.
+    pub lifetime: Duration,
+    /// How many Quick Modes it may carry, 0 for no limit.
+    pub qm_limit: u32,
+    /// Our part in it.
+    pub role: Role,
+    /// The number kept for the connection's name, 0 without one.
+    pub filter_id: u64,
+    /// The SA's number.
+    pub mmsa_id: u64,
+}
+
+/// 4653: a Main Mode negotiation without certificates failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MainModeFailed {
+    /// The identity that we sent, if we did.
+    pub local_name: Option<String>,
+    /// The identity that the peer sent, once it was decrypted.
+    pub remote_name: Option<String>,
+    /// Our address, and the port of the last datagram that we sent, else of the first one.
+    pub local: SocketAddr,
+    /// The peer's address, and the port of the last datagram that we sent, else of the first one.
+    pub remote: SocketAddr,
+    /// The keying module.
+    pub key_mod: KeyMod,
+    /// Who found the fault.
+    pub point: FailurePoint,
+    /// Why it failed.
+    pub cause: Cause,
+    /// How the two sides meant to authenticate; unknown until a proposal is chosen.
+    pub auth: AuthMethod,
+    /// The last message that we sent.
+    pub state: MmState,
+    /// Our part in it.
+    pub role: Role,
+    /// The number kept for the connection's name, 0 without one.
+    pub filter_id: u64,
+    /// The initiator's cookie, zeros when not known yet.
+    pub initiator_cookie: [u8; 8],
+    /// The responder's cookie, zeros when not known yet.
+    pub responder_cookie: [u8; 8],
+}
+
+/// 4655: a Main Mode SA ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MainModeEnded {
+    /// Our address.
+    pub local: IpAddr,
+    /// The peer's address.
+    pub remote: IpAddr,
+    /// The keying module.
+    pub key_mod: KeyMod,
+    /// The SA's number, as in its 4650.
+    pub mmsa_id: u64,
+}
+
+/// 4976: an invalid packet came in during Main Mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidPacket {
+    /// Our address.
+    pub local: IpAddr,
+    /// The address that the packet came from.
+    pub remote: IpAddr,
+    /// The keying module.
+    pub key_mod: KeyMod,
+}
+
+/// Something that is to be audited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// 4646: DoS-prevention mode started or stopped.
+    DosPrevention {
+        /// It started.
+        started: bool,
+    },
+    /// 4650.
+    MainModeEstablished(MainModeEstablished),
+    /// 4653.
+    MainModeFailed(MainModeFailed),
+    /// 4655.
+    MainModeEnded(MainModeEnded),
+    /// 4976.
+    InvalidPacket(InvalidPacket),
+    /// 5478: the daemon started.
+    ServicesStarted,
+    /// 5479: the daemon shut down.
+    ServicesStopped,
+    /// 5453: a negotiation was needed and the keying service is not started.
+    KeyingServiceAbsent,
+    /// 4719: the setting of one subcategory changed.
+    PolicyChanged {
+        /// Who changed it.
+        subject: Subject,
+        /// What was changed.
+        subcategory: Subcategory,
+        /// The setting before; `None` is *Not configured*.
+        old: Option<Setting>,
+        /// The setting now.
+        new: Option<Setting>,
+    },
+    /// 4612: so many events were discarded.
+    AuditsDiscarded(u32),
+    /// 1100: the log was closed.
+    LogShutdown,
+    /// 1102: the log was cleared.
+    LogCleared {
+        /// Who cleared it.
+        subject: Subject,
+    },
+    /// 1104: the log is full.
+    LogFull,
+    /// 1105: a part of the log was archived.
+    LogArchived {
+        /// Where it is now.
+        path: PathBuf,
+    },
+}
+
+impl Event {
+    /// The event's id.
+    pub fn id(&self) -> u16 {
+        match self {
+            Event::DosPrevention { .. } => 4646,
+            Event::MainModeEstablished(_) => 4650,
+            Event::MainModeFailed(_) => 4653,
+            Event::MainModeEnded(_) => 4655,
+            Event::InvalidPacket(_) => 4976,
+            Event::ServicesStarted => 5478,
+            Event::ServicesStopped => 5479,
+            Event::KeyingServiceAbsent => 5453,
+            Event::PolicyChanged { .. } => 4719,
+            Event::AuditsDiscarded(_) => 4612,
+            Event::LogShutdown => 1100,
+            Event::LogCleared { .. } => 1102,
+            Event::LogFull => 1104,
+            Event::LogArchived { .. } => 1105,
+        }
+    }
+
+    /// The record of this event: raw values in the manifest's order.
+    ///
+    /// `ReasonCode` and `Advice` go into the record of a failure alone.
+    pub fn into_record(self, activity: Option<ActivityId>, extra: Extra) -> Record {
+        let event_id = self.id();
+        let cause = match &self {
+            Event::MainModeFailed(failed) => Some(failed.cause),
+            _ => extra.cause,
+        };
+        let failure = spec(event_id).is_some_and(|event| event.outcome == Outcome::Failure);
+        let stored = StoredExtra {
+            connection: extra.connection,
+            reason_code: cause.and_then(Cause::code).filter(|_| failure),
+            cause: cause.map(|c| c.token().to_owned()),
+            advice: cause
+                .filter(|_| failure)
+                .map(|cause| advice(cause, extra.advice, extra.detail.as_deref())),
+        };
+        Record {
+            event_id,
+            activity,
+            values: self.into_values(),
+            extra: Some(stored).filter(|e| *e != StoredExtra::default()),
+        }
+    }
+
+    fn into_values(self) -> Vec<String> {
+        match self {
+            Event::DosPrevention { started } => {
+                vec![if started { "%%8214" } else { "%%8215" }.to_owned()]
+            }
+            Event::MainModeEstablished(event) => established(event),
+            Event::MainModeFailed(event) => failed(event),
+            Event::MainModeEnded(event) => vec![
+                event.local.to_string(),
+                event.remote.to_string(),
+                event.key_mod.word().to_owned(),
+                event.mmsa_id.to_string(),
+            ],
+            Event::InvalidPacket(event) => vec![
+                event.local.to_string(),
+                event.remote.to_string(),
+                event.key_mod.word().to_owned(),
+            ],
+            Event::PolicyChanged {
+                subject,
+                subcategory,
+                old,
+                new,
+            } => {
+                let mut values = subject_values(subject);
+                values.extend([
+                    subcategory.category().word().to_owned(),
+                    subcategory.word().to_owned(),
+                    subcategory.guid().to_owned(),
+                    policy_changes(old, new),
+                ]);
+                values
+            }
+            Event::AuditsDiscarded(count) => vec![count.to_string()],
+            Event::LogCleared { subject } => subject_values(subject),
+            Event::LogArchived { path } => {
+                vec![CHANNEL.to_owned(), path.to_string_lossy().into_owned()]
+            }
+            Event::ServicesStarted
+            | Event::ServicesStopped
+            | Event::KeyingServiceAbsent
+            | Event::LogShutdown
+            | Event::LogFull => Vec::new(),
+        }
+    }
+}
+
+fn established(event: MainModeEstablished) -> Vec<String> {
+    vec![
+        name(event.local_name),
+        name(event.remote_name),
+        event.local.ip().to_string(),
+        event.local.port().to_string(),
+        event.remote.ip().to_string(),
+        event.remote.port().to_string(),
+        event.key_mod.word().to_owned(),
+        event.auth.word().to_owned(),
+        event.cipher.to_owned(),
+        event.integrity.to_owned(),
+        event.group.to_owned(),
+        minutes(event.lifetime).to_string(),
+        event.qm_limit.to_string(),
+        event.role.word().to_owned(),
+        NOT_IMPERSONATED.to_owned(),
+        event.filter_id.to_string(),
+        event.mmsa_id.to_string(),
+    ]
+}
+
+fn failed(event: MainModeFailed) -> Vec<String> {
+    // A cause of an SA's end has no code; nothing of ours gives one here.
+    let reason = event.cause.reason().unwrap_or(Reason::UNKNOWN);
+    vec![
+        name(event.local_name),
+        name(event.remote_name),
+        event.local.ip().to_string(),
+        event.local.port().to_string(),
+        event.remote.ip().to_string(),
+        event.remote.port().to_string(),
+        event.key_mod.word().to_owned(),
+        event.point.word().to_owned(),
+        reason.text().to_owned(),
+        event.auth.word().to_owned(),
+        event.state.word().to_owned(),
+        event.role.word().to_owned(),
+        NOT_IMPERSONATED.to_owned(),
+        event.filter_id.to_string(),
+        cookie(event.initiator_cookie),
+        cookie(event.responder_cookie),
+    ]
+}
+
+/// An absent text is `-`.
+fn name(name: Option<String>) -> String {
+    name.unwrap_or_else(|| "-".to_owned())
+}
+
+/// Whole minutes, rounded up.
+fn minutes(lifetime: Duration) -> u64 {
+    let seconds = lifetime.as_secs() + u64::from(lifetime.subsec_nanos() > 0);
+    seconds.div_ceil(60)
+}
+
+/// 16 hex digits in lower case.
+fn cookie(cookie: [u8; 8]) -> String {
+    format!("{:016x}", u64::from_be_bytes(cookie))
+}
+
+fn subject_values(subject: Subject) -> Vec<String> {
+    vec![subject.sid, subject.user, subject.domain, subject.logon_id]
+}
+
+/// `AuditPolicyChanges`. *Not configured* audits as little as No Auditing: between the two there is
+/// no change that Windows has a word for.
+fn policy_changes(old: Option<Setting>, new: Option<Setting>) -> String {
+    let (old, new) = (
+        old.unwrap_or(Setting::NO_AUDITING),
+        new.unwrap_or(Setting::NO_AUDITING),
+    );
+    let mut changes = Vec::new();
+    match (old.success, new.success) {
+        (true, false) => changes.push("%%8448"),
+        (false, true) => changes.push("%%8449"),
+        _ => {}
+    }
+    match (old.failure, new.failure) {
+        (true, false) => changes.push("%%8450"),
+        (false, true) => changes.push("%%8451"),
+        _ => {}
+    }
+    if changes.is_empty() {
+        changes.push("-");
+    }
+    changes.join(", ")
+}
+
+/// The advice of a failure: the one given, else the cause's own; then what was seen.
+fn advice(cause: Cause, given: Option<String>, detail: Option<&str>) -> String {
+    let mut advice = given.unwrap_or_else(|| cause.advice().to_owned());
+    if let Some(detail) = detail {
+        let cut = match detail.char_indices().nth(MAX_DETAIL) {
+            Some((at, _)) => format!("{}…", printable(&detail[..at])),
+            None => printable(detail).into_owned(),
+        };
+        advice.push_str(" Seen: ");
+        advice.push_str(&cut);
+        if !cut.ends_with(['.', '…']) {
+            advice.push('.');
+        }
+    }
+    advice
+}
