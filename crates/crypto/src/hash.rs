@@ -1,4 +1,4 @@
-//! The hash of a transform and the prf that IKEv1 makes of it.
+//! The hash of a transform and the prf that IKE makes of it.
 
 use openssl::hash::{Hasher, MessageDigest};
 use openssl::pkey::PKey;

@@ -96,7 +96,7 @@ fn expand(hash: Hash, skeyid_e: &Secret, len: usize) -> Result<Secret, CryptoErr
 }
 
 /// The IV of the first encrypted message of phase 1: hash(g^xi | g^xr), cut to the cipher's block. The
-/// arguments are the KE payloads' bodies, the initiator's first. Each later message takes the last
+/// public values are the KE payloads' bodies. Each later message takes the last
 /// ciphertext block of the one before it.
 ///
 /// # Errors
@@ -104,10 +104,10 @@ fn expand(hash: Hash, skeyid_e: &Secret, len: usize) -> Result<Secret, CryptoErr
 pub fn phase1_iv(
     hash: Hash,
     cipher: Cipher,
-    g_xi: &[u8],
-    g_xr: &[u8],
+    initiator_public: &[u8],
+    responder_public: &[u8],
 ) -> Result<Vec<u8>, CryptoError> {
-    iv(hash, cipher, &[g_xi, g_xr])
+    iv(hash, cipher, &[initiator_public, responder_public])
 }
 
 /// The IV of the first message of an exchange under the ISAKMP SA: hash(last ciphertext block of phase 1

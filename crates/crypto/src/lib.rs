@@ -1,10 +1,10 @@
-//! What a transform can name: ciphers, hashes, Diffie-Hellman groups, and the keys that IKEv1 derives
+//! What a transform can name: ciphers, hashes, Diffie-Hellman groups, and the keys that IKE derives
 //! with them (RFC 2409). The one crate that touches a cryptographic library, which is OpenSSL.
 //!
 //! - [`transforms`]: the one table. Parser, proposals, configuration, events and documentation read it.
 //! - [`Proposal`]: one phase 1 proposal as an operator writes it, `aes256-sha256-modp2048`.
 //! - [`generate`], [`agree`], [`check_public`]: ephemeral Diffie-Hellman.
-//! - [`prf`], [`digest`]: the hash of a transform, and the HMAC over it that IKEv1 uses as its prf.
+//! - [`prf`], [`digest`]: the hash of a transform, and the HMAC over it that IKE uses as its prf.
 //! - [`skeyid_psk`], [`skeyid_signature`], [`keymat`], [`cipher_key`], [`phase1_iv`], [`phase2_iv`]:
 //!   RFC 2409 section 5 and appendix B.
 //! - [`encrypt`], [`decrypt`]: CBC over whole blocks, the padding being the caller's.

@@ -51,7 +51,7 @@ pub enum ProposalError {
     UnknownWord(String),
     /// An algorithm that is known by name and never used.
     NeverUsed(&'static str),
-    /// A prf of its own, which IKEv1 peers do not negotiate: it is the HMAC of the hash.
+    /// A prf of its own, which IKE peers do not negotiate: it is the HMAC of the hash.
     Prf(String),
     /// Two words of one kind.
     Twice {

@@ -1,4 +1,4 @@
-//! The one table of what an IKEv1 phase 1 transform can name.
+//! The one table of what an IKE phase 1 transform can name.
 //!
 //! A row holds a transform's number on the wire (RFC 2409 appendix A and IANA's "ipsec-registry"), the
 //! name an operator writes, its sizes, and the value that audit events carry for it. Whoever needs one
@@ -52,7 +52,8 @@ pub enum Group {
     Ecp384,
     /// Group 21, RFC 5903 section 3.3.
     Ecp521,
-    /// Group 31, RFC 8031; its number is IKEv2's, which strongSwan offers in IKEv1 too.
+    /// Group 31, RFC 8031; its number was given for version 2 of IKE, and strongSwan uses it in
+    /// version 1 too.
     X25519,
 }
 

@@ -13,6 +13,7 @@ use openssl::error::ErrorStack;
 use openssl::nid::Nid;
 use zeroize::Zeroizing;
 
+use super::number::SecretNumber;
 use crate::{CryptoError, Group, PublicValueFault, Secret};
 
 /// First byte of an uncompressed point in SEC 1, which RFC 5903 leaves out.
@@ -28,23 +29,6 @@ const NOT_ON_CURVE: i32 = 107;
 pub(super) struct Curve {
     curve: &'static EcGroup,
     coordinate_len: usize,
-}
-
-/// A number wiped when dropped.
-struct SecretNumber(BigNum);
-
-impl SecretNumber {
-    fn new() -> Result<Self, ErrorStack> {
-        let mut number = BigNum::new_secure()?;
-        number.set_const_time();
-        Ok(Self(number))
-    }
-}
-
-impl Drop for SecretNumber {
-    fn drop(&mut self) {
-        self.0.clear();
-    }
 }
 
 impl Curve {
@@ -81,7 +65,7 @@ impl Curve {
         let mut context = BigNumContext::new_secure()?;
         let mut order = BigNum::new()?;
         self.curve.order(&mut order, &mut context)?;
-        let scalar = scalar(private)?;
+        let scalar = SecretNumber::from_slice(private)?;
         if scalar.0.num_bits() == 0 || scalar.0.ucmp(&order).is_ge() {
             return Err(CryptoError::BadPrivateValue);
         }
@@ -112,7 +96,7 @@ impl Curve {
     /// The x coordinate of the shared point.
     pub(super) fn agree(&self, private: &[u8], peer: &[u8]) -> Result<Secret, CryptoError> {
         let peer = self.check(peer)?;
-        let scalar = scalar(private)?;
+        let scalar = SecretNumber::from_slice(private)?;
         let mut context = BigNumContext::new_secure()?;
         let mut shared = EcPoint::new(self.curve)?;
         shared.mul2(self.curve, &peer, &scalar.0, &mut context)?;
@@ -132,10 +116,4 @@ impl Curve {
     fn padded(&self) -> i32 {
         i32::try_from(self.coordinate_len).unwrap_or(i32::MAX)
     }
-}
-
-fn scalar(private: &[u8]) -> Result<SecretNumber, CryptoError> {
-    let mut scalar = SecretNumber::new()?;
-    scalar.0.copy_from_slice(private)?;
-    Ok(scalar)
 }

@@ -4,6 +4,7 @@
 
 mod ecp;
 mod modp;
+mod number;
 mod x25519;
 
 use zeroize::Zeroizing;
@@ -27,13 +28,14 @@ pub struct KeyShare {
 pub fn generate(group: Group) -> Result<KeyShare, CryptoError> {
     if let Some(modp) = modp::parameters(group)? {
         let exponent = modp.random_exponent()?;
-        return share_with(&exponent, modp.public_value(&exponent)?);
+        let public = modp.public_value(&exponent)?;
+        return Ok(share_with(&exponent, public));
     }
     let (private, public) = match ecp::Curve::of(group)? {
         Some(curve) => curve.generate()?,
         None => x25519::generate()?,
     };
-    share_with(&private, public)
+    Ok(share_with(&private, public))
 }
 
 /// The key share that belongs to a given private value, of the group's
@@ -53,7 +55,7 @@ pub fn share_from_private(group: Group, private: &Secret) -> Result<KeyShare, Cr
             None => x25519::public_value(private)?,
         },
     };
-    share_with(private, public)
+    Ok(share_with(private, public))
 }
 
 /// The shared secret g^xy: `private` is that of [`KeyShare`], `peer_public` the body of the peer's KE
@@ -102,14 +104,14 @@ pub fn check_public(group: Group, peer_public: &[u8]) -> Result<(), CryptoError>
     }
 }
 
-fn share_with(private: &[u8], public: Vec<u8>) -> Result<KeyShare, CryptoError> {
+fn share_with(private: &[u8], public: Vec<u8>) -> KeyShare {
     let mut both = Zeroizing::new(Vec::with_capacity(private.len() + public.len()));
     both.extend_from_slice(private);
     both.extend_from_slice(&public);
-    Ok(KeyShare {
+    KeyShare {
         public,
         private: Secret::new(std::mem::take(&mut *both)),
-    })
+    }
 }
 
 fn check_size(group: Group, public: &[u8]) -> Result<(), PublicValueFault> {

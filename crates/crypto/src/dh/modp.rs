@@ -9,6 +9,7 @@ use openssl::bn::{BigNum, BigNumContext, BigNumRef};
 use openssl::error::ErrorStack;
 use zeroize::Zeroizing;
 
+use super::number::SecretNumber;
 use crate::secret::random_secret;
 use crate::{CryptoError, Group, PublicValueFault, Secret};
 
@@ -20,30 +21,6 @@ pub(super) struct Modp {
     generator: BigNum,
     prime_len: usize,
     exponent_len: usize,
-}
-
-/// A number that OpenSSL works on in constant time and that is wiped when dropped.
-struct SecretNumber(BigNum);
-
-impl SecretNumber {
-    fn new() -> Result<Self, ErrorStack> {
-        let mut number = BigNum::new_secure()?;
-        // The exponentiation takes its constant-time path by this flag on the exponent.
-        number.set_const_time();
-        Ok(Self(number))
-    }
-
-    fn from_slice(bytes: &[u8]) -> Result<Self, ErrorStack> {
-        let mut number = Self::new()?;
-        number.0.copy_from_slice(bytes)?;
-        Ok(number)
-    }
-}
-
-impl Drop for SecretNumber {
-    fn drop(&mut self) {
-        self.0.clear();
-    }
 }
 
 impl Modp {

@@ -1,4 +1,4 @@
-//! X25519 (RFC 7748), in IKEv1 by the number that RFC 8031 gave it for IKEv2.
+//! X25519 (RFC 7748), in IKE by the number that RFC 8031 gave it for version 2.
 
 use openssl::derive::Deriver;
 use openssl::pkey::{Id, PKey};
