@@ -1,0 +1,100 @@
+//! strongSwan's daemon as the peer, without systemd, with a `/run` of its own so that several run side by side.
+
+use crate::Outcome;
+use crate::lab::Lab;
+use crate::needs::CHARON;
+use crate::process::{Background, both, output, until};
+use std::path::{Path, PathBuf};
+
+/// A charon that runs on one host of the lab.
+pub struct Charon {
+    daemon: Background,
+    directory: PathBuf,
+}
+
+impl Charon {
+    /// Starts it and loads its configuration; `directory` holds its `strongswan.conf` and `swanctl.conf`.
+    pub fn start(lab: &Lab, host: &str, directory: &Path) -> Outcome<Self> {
+        let settings = directory.join("strongswan.conf");
+        let settings = settings.to_string_lossy();
+        let script = format!("mount -t tmpfs none /run && exec {CHARON}");
+        let daemon = Background::start(
+            &lab.namespace(host),
+            &directory.join("charon.out"),
+            &[("STRONGSWAN_CONF", &settings)],
+            &["unshare", "--mount", "sh", "-c", &script],
+        )?;
+        let mut charon = Self {
+            daemon,
+            directory: directory.to_owned(),
+        };
+        let socket = directory.join("vici");
+        until(10, "charon's vici socket", || {
+            match charon.daemon.ended()? {
+                Some(why) => Err(format!("{why}\n{}", charon.log()).into()),
+                None => Ok(socket.exists().then_some(())),
+            }
+        })?;
+        let file = directory.join("swanctl.conf");
+        charon.control(&["--load-all", "--file", &file.to_string_lossy()], true)?;
+        Ok(charon)
+    }
+
+    /// Main Mode alone, no children; whether it came up.
+    pub fn initiate(&self, connection: &str, seconds: u32) -> Outcome<bool> {
+        let seconds = seconds.to_string();
+        let (came, said) =
+            self.swanctl(&["--initiate", "--ike", connection, "--timeout", &seconds])?;
+        if came || said.contains("establishing IKE_SA") || said.contains("not established after") {
+            return Ok(came);
+        }
+        Err(format!("swanctl --initiate failed for a reason of its own:\n{said}").into())
+    }
+
+    /// Ends the connection's SA with a delete; it has to be there.
+    pub fn terminate(&self, connection: &str) -> Outcome {
+        self.control(
+            &["--terminate", "--ike", connection, "--timeout", "5"],
+            true,
+        )
+        .map(drop)
+    }
+
+    /// How many established SAs it has.
+    pub fn established(&self) -> Outcome<usize> {
+        let listed = self.control(&["--list-sas"], true)?;
+        Ok(listed.matches(", ESTABLISHED,").count())
+    }
+
+    /// What `--list-sas` prints.
+    pub fn sas(&self) -> Outcome<String> {
+        self.control(&["--list-sas"], true)
+    }
+
+    /// As a loss of power.
+    pub fn kill(&mut self) {
+        self.daemon.kill();
+    }
+
+    /// Its log.
+    pub fn log(&self) -> String {
+        ["charon.out", "charon.log"]
+            .iter()
+            .filter_map(|name| std::fs::read_to_string(self.directory.join(name)).ok())
+            .collect()
+    }
+
+    fn control(&self, words: &[&str], must: bool) -> Outcome<String> {
+        let (done, said) = self.swanctl(words)?;
+        if must && !done {
+            return Err(format!("swanctl {}:\n{said}", words.join(" ")).into());
+        }
+        Ok(said)
+    }
+
+    fn swanctl(&self, words: &[&str]) -> Outcome<(bool, String)> {
+        let socket = format!("unix://{}/vici", self.directory.display());
+        let done = output(40, &[&["swanctl"], words, &["--uri", &socket]].concat())?;
+        Ok((done.status.success(), both(&done)))
+    }
+}

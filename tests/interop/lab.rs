@@ -1,0 +1,215 @@
+//! Hosts as network namespaces: ours and the peer's, joined by a cable or with a NAT between them.
+
+use crate::Outcome;
+use crate::process::run;
+use std::path::Path;
+
+/// Where the hosts stand to each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Topology {
+    /// One cable, 192.0.2.1 and 192.0.2.2, `2001:db8::1` and `::2`.
+    Plain,
+    /// We are 10.9.0.1 behind a box that masquerades as 192.0.2.254; the peer is 192.0.2.2.
+    NatUs,
+    /// The peer is 10.9.0.2 behind a box that masquerades as 192.0.2.254; we are 192.0.2.1.
+    NatPeer,
+}
+
+impl Topology {
+    pub fn from_name(name: &str) -> Outcome<Self> {
+        Ok(match name {
+            "plain" => Self::Plain,
+            "nat-us" => Self::NatUs,
+            "nat-peer" => Self::NatPeer,
+            other => {
+                return Err(
+                    format!("topology \"{other}\" is none of plain, nat-us, nat-peer").into(),
+                );
+            }
+        })
+    }
+
+    /// The addresses: ours and the peer's, each as its own host has it and as the other one sees it.
+    pub fn addresses(self, version_6: bool) -> [(&'static str, &'static str); 5] {
+        let (us, us_seen, peer, peer_seen) = match (self, version_6) {
+            (Self::Plain, false) => ("192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.2"),
+            (Self::Plain, true) => ("2001:db8::1", "2001:db8::1", "2001:db8::2", "2001:db8::2"),
+            (Self::NatUs, _) => ("10.9.0.1", "192.0.2.254", "192.0.2.2", "192.0.2.2"),
+            (Self::NatPeer, _) => ("192.0.2.1", "192.0.2.1", "10.9.0.2", "192.0.2.254"),
+        };
+        let nobody = if version_6 {
+            "2001:db8::3"
+        } else {
+            "192.0.2.3"
+        };
+        [
+            ("us", us),
+            ("us-seen", us_seen),
+            ("peer", peer),
+            ("peer-seen", peer_seen),
+            ("nobody", nobody),
+        ]
+    }
+}
+
+/// The namespaces of one trial; gone when it is dropped.
+pub struct Lab {
+    prefix: String,
+    hosts: Vec<&'static str>,
+}
+
+impl Lab {
+    /// Namespaces that bear the trial's name; those that a killed run left behind are taken away first.
+    pub fn new(trial: &str, topology: Topology) -> Outcome<Self> {
+        sweep();
+        let slug: String = trial
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+            .take(MAX_SLUG)
+            .collect();
+        let mut lab = Self {
+            prefix: format!("{PREFIX}{}-{slug}-", std::process::id()),
+            hosts: Vec::new(),
+        };
+        lab.host("us")?;
+        lab.host("peer")?;
+        match topology {
+            Topology::Plain => {
+                lab.cable(
+                    ("us", "eth0", &["192.0.2.1/24", "2001:db8::1/64"]),
+                    ("peer", "eth0", &["192.0.2.2/24", "2001:db8::2/64"]),
+                )?;
+            }
+            Topology::NatUs => {
+                lab.nat(("us", "10.9.0.1/24"), ("peer", "192.0.2.2/24"))?;
+            }
+            Topology::NatPeer => {
+                lab.nat(("peer", "10.9.0.2/24"), ("us", "192.0.2.1/24"))?;
+            }
+        }
+        Ok(lab)
+    }
+
+    /// The name of a host's namespace.
+    pub fn namespace(&self, host: &str) -> String {
+        format!("{}{host}", self.prefix)
+    }
+
+    /// Runs a program on a host to its end; it has to succeed.
+    pub fn on(&self, host: &str, words: &[&str]) -> Outcome<String> {
+        let namespace = self.namespace(host);
+        run(&[&["ip", "netns", "exec", &namespace], words].concat())
+    }
+
+    /// Reads nftables rules on a host.
+    pub fn nft(&self, host: &str, rules: &str) -> Outcome {
+        self.on(host, &["nft", rules]).map(drop)
+    }
+
+    fn host(&mut self, name: &'static str) -> Outcome {
+        let namespace = self.namespace(name);
+        run(&["ip", "netns", "add", &namespace])?;
+        self.hosts.push(name);
+        run(&["ip", "-n", &namespace, "link", "set", "lo", "up"]).map(drop)
+    }
+
+    fn cable(&self, left: End<'_>, right: End<'_>) -> Outcome {
+        run(&[
+            "ip",
+            "link",
+            "add",
+            left.1,
+            "netns",
+            &self.namespace(left.0),
+            "type",
+            "veth",
+            "peer",
+            "name",
+            right.1,
+            "netns",
+            &self.namespace(right.0),
+        ])?;
+        for (host, device, addresses) in [left, right] {
+            let namespace = self.namespace(host);
+            for address in addresses {
+                // Duplicate address detection would keep an IPv6 address unusable for a second.
+                let nodad: &[&str] = if address.contains(':') {
+                    &["nodad"]
+                } else {
+                    &[]
+                };
+                let words = [
+                    "ip", "-n", &namespace, "addr", "add", address, "dev", device,
+                ];
+                run(&[&words[..], nodad].concat())?;
+            }
+            run(&["ip", "-n", &namespace, "link", "set", device, "up"])?;
+        }
+        Ok(())
+    }
+
+    fn nat(&mut self, inside: (&str, &str), outside: (&str, &str)) -> Outcome {
+        self.host("nat")?;
+        self.cable(
+            (inside.0, "eth0", &[inside.1]),
+            ("nat", "in", &["10.9.0.254/24"]),
+        )?;
+        self.cable(
+            (outside.0, "eth0", &[outside.1]),
+            ("nat", "out", &["192.0.2.254/24"]),
+        )?;
+        let namespace = self.namespace(inside.0);
+        run(&[
+            "ip",
+            "-n",
+            &namespace,
+            "route",
+            "add",
+            "default",
+            "via",
+            "10.9.0.254",
+        ])?;
+        self.on("nat", &["sysctl", "-qw", "net.ipv4.ip_forward=1"])?;
+        self.nft(
+            "nat",
+            "table ip nat { chain post { type nat hook postrouting priority 100; oifname \"out\" masquerade; }; }",
+        )
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        for host in &self.hosts {
+            // Nothing can be done about a namespace that does not go; the next run sweeps.
+            let _ = run(&["ip", "netns", "del", &self.namespace(host)]);
+        }
+    }
+}
+
+/// A host, its device and the device's addresses.
+type End<'a> = (&'a str, &'a str, &'a [&'a str]);
+
+/// What every namespace of ours begins with; the owner's process id follows.
+const PREFIX: &str = "mm-";
+
+/// Of a trial's name, so much goes into its namespaces' names, which are file names of at most 255 bytes.
+const MAX_SLUG: usize = 120;
+
+/// Takes away namespaces of trials whose process is gone.
+fn sweep() {
+    let Ok(folder) = std::fs::read_dir("/run/netns") else {
+        return;
+    };
+    for name in folder
+        .flatten()
+        .filter_map(|e| e.file_name().into_string().ok())
+    {
+        let Some((pid, _)) = name.strip_prefix(PREFIX).and_then(|n| n.split_once('-')) else {
+            continue;
+        };
+        if pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists() {
+            // Another trial may be sweeping as well.
+            let _ = run(&["ip", "netns", "del", &name]);
+        }
+    }
+}

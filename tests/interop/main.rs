@@ -1,0 +1,77 @@
+//! Main Mode with peers that we did not write. Each folder of `scenarios/` is one scenario: the data of both ends,
+//! what to do, and what must be seen; see `README.md` beside this file.
+//!
+//! A trial needs root, network namespaces and strongSwan. Where they are missing it is ignored and says why; with
+//! `CI=true` or `MAINMODE_REQUIRE_PEERS=1` it fails instead.
+
+mod charon;
+mod check;
+mod counting;
+mod daemon;
+mod lab;
+mod lab_itself;
+mod needs;
+mod process;
+mod scenario;
+mod steps;
+mod stranger;
+mod trial;
+mod vars;
+mod words;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use std::path::{Path, PathBuf};
+
+/// What every step of a trial gives: its value, or the words that fail the trial.
+type Outcome<T = ()> = Result<T, Failed>;
+
+/// Trials that are code, not a scenario's data: name and body.
+type OwnTrials = &'static [(&'static str, fn() -> Outcome)];
+
+fn home() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/interop")
+}
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let missing = needs::missing();
+    let mut trials = Vec::new();
+    match scenario::load_all(&home().join("scenarios")) {
+        Ok(variants) => {
+            for variant in variants {
+                let missing = missing.clone().or_else(|| needs::missing_for(&variant));
+                let name = variant.name();
+                trials.push(unless(missing, name, move || trial::run(&variant)));
+            }
+        }
+        Err(why) => trials.push(Trial::test("scenarios::can_be_read", move || Err(why))),
+    }
+    for (name, run) in lab_itself::TRIALS {
+        trials.push(unless(missing.clone(), format!("lab::{name}"), *run));
+    }
+    for (name, run) in check::TRIALS
+        .iter()
+        .chain(words::TRIALS)
+        .chain(vars::TRIALS)
+    {
+        trials.push(Trial::test(format!("harness::{name}"), *run));
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// The trial, or, where something it needs is `missing`, its place with the reason.
+fn unless(
+    missing: Option<String>,
+    name: String,
+    run: impl FnOnce() -> Outcome + Send + 'static,
+) -> Trial {
+    let Some(why) = missing else {
+        return Trial::test(name, run);
+    };
+    if needs::required() {
+        return Trial::test(name, || Err(Failed::from(why)));
+    }
+    // nextest knows what to skip from the list alone; libtest's own runner prints the reason of one that ran.
+    Trial::ignorable_test(name, || Ok(Completion::ignored_with(why)))
+        .with_ignored_flag(std::env::var_os("NEXTEST").is_some())
+}

@@ -1,0 +1,60 @@
+//! What a trial needs of the machine.
+
+use crate::scenario::Variant;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Debian's place for strongSwan's daemon, which is on nobody's `PATH`.
+pub const CHARON: &str = "/usr/lib/ipsec/charon";
+
+/// Whether a trial that lacks something fails instead of being ignored.
+pub fn required() -> bool {
+    let set = |name: &str, value: &str| std::env::var(name).is_ok_and(|v| v == value);
+    set("CI", "true") || set("MAINMODE_REQUIRE_PEERS", "1")
+}
+
+/// Why no trial with a peer can run here.
+pub fn missing() -> Option<String> {
+    if !nix::unistd::geteuid().is_root() {
+        return Some("not root: namespaces cannot be made".into());
+    }
+    if let Some(program) = ["ip", "nft", "unshare", "setpriv", "timeout", "swanctl"]
+        .iter()
+        .find(|p| !on_path(p))
+    {
+        return Some(format!("{program} is not installed"));
+    }
+    if !Path::new(CHARON).exists() {
+        return Some(format!("strongSwan is not installed ({CHARON} is missing)"));
+    }
+    if !Path::new("/usr/lib/ipsec/plugins/libstrongswan-openssl.so").exists() {
+        return Some(
+            "strongSwan's openssl plugin is not installed (libstrongswan-standard-plugins)".into(),
+        );
+    }
+    let unshared = Command::new("unshare")
+        .args(["--net", "--mount", "true"])
+        .stderr(Stdio::null())
+        .status();
+    if !unshared.is_ok_and(|s| s.success()) {
+        return Some("this root may not make namespaces".into());
+    }
+    None
+}
+
+/// Why this one cannot run here although others can.
+pub fn missing_for(variant: &Variant) -> Option<String> {
+    if variant.var("charon") == "user" && !Path::new("/dev/net/tun").exists() {
+        return Some("/dev/net/tun is missing: no ESP in user space".into());
+    }
+    variant
+        .programs()
+        .into_iter()
+        .find(|p| !on_path(p))
+        .map(|p| format!("{p} is not installed"))
+}
+
+fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}

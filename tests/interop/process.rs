@@ -1,0 +1,116 @@
+//! Programs that a trial runs: never longer than they should, never past its end.
+
+use crate::Outcome;
+use libtest_mimic::Failed;
+use std::fs::File;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Runs the words to their end, at most `seconds` long.
+pub fn output(seconds: u32, words: &[&str]) -> Outcome<Output> {
+    Command::new("timeout")
+        .arg("--kill-after=1")
+        .arg(seconds.to_string())
+        .args(words)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| Failed::from(format!("{}: {e}", words.join(" "))))
+}
+
+/// Runs the words to their end; anything but exit code 0 is a failure with what was printed.
+pub fn run(words: &[&str]) -> Outcome<String> {
+    let done = output(30, words)?;
+    if done.status.success() {
+        return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
+    }
+    Err(format!("`{}`: {}\n{}", words.join(" "), done.status, both(&done)).into())
+}
+
+/// What it printed, on either stream.
+pub fn both(done: &Output) -> String {
+    let mut all = String::from_utf8_lossy(&done.stdout).into_owned();
+    all.push_str(&String::from_utf8_lossy(&done.stderr));
+    all
+}
+
+/// Asks `what` every 20 ms until it has an answer, or says that `seconds` have gone by without `what_for`.
+pub fn until<T>(
+    seconds: u64,
+    what_for: &str,
+    mut what: impl FnMut() -> Outcome<Option<T>>,
+) -> Outcome<T> {
+    let end = Instant::now() + Duration::from_secs(seconds);
+    loop {
+        if let Some(answer) = what()? {
+            return Ok(answer);
+        }
+        if Instant::now() > end {
+            return Err(format!("{seconds} s went by without {what_for}").into());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A program in the background; it dies with its owner, and with the trial's process in any case.
+pub struct Background {
+    child: Child,
+    name: String,
+}
+
+impl Background {
+    /// Starts it in the namespace, both its streams appended to `log`.
+    pub fn start(
+        namespace: &str,
+        log: &Path,
+        environment: &[(&str, &str)],
+        words: &[&str],
+    ) -> Outcome<Self> {
+        let log = File::options().create(true).append(true).open(log)?;
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "ip", "netns", "exec", namespace])
+            .args(words)
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        Ok(Self {
+            child,
+            name: words.join(" "),
+        })
+    }
+
+    /// Whether it still runs; what ended it when not.
+    pub fn ended(&mut self) -> Outcome<Option<String>> {
+        Ok(self
+            .child
+            .try_wait()?
+            .map(|status| format!("`{}` ended: {status}", self.name)))
+    }
+
+    /// As a loss of power: no chance to say goodbye.
+    pub fn kill(&mut self) {
+        // An error says that it is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Asks it to end (SIGTERM) and waits; anything but exit code 0 is a failure.
+    pub fn terminate(mut self) -> Outcome {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id())?);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)?;
+        let name = format!("the end of `{}`", self.name);
+        let status = until(10, &name, || Ok(self.child.try_wait()?))?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(format!("`{}` ended with {status}", self.name).into())
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,135 @@
+//! The steps of a scenario, done.
+
+use crate::Outcome;
+use crate::charon::Charon;
+use crate::process::{both, output, until};
+use crate::scenario::{Command, Step};
+use crate::stranger::Stranger;
+use crate::trial::Stage;
+use libtest_mimic::Failed;
+use std::time::Duration;
+
+/// What charon calls its connection.
+const AT_PEER: &str = "us";
+
+/// How long a negotiation may take before its step fails: twice what the slowest of them needs.
+const PATIENCE: u32 = 20;
+
+/// Does one step, to its end.
+pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
+    let initiator = stage.vars.get("initiator").to_owned();
+    match step {
+        Step::Up(command) => ours(stage, "up", command),
+        Step::Down(command) => ours(stage, "down", command),
+        Step::Initiate { succeeds } => initiate(stage, *succeeds),
+        Step::Terminate {} => charon(stage)?.terminate(AT_PEER),
+        Step::PeerSas(count) => until(5, &format!("{count} SAs at the peer"), || {
+            Ok((charon(stage)?.established()? == *count).then_some(()))
+        }),
+        Step::OurSas { count, software } => our_sas(stage, *count, software.as_deref()),
+        Step::Wait(milliseconds) => {
+            std::thread::sleep(Duration::from_millis(*milliseconds));
+            Ok(())
+        }
+        Step::Until { id, count } => {
+            until(PATIENCE.into(), &format!("{count} events {id}"), || {
+                let events = stage.daemon.events()?;
+                let seen = events.iter().filter(|e| e["EventID"] == *id).count();
+                Ok((seen >= *count).then_some(()))
+            })
+        }
+        Step::Drop(kind) => stage.rules.drop(&stage.lab, &initiator, kind),
+        Step::Watch(kind) => stage.rules.watch(&stage.lab, &initiator, kind),
+        Step::Heal {} => stage.rules.heal(&stage.lab),
+        Step::Kill(host) => {
+            match host.as_str() {
+                "us" => stage.daemon.kill(),
+                _ => stage.charon.as_mut().ok_or(NO_CHARON)?.kill(),
+            }
+            Ok(())
+        }
+        Step::Start {} => stage.daemon.start_again(&stage.lab),
+        Step::Stranger { notify } => {
+            let address = stage.vars.get("peer").to_owned();
+            let stranger = Stranger::start(&stage.lab, "peer", &address, *notify)?;
+            stage.strangers.push(stranger);
+            Ok(())
+        }
+        Step::Run { on, words, says } => {
+            let words: Vec<String> = words
+                .iter()
+                .map(|w| stage.vars.fill(w))
+                .collect::<Outcome<_>>()?;
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let namespace = stage.lab.namespace(on);
+            let done = output(
+                PATIENCE,
+                &[&["ip", "netns", "exec", &namespace], &words[..]].concat(),
+            )?;
+            holds(stage, &both(&done), says)
+        }
+    }
+}
+
+const NO_CHARON: &str = "this scenario has no charon";
+
+fn charon(stage: &Stage) -> Outcome<&Charon> {
+    stage.charon.as_ref().ok_or_else(|| NO_CHARON.into())
+}
+
+fn ours(stage: &Stage, verb: &str, command: &Command) -> Outcome {
+    let done = stage
+        .daemon
+        .command(PATIENCE, &[verb, &command.connection])?;
+    let said = both(&done);
+    if done.status.code() != Some(command.exit) {
+        return Err(format!("`mainmode {verb}`: {}, said: {said}", done.status).into());
+    }
+    holds(stage, &said, &command.says)
+}
+
+fn holds(stage: &Stage, said: &str, words: &[String]) -> Outcome {
+    for word in words {
+        let word = stage.vars.fill(word)?;
+        if !said.contains(&word) {
+            return Err(format!("\"{word}\" is not in what it said: {said}").into());
+        }
+    }
+    Ok(())
+}
+
+fn initiate(stage: &Stage, succeeds: bool) -> Outcome {
+    let came = charon(stage)?.initiate(AT_PEER, 10)?;
+    if came == succeeds {
+        return Ok(());
+    }
+    Err(Failed::from(if came {
+        "the peer says it came up"
+    } else {
+        "the peer says it did not come up"
+    }))
+}
+
+fn our_sas(stage: &Stage, count: usize, software: Option<&str>) -> Outcome {
+    let status = until(5, &format!("{count} SAs in our status"), || {
+        let status = stage.daemon.status()?;
+        let sas = status["main_mode_sas"].as_array().map(Vec::len);
+        Ok((sas == Some(count)).then_some(status))
+    })?;
+    for sa in status["main_mode_sas"].as_array().into_iter().flatten() {
+        let says = sa["peer_software"].as_str().unwrap_or_default();
+        if software.is_some_and(|software| !says.contains(software)) {
+            return Err(format!("peer_software of {sa} does not hold {software:?}").into());
+        }
+        for (key, var) in [
+            ("cipher", "cipher"),
+            ("integrity", "integrity"),
+            ("dh_group", "group"),
+        ] {
+            if sa[key] != stage.vars.fill(&format!("${{{var}}}"))? {
+                return Err(format!("{key} is wrong in {sa}").into());
+            }
+        }
+    }
+    Ok(())
+}
