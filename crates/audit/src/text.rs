@@ -102,3 +102,59 @@ pub fn recover(shown: &str) -> Cow<'_, str> {
     out.push_str(rest);
     Cow::Owned(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_act_on_is_written_out() {
+        assert_eq!(printable("a\u{1b}[31m\n\0"), "a\\u{1b}[31m\\u{a}\\u{0}");
+        assert_eq!(printable("\u{202e}txt.exe"), "\\u{202e}txt.exe");
+        assert_eq!(printable("\\u{41}"), "\\u{5c}u{41}");
+        assert!(matches!(printable("EXAMPLE\\user"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn what_is_no_escape_is_recovered_as_it_stands() {
+        for text in [
+            "\\u{}",
+            "\\u{d800}",
+            "\\u{110000}",
+            "\\u{zz}",
+            "\\u{41",
+            "\\u{ffffffffff}",
+        ] {
+            assert_eq!(recover(text), text);
+        }
+        assert_eq!(recover("\\u{\\u{41}"), "\\u{A");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_told_from_text_that_looks_like_them() {
+        assert_eq!(peer_text(b"gw.example"), "gw.example");
+        assert_eq!(peer_text(b"gw\xff\xfe"), "gw\\x{ff}\\x{fe}");
+        assert_eq!(peer_text(b"gw\\x{ff}"), "gw\\x{5c}x{ff}");
+        // A lone surrogate in UTF-8 clothes.
+        assert_eq!(peer_text(b"\xed\xa0\x80"), "\\x{ed}\\x{a0}\\x{80}");
+    }
+
+    proptest! {
+        #[test]
+        fn printable_text_is_plain_and_comes_back(text in any::<String>()) {
+            let shown = printable(&text);
+            prop_assert!(shown.chars().all(is_plain));
+            prop_assert_eq!(recover(&shown).into_owned(), text.as_str());
+        }
+
+        #[test]
+        fn different_bytes_of_a_peer_are_different_text(
+            a in proptest::collection::vec(any::<u8>(), 0..12),
+            b in proptest::collection::vec(any::<u8>(), 0..12),
+        ) {
+            prop_assert_eq!(a == b, peer_text(&a) == peer_text(&b));
+        }
+    }
+}

@@ -24,7 +24,7 @@ pub(super) const EVENTS: &[EventSpec] = &[
         title: "IKE/AuthIP DoS-prevention mode started or stopped.",
         message: "%1",
         raised: "DoS-prevention mode starts or stops: the half-open negotiations passed the threshold, or fell below it again.",
-        advice: "Nothing while the flood lasts. If honest load does this, raise the limit of half-open negotiations.",
+        advice: "Nothing while it lasts. Find the sources among the 4976 and 4653 of that time.",
         raised_yet: false,
     },
     EventSpec {

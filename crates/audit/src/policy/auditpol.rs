@@ -18,6 +18,12 @@ const HEADER: [&str; 7] = [
 /// The policy target of rows that hold for the whole computer.
 const SYSTEM: &str = "System";
 
+/// What Group Policy writes for a subcategory that it leaves as it is (\[MS-GPAC\] 2.2.1.3.1).
+const NOT_SPECIFIED: &str = "Not Specified";
+
+/// The Setting Value with which Group Policy says No Auditing (\[MS-GPAC\] 2.2.1.3.1).
+const GROUP_POLICY_NONE: &str = "4";
+
 /// Why a policy's file cannot be restored.
 #[derive(Debug, Error)]
 pub enum CsvError {
@@ -121,9 +127,14 @@ impl Policy {
 
         let mut policy = Policy::default();
         let mut unknown = Vec::new();
+        let mut lines = Lines {
+            text,
+            at: 0,
+            line: 1,
+        };
         for row in reader.records() {
             let row = row?;
-            let line = row.position().map_or(0, csv::Position::line);
+            let line = lines.of(row.position());
             let cell = |at: usize| row.get(at).unwrap_or("");
             let Some(subcategory) = Subcategory::ALL
                 .into_iter()
@@ -142,6 +153,11 @@ impl Policy {
                 "" => cell(words),
                 number => number,
             };
+            if cell(words).eq_ignore_ascii_case(NOT_SPECIFIED)
+                && matches!(said, "0" | NOT_SPECIFIED)
+            {
+                continue;
+            }
             let setting = Setting::read(said).ok_or_else(|| CsvError::Setting {
                 line,
                 subcategory,
@@ -163,6 +179,9 @@ impl Setting {
     }
 
     fn read(text: &str) -> Option<Setting> {
+        if text == GROUP_POLICY_NONE {
+            return Some(Setting::NO_AUDITING);
+        }
         [
             Setting::NO_AUDITING,
             Setting::SUCCESS,
@@ -174,6 +193,28 @@ impl Setting {
     }
 }
 
+/// Counts lines for rows that come in order. `csv`'s own count is one short after a CR LF.
+struct Lines<'a> {
+    text: &'a str,
+    at: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    /// The line, from 1, of the row that starts at this position or after its line ends.
+    fn of(&mut self, row: Option<&csv::Position>) -> u64 {
+        let bytes = self.text.as_bytes();
+        let start = row.map_or(self.at, |p| usize::try_from(p.byte()).unwrap_or(usize::MAX));
+        while let Some(byte) = bytes.get(self.at)
+            && (self.at < start || matches!(byte, b'\r' | b'\n'))
+        {
+            self.line += u64::from(*byte == b'\n');
+            self.at += 1;
+        }
+        self.line
+    }
+}
+
 /// GUIDs compare without regard to case and braces.
 fn same_guid(ours: &str, theirs: &str) -> bool {
     let bare = theirs
@@ -181,4 +222,137 @@ fn same_guid(ours: &str, theirs: &str) -> bool {
         .and_then(|g| g.strip_suffix('}'))
         .unwrap_or(theirs);
     ours[1..ours.len() - 1].eq_ignore_ascii_case(bare)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(settings: &[(Subcategory, Setting)]) -> Policy {
+        let mut policy = Policy::default();
+        for &(subcategory, setting) in settings {
+            policy.set(subcategory, Some(setting));
+        }
+        policy
+    }
+
+    #[test]
+    fn a_backup_reads_as_auditpol_writes_it() {
+        let policy = policy(&[
+            (Subcategory::IpsecDriver, Setting::NO_AUDITING),
+            (Subcategory::IpsecMainMode, Setting::BOTH),
+            (Subcategory::IpsecQuickMode, Setting::SUCCESS),
+            (Subcategory::IpsecExtendedMode, Setting::FAILURE),
+        ]);
+        assert_eq!(
+            policy.to_csv("gw"),
+            "Machine Name,Policy Target,Subcategory,Subcategory GUID,Inclusion Setting,Exclusion Setting,Setting Value\r\n\
+             gw,System,IPsec Driver,{0CCE9213-69AE-11D9-BED3-505054503030},No Auditing,,0\r\n\
+             gw,System,IPsec Main Mode,{0CCE9218-69AE-11D9-BED3-505054503030},Success and Failure,,3\r\n\
+             gw,System,IPsec Quick Mode,{0CCE9219-69AE-11D9-BED3-505054503030},Success,,1\r\n\
+             gw,System,IPsec Extended Mode,{0CCE921A-69AE-11D9-BED3-505054503030},Failure,,2\r\n"
+        );
+    }
+
+    #[test]
+    fn every_policy_comes_back_from_its_backup() {
+        let settings = [
+            None,
+            Some(Setting::NO_AUDITING),
+            Some(Setting::SUCCESS),
+            Some(Setting::FAILURE),
+            Some(Setting::BOTH),
+        ];
+        for number in 0..settings.len().pow(4) {
+            let mut policy = Policy::default();
+            let mut rest = number;
+            for subcategory in Subcategory::ALL {
+                policy.set(subcategory, settings[rest % settings.len()]);
+                rest /= settings.len();
+            }
+            let csv = policy.to_csv("a, \"quoted\" host");
+            let (back, unknown) = Policy::from_csv(&csv).unwrap();
+            assert_eq!((back, unknown), (policy, vec![]), "{csv}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_configured_has_no_row() {
+        let csv = Policy::default().to_csv("gw");
+        assert_eq!(csv.lines().count(), 1);
+        assert_eq!(Policy::from_csv(&csv).unwrap().0, Policy::default());
+    }
+
+    const HEAD: &str = "Machine Name,Policy Target,Subcategory,Subcategory GUID,Inclusion Setting,Exclusion Setting,Setting Value\n";
+
+    #[test]
+    fn the_guid_decides_and_not_the_name() {
+        let text = format!(
+            "{HEAD}WS1,System,IPsec Quick Mode,{{0cce9218-69ae-11d9-bed3-505054503030}},Success,,3\n\
+             WS1,System,IPsec Main Mode,{{0CCE9215-69AE-11D9-BED3-505054503030}},Success,,1\n"
+        );
+        let (restored, unknown) = Policy::from_csv(&text).unwrap();
+        assert_eq!(
+            restored,
+            policy(&[(Subcategory::IpsecMainMode, Setting::BOTH)])
+        );
+        assert_eq!(
+            unknown,
+            [UnknownRow {
+                line: 3,
+                target: "System".to_owned(),
+                name: "IPsec Main Mode".to_owned(),
+                guid: "{0CCE9215-69AE-11D9-BED3-505054503030}".to_owned(),
+            }]
+        );
+    }
+
+    #[test]
+    fn options_and_per_user_rows_of_windows_are_reported_and_left_alone() {
+        let text = format!(
+            "\u{feff}{HEAD}WS1,System,IPsec Main Mode,{{0CCE9218-69AE-11D9-BED3-505054503030}},Failure,,2\r\n\
+             WS1,S-1-5-21-1-2-3-500,IPsec Main Mode,{{0CCE9218-69AE-11D9-BED3-505054503030}},Success,,1\r\n\
+             WS1,,Option:CrashOnAuditFail,,Disabled,,0\r\n"
+        );
+        let (restored, unknown) = Policy::from_csv(&text).unwrap();
+        assert_eq!(
+            restored,
+            policy(&[(Subcategory::IpsecMainMode, Setting::FAILURE)])
+        );
+        let lines: Vec<u64> = unknown.iter().map(|row| row.line).collect();
+        assert_eq!(lines, [3, 4]);
+    }
+
+    #[test]
+    fn a_group_policys_file_is_read_as_group_policy_means_it() {
+        let text = format!(
+            "{HEAD},System,Audit IPsec Main Mode,{{0cce9218-69ae-11d9-bed3-505054503030}},Not Specified,,0\n\
+             ,System,Audit IPsec Driver,{{0cce9213-69ae-11d9-bed3-505054503030}},No Auditing,,4\n\
+             ,System,Audit IPsec Quick Mode,{{0cce9219-69ae-11d9-bed3-505054503030}},Success,,\n"
+        );
+        let (restored, _) = Policy::from_csv(&text).unwrap();
+        assert_eq!(
+            restored,
+            policy(&[
+                (Subcategory::IpsecDriver, Setting::NO_AUDITING),
+                (Subcategory::IpsecQuickMode, Setting::SUCCESS),
+            ])
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_an_error_that_names_the_line() {
+        let row = "gw,System,IPsec Main Mode,{0CCE9218-69AE-11D9-BED3-505054503030}";
+        let odd = Policy::from_csv(&format!("{HEAD}{row},,,7\n")).unwrap_err();
+        assert!(matches!(odd, CsvError::Setting { line: 2, .. }), "{odd}");
+        let both = Policy::from_csv(&format!("{HEAD}{row},,,1\n{row},,,2\n")).unwrap_err();
+        assert!(
+            matches!(both, CsvError::Contradiction { line: 3, .. }),
+            "{both}"
+        );
+        for text in ["", "a,b,c\n", "hello"] {
+            let headless = Policy::from_csv(text).unwrap_err();
+            assert!(matches!(headless, CsvError::MissingColumn(_)), "{headless}");
+        }
+    }
 }
