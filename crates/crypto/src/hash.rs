@@ -34,7 +34,8 @@ pub fn digest(hash: Hash, parts: &[&[u8]]) -> Result<Vec<u8>, CryptoError> {
 /// # Errors
 /// [`CryptoError::Library`] when OpenSSL fails.
 pub fn prf(hash: Hash, key: &[u8], parts: &[&[u8]]) -> Result<Vec<u8>, CryptoError> {
-    let key = PKey::hmac(key)?;
+    // OpenSSL takes no empty key. HMAC fills a key up with zeros, so that one zero is the same key.
+    let key = PKey::hmac(if key.is_empty() { &[0] } else { key })?;
     let mut signer = Signer::new(message_digest(hash), &key)?;
     for part in parts {
         signer.update(part)?;

@@ -178,3 +178,58 @@ impl FromStr for Proposal {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        text.parse::<Proposal>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn proposals_are_read_as_strongswans_users_write_them() {
+        for (text, canonical) in [
+            ("aes256-sha256-modp2048", "aes256-sha256-modp2048"),
+            ("3des-sha1-modp1024", "3des-sha1-modp1024"),
+            ("aes-sha-modp1536", "aes128-sha1-modp1536"),
+            ("aes256-sha2_256-ecp256", "aes256-sha256-ecp256"),
+            ("AES192-SHA2_384-curve25519", "aes192-sha384-x25519"),
+            (" aes256-sha512-ecp521 ", "aes256-sha512-ecp521"),
+        ] {
+            assert_eq!(text.parse::<Proposal>().unwrap().to_string(), canonical);
+        }
+    }
+
+    #[test]
+    fn weak_parts_are_named() {
+        let weak = |text: &str| text.parse::<Proposal>().unwrap().weak();
+        assert_eq!(weak("3des-md5-modp1024"), ["3des", "md5", "modp1024"]);
+        assert_eq!(weak("aes128-sha1-modp1024"), ["modp1024"]);
+        assert!(weak("aes256-sha256-modp2048").is_empty());
+    }
+
+    #[test]
+    fn errors_name_the_word_and_what_to_write() {
+        let unknown = error("aes256-sha257-modp2048");
+        assert!(unknown.starts_with("\"sha257\" is no cipher, hash or group"));
+        for known in [
+            "aes256, aes192, aes128, 3des",
+            "sha512, sha384, sha256, sha1, md5",
+            "x25519",
+        ] {
+            assert!(unknown.contains(known), "{unknown}");
+        }
+        assert!(!unknown.contains(" des"), "{unknown}");
+        assert!(error("des-md5-modp1024").starts_with("\"des\" is known, and never used"));
+        assert!(error("aes256-sha256-prfsha256-modp2048").starts_with("\"prfsha256\": IKEv1"));
+        assert!(
+            error("aes256-aes128-sha256-modp2048").starts_with("\"aes128\" is a second cipher")
+        );
+        assert!(error("aes256-sha256").starts_with("there is no group"));
+        assert!(error("aes256-modp2048").starts_with("there is no hash"));
+        assert!(error("sha1-modp2048").starts_with("there is no cipher"));
+        assert!(error("").starts_with("\"\" is no cipher"));
+        assert!(error("aes256\u{1b}[2J-sha1-modp2048").starts_with("\"aes256\\u{1b}[2J\""));
+    }
+}

@@ -111,3 +111,153 @@ const fn cached(make: fn() -> Result<Modp, ErrorStack>) -> Cached {
 fn load(group: Group, prime: fn() -> Result<BigNum, ErrorStack>) -> Result<Modp, ErrorStack> {
     Modp::new(prime()?, 2, group.row().private_len)
 }
+
+#[cfg(test)]
+mod tests {
+    use openssl::dh::Dh;
+
+    use super::*;
+    use crate::{Hash, digest};
+
+    /// Agreements per group in the padding test: at one leading zero byte in 256, some sixteen of them.
+    const AGREEMENTS: u32 = 4096;
+
+    const MODP_GROUPS: [Group; 5] = [
+        Group::Modp1024,
+        Group::Modp1536,
+        Group::Modp2048,
+        Group::Modp3072,
+        Group::Modp4096,
+    ];
+
+    /// Seeded exponents that are the same in each run.
+    fn exponent(seed: &str, number: u32, len: usize) -> Vec<u8> {
+        let mut bytes = digest(Hash::Sha512, &[seed.as_bytes(), &number.to_be_bytes()]).unwrap();
+        bytes.truncate(len);
+        bytes[0] |= 0x80;
+        bytes
+    }
+
+    /// Both sides of one agreement; gives the secret that they share.
+    fn agree_both_ways(modp: &Modp, a: &[u8], b: &[u8]) -> Secret {
+        let (public_a, public_b) = (modp.public_value(a).unwrap(), modp.public_value(b).unwrap());
+        assert_eq!(public_a.len(), modp.prime_len);
+        assert_eq!(public_b.len(), modp.prime_len);
+        let shared = modp.agree(a, &public_b).unwrap();
+        assert_eq!(
+            shared.as_bytes(),
+            modp.agree(b, &public_a).unwrap().as_bytes()
+        );
+        assert_eq!(shared.len(), modp.prime_len);
+        shared
+    }
+
+    fn agreements_with_a_leading_zero(modp: &Modp, seed: &str) -> usize {
+        (0..AGREEMENTS)
+            .filter(|number| {
+                let a = exponent(seed, 2 * number, modp.exponent_len);
+                let b = exponent(seed, 2 * number + 1, modp.exponent_len);
+                agree_both_ways(modp, &a, &b).as_bytes()[0] == 0
+            })
+            .count()
+    }
+
+    /// The largest safe primes of these lengths that are 7 modulo 8, so that 2 generates the subgroup of
+    /// prime order, as in the groups of RFC 2409 and RFC 3526.
+    const SMALL_SAFE_PRIMES: [(i32, u64); 4] = [
+        (40, 0xff_ffff_cf47),
+        (48, 0xffff_ffff_eb4f),
+        (56, 0xff_ffff_ffff_f737),
+        (64, 0xffff_ffff_ffff_ded7),
+    ];
+
+    #[test]
+    fn small_groups_pad_every_one_of_4096_agreements_to_the_primes_length() {
+        for (bits, prime) in SMALL_SAFE_PRIMES {
+            let prime = BigNum::from_slice(&prime.to_be_bytes()).unwrap();
+            assert_eq!(prime.num_bits(), bits);
+            let modp = Modp::new(prime, 2, 5).unwrap();
+            let zeros = agreements_with_a_leading_zero(&modp, "small");
+            assert!((4..64).contains(&zeros), "{bits} bits: {zeros}");
+        }
+    }
+
+    #[test]
+    fn modp1024_pads_every_one_of_4096_agreements_to_the_primes_length() {
+        let modp = parameters(Group::Modp1024).unwrap().unwrap();
+        let zeros = agreements_with_a_leading_zero(modp, "modp1024");
+        assert!((4..64).contains(&zeros), "{zeros}");
+    }
+
+    /// The peer's value is 4^(1/x): what we share is then 4, all the rest of it zeros.
+    #[test]
+    fn every_group_keeps_all_leading_zeros_of_a_shared_secret_forced_to_be_short() {
+        for group in MODP_GROUPS {
+            let modp = parameters(group).unwrap().unwrap();
+            let mut ours = exponent("forced", 0, modp.exponent_len);
+            *ours.last_mut().unwrap() |= 1;
+            let mut context = BigNumContext::new().unwrap();
+            let mut order = BigNum::new().unwrap();
+            order.rshift1(&modp.minus_one).unwrap();
+            let mut inverse = BigNum::new().unwrap();
+            let x = BigNum::from_slice(&ours).unwrap();
+            inverse.mod_inverse(&x, &order, &mut context).unwrap();
+            let four = BigNum::from_u32(4).unwrap();
+            let theirs = modp.power(&four, &inverse.to_vec()).unwrap();
+            let shared = modp.agree(&ours, &theirs).unwrap();
+            let mut expected = vec![0; group.row().shared_len];
+            *expected.last_mut().unwrap() = 4;
+            assert_eq!(shared.as_bytes(), expected);
+        }
+    }
+
+    /// OpenSSL's own Diffie-Hellman, which checks more, costs more and does not pad.
+    #[test]
+    fn every_group_agrees_with_openssls_own_diffie_hellman() {
+        for group in MODP_GROUPS {
+            let modp = parameters(group).unwrap().unwrap();
+            let (a, b) = (
+                exponent("theirs", 0, modp.exponent_len),
+                exponent("theirs", 1, modp.exponent_len),
+            );
+            let shared = agree_both_ways(modp, &a, &b);
+            let theirs = Dh::from_pqg(
+                modp.prime.as_ref().to_owned().unwrap(),
+                None,
+                BigNum::from_u32(2).unwrap(),
+            )
+            .unwrap()
+            .set_private_key(BigNum::from_slice(&b).unwrap())
+            .unwrap();
+            let public = BigNum::from_slice(&modp.public_value(&a).unwrap()).unwrap();
+            let unpadded = theirs.compute_key(&public).unwrap();
+            let padding = modp.prime_len - unpadded.len();
+            assert_eq!(&shared.as_bytes()[padding..], unpadded);
+        }
+    }
+
+    #[test]
+    fn primes_have_the_tables_length_and_the_form_of_rfc_3526() {
+        for group in MODP_GROUPS {
+            let modp = parameters(group).unwrap().unwrap();
+            let prime = modp.prime.to_vec();
+            assert_eq!(prime.len(), group.row().public_len);
+            assert_eq!(prime[..8], [0xff; 8]);
+            assert_eq!(prime[prime.len() - 8..], [0xff; 8]);
+        }
+    }
+
+    #[test]
+    fn exponents_are_as_long_as_the_table_says_and_fresh() {
+        for group in MODP_GROUPS {
+            let modp = parameters(group).unwrap().unwrap();
+            let (a, b) = (
+                modp.random_exponent().unwrap(),
+                modp.random_exponent().unwrap(),
+            );
+            assert_eq!(a.len(), group.row().private_len);
+            assert!(a[0] >= 0x80);
+            assert_ne!(*a, *b);
+        }
+    }
+}

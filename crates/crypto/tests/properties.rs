@@ -1,0 +1,131 @@
+//! What holds for any input.
+
+use crypto::{CIPHERS, Cipher, CryptoError, GROUPS, HASHES, Proposal, ProposalError, Secret};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+fn ciphers() -> impl Strategy<Value = Cipher> {
+    let usable: Vec<Cipher> = CIPHERS.iter().filter_map(|row| row.cipher).collect();
+    select(usable)
+}
+
+fn proposals() -> impl Strategy<Value = Proposal> {
+    let hashes: Vec<_> = HASHES.iter().map(|row| row.hash).collect();
+    let groups: Vec<_> = GROUPS.iter().map(|row| row.group).collect();
+    (ciphers(), select(hashes), select(groups)).prop_map(|(cipher, hash, group)| Proposal {
+        cipher,
+        hash,
+        group,
+    })
+}
+
+/// A cipher with a key, an IV and some blocks of its own sizes.
+fn messages() -> impl Strategy<Value = (Cipher, Vec<u8>, Vec<u8>, Vec<u8>)> {
+    (ciphers(), 1_usize..64).prop_flat_map(|(cipher, blocks)| {
+        let row = cipher.row();
+        let bytes = |len| prop::collection::vec(any::<u8>(), len);
+        (
+            Just(cipher),
+            bytes(row.key_len),
+            bytes(row.block),
+            bytes(blocks * row.block),
+        )
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_was_encrypted_decrypts_to_itself((cipher, key, iv, plaintext) in messages()) {
+        let key = Secret::new(key);
+        let ciphertext = crypto::encrypt(cipher, &key, &iv, &plaintext).unwrap();
+        prop_assert_eq!(ciphertext.len(), plaintext.len());
+        prop_assert_ne!(&ciphertext, &plaintext);
+        prop_assert_eq!(crypto::decrypt(cipher, &key, &iv, &ciphertext).unwrap(), plaintext);
+    }
+
+    #[test]
+    fn two_messages_chained_by_the_last_block_are_one(
+        (cipher, key, iv, plaintext) in messages(),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let (key, block) = (Secret::new(key), cipher.row().block);
+        let whole = crypto::encrypt(cipher, &key, &iv, &plaintext).unwrap();
+        let at = cut.index(plaintext.len() / block) * block;
+        prop_assume!(at > 0);
+        let first = crypto::encrypt(cipher, &key, &iv, &plaintext[..at]).unwrap();
+        let next_iv = &first[at - block..];
+        let second = crypto::encrypt(cipher, &key, next_iv, &plaintext[at..]).unwrap();
+        prop_assert_eq!([first, second].concat(), whole);
+    }
+
+    #[test]
+    fn any_bytes_decrypt_to_as_many_or_are_not_whole_blocks(
+        cipher in ciphers(),
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let row = cipher.row();
+        let key = Secret::new(vec![7; row.key_len]);
+        match crypto::decrypt(cipher, &key, &vec![9; row.block], &bytes) {
+            Ok(plaintext) => prop_assert_eq!(plaintext.len(), bytes.len()),
+            Err(CryptoError::NotWholeBlocks { len, block }) => {
+                prop_assert_eq!(len, bytes.len());
+                prop_assert!(len == 0 || len % block != 0);
+            }
+            Err(other) => prop_assert!(false, "{}", other),
+        }
+    }
+
+    #[test]
+    fn a_proposal_reads_back_as_it_was_printed(proposal in proposals()) {
+        let text = proposal.to_string();
+        prop_assert_eq!(text.parse::<Proposal>().unwrap(), proposal);
+        prop_assert_eq!(text.to_uppercase().parse::<Proposal>().unwrap(), proposal);
+        let mut words: Vec<&str> = text.split('-').collect();
+        words.reverse();
+        prop_assert_eq!(words.join("-").parse::<Proposal>().unwrap(), proposal);
+    }
+
+    #[test]
+    fn no_text_panics_and_what_is_read_is_printed_canonically(text in "\\PC{0,40}") {
+        if let Ok(proposal) = text.parse::<Proposal>() {
+            prop_assert_eq!(proposal.to_string().parse::<Proposal>().unwrap(), proposal);
+        }
+    }
+
+    #[test]
+    fn words_of_the_table_in_any_number_are_a_proposal_or_an_error_that_names_one(
+        words in prop::collection::vec(select(vocabulary()), 1..6),
+    ) {
+        let text = words.join("-");
+        match text.parse::<Proposal>() {
+            Ok(_) => prop_assert_eq!(words.len(), 3),
+            Err(ProposalError::Missing { .. }) => prop_assert!(words.len() < 3),
+            Err(error) => prop_assert!(words.contains(&error.word().unwrap())),
+        }
+    }
+
+    #[test]
+    fn any_bytes_as_a_public_value_give_a_secret_of_the_groups_length_or_are_refused(
+        index in 0..GROUPS.len(),
+        seed in any::<[u8; 32]>(),
+    ) {
+        let row = &GROUPS[index];
+        let ours = crypto::generate(row.group).unwrap();
+        let public: Vec<u8> = seed.iter().copied().cycle().take(row.public_len).collect();
+        match crypto::agree(row.group, &ours.private, &public) {
+            Ok(shared) => prop_assert_eq!(shared.len(), row.shared_len),
+            Err(error) => prop_assert!(error.is_peers_fault(), "{}", error),
+        }
+    }
+}
+
+fn vocabulary() -> Vec<&'static str> {
+    let ciphers = CIPHERS.iter().map(|row| (row.name, row.aliases));
+    let hashes = HASHES.iter().map(|row| (row.name, row.aliases));
+    let groups = GROUPS.iter().map(|row| (row.name, row.aliases));
+    ciphers
+        .chain(hashes)
+        .chain(groups)
+        .flat_map(|(name, aliases)| std::iter::once(name).chain(aliases.iter().copied()))
+        .collect()
+}
