@@ -1,0 +1,597 @@
+//! `[[connection]]`.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use crypto::{Proposal, Secret};
+use keying::identity::Identity;
+
+use super::diagnostic::Findings;
+use super::model::{
+    Auth, Config, Connection, Dpd, Encap, Fragmentation, IKE_PORT, ListenConfig, Local, NAT_PORT,
+    Remote, RemoteAddress, Retransmit, Start,
+};
+use super::sections::ports;
+use super::source::Source;
+use super::table::{Field, Table};
+use super::{secret, values};
+
+/// A key of fewer characters can be guessed from one recorded negotiation.
+const SHORT_PSK: usize = 20;
+/// The same for keys that are written as bytes, and so are random rather than thought up.
+const SHORT_BINARY_PSK: usize = 16;
+/// The most proposals of one connection: transforms are numbered in one byte, and a peer has to read
+/// them all.
+const MAX_PROPOSALS: usize = 64;
+/// What is offered and accepted where the file says nothing.
+const DEFAULT_PROPOSALS: [&str; 4] = [
+    "aes256-sha384-ecp384",
+    "aes256-sha256-ecp256",
+    "aes256-sha256-modp2048",
+    "aes128-sha256-modp2048",
+];
+/// Lifetimes unless the file says otherwise.
+const LIFETIME: Duration = Duration::from_secs(8 * 3600);
+/// The largest IKE fragment that fits every link: IPv6's least MTU.
+const FRAGMENT_SIZE: u16 = 1280;
+/// Below this the headers of a fragment would outweigh what it carries.
+const MIN_FRAGMENT_SIZE: u64 = 256;
+/// The largest UDP payload of IPv4.
+const MAX_FRAGMENT_SIZE: u64 = 65_507;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+const REMOTE_EXAMPLE: &str = "{ address = \"198.51.100.7\", id = \"branch.example\" }";
+const AUTH_EXAMPLE: &str = "{ psk-file = \"/etc/mainmode/branch.psk\" }";
+
+/// A connection, and where in the file the parts stand that are compared with other connections'.
+pub struct WrittenConnection {
+    /// What it says.
+    pub connection: Connection,
+    /// Its name.
+    pub name_span: Range<usize>,
+    /// Its remote address, or what stands for it.
+    pub remote_span: Range<usize>,
+    /// Its local side, or what stands for it.
+    pub local_span: Range<usize>,
+}
+
+/// Reads one; nothing when something without which it is none is missing or wrong.
+pub fn read(
+    table: &Table<'_>,
+    source: &Source,
+    listen: &ListenConfig,
+    others_read: bool,
+    findings: &mut Findings,
+) -> Option<WrittenConnection> {
+    let name = required(table, "name", "\"branch\"", findings).and_then(|field| {
+        let name = field.parsed(findings, "\"branch\"", values::name)?;
+        Some((name, field.span))
+    });
+    keying(table, findings);
+    let local = local(table, listen, findings);
+    let remote = required(table, "remote", REMOTE_EXAMPLE, findings)
+        .and_then(|field| remote(&field, findings));
+    let auth = required(table, "auth", AUTH_EXAMPLE, findings)
+        .and_then(|field| auth(&field, source, others_read, findings));
+    let proposals = proposals(table, findings);
+    let lifetime = seconds(table, "lifetime", "\"8h\"", LIFETIME, findings);
+    let retransmit = retransmit(table, findings);
+    let half_open_timeout = wait(table, "half-open-timeout", "\"30s\"", 30, findings);
+    let evidence_hold = wait(table, "evidence-hold", "\"5s\"", 5, findings);
+    let dpd = dpd(table, findings);
+    let (fragmentation, fragment_size) = fragmentation(table, findings);
+    let encap = encap(table, findings);
+    dataplane(table, findings);
+    let start = start(table, remote.as_ref().map(|(remote, _)| remote), findings);
+
+    let (name, name_span) = name?;
+    let (local, local_span) = local?;
+    let (remote, remote_span) = remote?;
+    check_families(&local, &remote, &local_span, findings);
+    Some(WrittenConnection {
+        connection: Connection {
+            location: source.location(name_span.start),
+            name,
+            local,
+            remote,
+            auth: auth?,
+            proposals,
+            lifetime,
+            retransmit,
+            half_open_timeout,
+            evidence_hold,
+            dpd,
+            fragmentation,
+            fragment_size,
+            encap,
+            start,
+        },
+        name_span,
+        remote_span,
+        local_span,
+    })
+}
+
+fn required<'a>(
+    table: &Table<'a>,
+    name: &'static str,
+    example: &str,
+    findings: &mut Findings,
+) -> Option<Field<'a>> {
+    let field = table.get(name);
+    if field.is_none() {
+        findings.error_help(
+            table.span.clone(),
+            format!("\"{name}\" is missing in this connection"),
+            format!("add {name} = {example}"),
+        );
+    }
+    field
+}
+
+fn keying(table: &Table<'_>, findings: &mut Findings) {
+    let Some(field) = table.get("keying") else {
+        return;
+    };
+    let Some(words) = field.strings(findings, "[\"ikev1\"]") else {
+        return;
+    };
+    if words.is_empty() {
+        findings.error_help(
+            field.span.clone(),
+            "\"keying\" is empty: the connection could never be negotiated",
+            "write keying = [\"ikev1\"], or leave it out",
+        );
+    }
+    for (word, span) in words {
+        match word {
+            "ikev1" => {}
+            "authip" => findings.not_yet(span, "AuthIP", "write keying = [\"ikev1\"]"),
+            "ikev2" => findings.not_yet(span, "IKEv2", "write keying = [\"ikev1\"]"),
+            other => findings.error_help(
+                span,
+                format!("unknown keying module \"{}\"", other.escape_debug()),
+                "write keying = [\"ikev1\"]",
+            ),
+        }
+    }
+}
+
+fn local(
+    table: &Table<'_>,
+    listen: &ListenConfig,
+    findings: &mut Findings,
+) -> Option<(Local, Range<usize>)> {
+    let Some(field) = table.get("local") else {
+        let local = Local {
+            address: None,
+            port: listen.port,
+            nat_port: listen.nat_port,
+            id: None,
+        };
+        return Some((local, table.span.clone()));
+    };
+    let example = "{ address = \"192.0.2.1\", id = \"gw.example\" }";
+    let side = field.table("connection.local", findings, example)?;
+    let address = match side.get("address") {
+        Some(field) => field.parsed(findings, "\"192.0.2.1\" or \"any\"", values::local_address),
+        None => Some(None),
+    };
+    let (port, nat_port) = ports(&side, (listen.port, listen.nat_port), findings);
+    let id = identity(&side, findings);
+    let span = side.get("address").map_or(field.span, |field| field.span);
+    let local = Local {
+        address: address?,
+        port,
+        nat_port,
+        id: id?,
+    };
+    Some((local, span))
+}
+
+fn remote(field: &Field<'_>, findings: &mut Findings) -> Option<(Remote, Range<usize>)> {
+    let side = field.table("connection.remote", findings, REMOTE_EXAMPLE)?;
+    let example = "\"198.51.100.7\", \"any\", a subnet or a host name";
+    let address = match side.get("address") {
+        Some(field) => {
+            let address = field.parsed(findings, example, values::remote_address);
+            address.map(|address| (address, field.span))
+        }
+        None => {
+            findings.error_help(
+                field.span.clone(),
+                "\"address\" is missing in \"remote\"",
+                format!("add address = {example}"),
+            );
+            None
+        }
+    };
+    let (port, nat_port) = ports(&side, (IKE_PORT, NAT_PORT), findings);
+    let id = identity(&side, findings);
+    let (address, span) = address?;
+    let remote = Remote {
+        address,
+        port,
+        port_written: side.has("port"),
+        nat_port,
+        id: id?,
+    };
+    Some((remote, span))
+}
+
+/// `id`: nothing when it is wrong, `Some(None)` when it is left out.
+fn identity(side: &Table<'_>, findings: &mut Findings) -> Option<Option<Identity>> {
+    let Some(field) = side.get("id") else {
+        return Some(None);
+    };
+    let example = "\"gw.example\"";
+    let id = field.parsed(findings, example, |text| {
+        Identity::parse(text).map_err(|error| error.to_string())
+    });
+    id.map(Some)
+}
+
+fn auth(
+    field: &Field<'_>,
+    source: &Source,
+    others_read: bool,
+    findings: &mut Findings,
+) -> Option<Vec<Auth>> {
+    field.hide_texts(findings);
+    let tables = field.tables("connection.auth", findings, AUTH_EXAMPLE)?;
+    if tables.is_empty() {
+        findings.error_help(
+            field.span.clone(),
+            "\"auth\" is empty: no peer could prove who it is",
+            format!("write auth = {AUTH_EXAMPLE}"),
+        );
+        return None;
+    }
+    let mut ways = Vec::with_capacity(tables.len());
+    for table in &tables {
+        let Some(secret) = psk(table, source, others_read, findings) else {
+            continue;
+        };
+        if ways.is_empty() {
+            ways.push(Auth::Psk(secret));
+        } else {
+            findings.error_help(
+                table.span.clone(),
+                "a second pre-shared key: a peer cannot tell which one is meant",
+                "keep one, or make two connections with remotes of their own",
+            );
+        }
+    }
+    (!ways.is_empty()).then_some(ways)
+}
+
+/// The pre-shared key of one way to authenticate.
+fn psk(
+    table: &Table<'_>,
+    source: &Source,
+    others_read: bool,
+    findings: &mut Findings,
+) -> Option<Secret> {
+    let later = ["certificate", "key", "ca", "kerberos"];
+    let (field, inline) = match (table.get("psk"), table.get("psk-file")) {
+        (Some(_), Some(file)) => {
+            findings.error_help(
+                file.key_span,
+                "\"psk\" and \"psk-file\" are both there",
+                "keep one of them",
+            );
+            return None;
+        }
+        (Some(field), None) => (field, true),
+        (None, Some(field)) => (field, false),
+        (None, None) => {
+            if !later.iter().any(|name| table.has(name)) {
+                findings.error_help(
+                    table.span.clone(),
+                    "this names no way to authenticate",
+                    format!("write auth = {AUTH_EXAMPLE}"),
+                );
+            }
+            return None;
+        }
+    };
+    if inline {
+        findings.hide(field.span.clone());
+        if others_read {
+            findings.warn(
+                field.key_span.clone(),
+                "this file holds a pre-shared key, and others than its owner can read it",
+                "chmod 600 the file, or put the key into a psk-file of its own",
+            );
+        }
+    }
+    let text = field.string(findings, "\"…\"")?;
+    let secret = if inline {
+        secret::from_text(text.as_bytes())
+    } else {
+        secret::from_file(&Config::beside(source.path(), text))
+    };
+    let secret = secret.map_err(|why| {
+        let help = if why.contains("group or others") {
+            "chmod 600 the file"
+        } else if inline {
+            "write the characters themselves, or 0x and hexadecimal digits, or 0s and base64"
+        } else {
+            "the file holds one line: the key itself, or 0x and hexadecimal digits, or 0s and base64"
+        };
+        findings.error_help(field.span.clone(), format!("\"{}\": {why}", field.name), help);
+    });
+    let secret = secret.ok()?;
+    warn_if_short(&secret, &field, findings);
+    Some(secret)
+}
+
+fn warn_if_short(secret: &Secret, field: &Field<'_>, findings: &mut Findings) {
+    let text = std::str::from_utf8(secret.as_bytes()).ok();
+    let typed = text.filter(|text| !text.chars().any(char::is_control));
+    let (len, least, unit) = match typed {
+        Some(text) => (text.chars().count(), SHORT_PSK, "characters"),
+        None => (secret.as_bytes().len(), SHORT_BINARY_PSK, "bytes"),
+    };
+    if len < least {
+        findings.warn(
+            field.span.clone(),
+            format!(
+                "the pre-shared key has only {len} {unit}; who records one negotiation can guess it"
+            ),
+            format!("use {SHORT_PSK} random characters or more, as from: openssl rand -base64 24"),
+        );
+    }
+}
+
+fn proposals(table: &Table<'_>, findings: &mut Findings) -> Vec<Proposal> {
+    let defaults = || {
+        DEFAULT_PROPOSALS
+            .iter()
+            .filter_map(|text| text.parse().ok())
+            .collect()
+    };
+    let Some(field) = table.get("proposals") else {
+        return defaults();
+    };
+    let Some(texts) = field.strings(findings, "[\"aes256-sha256-modp2048\"]") else {
+        return defaults();
+    };
+    if texts.is_empty() || texts.len() > MAX_PROPOSALS {
+        findings.error_help(
+            field.span.clone(),
+            format!("\"proposals\" must have between 1 and {MAX_PROPOSALS} of them"),
+            "write proposals = [\"aes256-sha256-modp2048\"], or leave it out",
+        );
+    }
+    let mut proposals: Vec<Proposal> = Vec::with_capacity(texts.len());
+    for (text, span) in texts {
+        match text.parse::<Proposal>() {
+            Ok(proposal) if proposals.contains(&proposal) => {
+                findings.error_help(
+                    span,
+                    format!("{proposal} stands here twice"),
+                    "take one out",
+                );
+            }
+            Ok(proposal) => {
+                let weak = proposal.weak();
+                if !weak.is_empty() {
+                    findings.warn(
+                        span,
+                        format!(
+                            "{} {} weak",
+                            weak.join(" and "),
+                            if weak.len() == 1 { "is" } else { "are" }
+                        ),
+                        "use it only with a peer that knows nothing better",
+                    );
+                }
+                proposals.push(proposal);
+            }
+            Err(error) => findings.error_help(
+                word_span(&span, text, error.word()),
+                error.to_string(),
+                "write cipher-hash-group, for example \"aes256-sha256-modp2048\"",
+            ),
+        }
+    }
+    proposals
+}
+
+/// Where `word` stands in the text at `span`; the whole of it when the text has escapes.
+fn word_span(span: &Range<usize>, text: &str, word: Option<&str>) -> Range<usize> {
+    let plain = span.len() == text.len() + 2;
+    match word.and_then(|word| Some((text.find(word)?, word.len()))) {
+        Some((at, len)) if plain && len > 0 => span.start + 1 + at..span.start + 1 + at + len,
+        _ => span.clone(),
+    }
+}
+
+/// A duration in whole seconds that goes into a payload.
+fn seconds(
+    table: &Table<'_>,
+    name: &'static str,
+    example: &str,
+    default: Duration,
+    findings: &mut Findings,
+) -> Duration {
+    table
+        .get(name)
+        .and_then(|field| {
+            field.parsed(findings, example, |text| {
+                values::whole_seconds(text, SECOND, values::MAX_DURATION)
+            })
+        })
+        .unwrap_or(default)
+}
+
+/// A duration that we wait: `default` in seconds.
+fn wait(
+    table: &Table<'_>,
+    name: &'static str,
+    example: &str,
+    default: u64,
+    findings: &mut Findings,
+) -> Duration {
+    table
+        .get(name)
+        .and_then(|field| {
+            field.parsed(findings, example, |text| {
+                values::duration(text, MILLISECOND, Duration::from_secs(86_400))
+            })
+        })
+        .unwrap_or(Duration::from_secs(default))
+}
+
+fn retransmit(table: &Table<'_>, findings: &mut Findings) -> Retransmit {
+    /// The most sendings of one message; with any back-off the last is long past caring.
+    const MAX_TRIES: u64 = 100;
+    let mut retransmit = Retransmit {
+        tries: 5,
+        first: Duration::from_secs(2),
+        factor: 1.8,
+    };
+    let example = "{ tries = 5, first = \"2s\", factor = 1.8 }";
+    let Some(inner) = table
+        .get("retransmit")
+        .and_then(|field| field.table("connection.retransmit", findings, example))
+    else {
+        return retransmit;
+    };
+    if let Some(tries) = inner
+        .get("tries")
+        .and_then(|field| field.integer(findings, 0, MAX_TRIES, "5"))
+        .and_then(|tries| u32::try_from(tries).ok())
+    {
+        retransmit.tries = tries;
+    }
+    retransmit.first = wait(&inner, "first", "\"2s\"", 2, findings);
+    if let Some(factor) = inner
+        .get("factor")
+        .and_then(|field| field.number(findings, 1.0, 10.0, "1.8"))
+    {
+        retransmit.factor = factor;
+    }
+    retransmit
+}
+
+fn dpd(table: &Table<'_>, findings: &mut Findings) -> Option<Dpd> {
+    let field = table.get("dpd")?;
+    if field.as_text() == Some("none") {
+        return None;
+    }
+    let example = "{ delay = \"30s\", timeout = \"150s\" }";
+    let inner = field.table("connection.dpd", findings, example)?;
+    let dpd = Dpd {
+        delay: wait(&inner, "delay", "\"30s\"", 30, findings),
+        timeout: wait(&inner, "timeout", "\"150s\"", 150, findings),
+    };
+    if dpd.timeout <= dpd.delay {
+        findings.error_help(
+            field.span,
+            "\"dpd\": the timeout is not longer than the delay, so that every probe would come too late",
+            format!("write, for example, dpd = {example}"),
+        );
+    }
+    Some(dpd)
+}
+
+fn fragmentation(table: &Table<'_>, findings: &mut Findings) -> (Fragmentation, u16) {
+    let words = [
+        ("yes", Fragmentation::Yes),
+        ("no", Fragmentation::No),
+        ("force", Fragmentation::Force),
+    ];
+    let fragmentation = table
+        .get("fragmentation")
+        .and_then(|field| field.word(findings, &words))
+        .unwrap_or(Fragmentation::Yes);
+    let size = table
+        .get("fragment-size")
+        .and_then(|field| field.integer(findings, MIN_FRAGMENT_SIZE, MAX_FRAGMENT_SIZE, "1280"))
+        .and_then(|size| u16::try_from(size).ok())
+        .unwrap_or(FRAGMENT_SIZE);
+    (fragmentation, size)
+}
+
+fn encap(table: &Table<'_>, findings: &mut Findings) -> Encap {
+    let words = [("auto", Encap::Auto), ("force", Encap::Force)];
+    table
+        .get("encap")
+        .and_then(|field| field.word(findings, &words))
+        .unwrap_or(Encap::Auto)
+}
+
+fn dataplane(table: &Table<'_>, findings: &mut Findings) {
+    let Some(field) = table.get("dataplane") else {
+        return;
+    };
+    let words = [("none", false), ("user", true), ("kernel", true)];
+    if field.word(findings, &words) == Some(true) {
+        findings.not_yet(
+            field.span,
+            "a data plane other than \"none\"",
+            "write dataplane = \"none\", or leave it out; this version negotiates and audits Main Mode",
+        );
+    }
+}
+
+fn start(table: &Table<'_>, remote: Option<&Remote>, findings: &mut Findings) -> Start {
+    let Some(field) = table.get("start") else {
+        return Start::Wait;
+    };
+    let words = [
+        ("auto", Some(Start::Auto)),
+        ("wait", Some(Start::Wait)),
+        ("on-demand", None),
+    ];
+    match field.word(findings, &words) {
+        Some(Some(Start::Auto)) => {
+            if let Some(remote) = remote
+                && matches!(
+                    remote.address,
+                    RemoteAddress::Any | RemoteAddress::Subnet(_)
+                )
+            {
+                findings.error_help(
+                    field.span,
+                    format!("\"start\" is \"auto\", and the remote address \"{}\" names no single peer to begin with", remote.address),
+                    "write start = \"wait\", or the peer's own address",
+                );
+            }
+            Start::Auto
+        }
+        Some(None) => {
+            findings.not_yet(
+                field.span,
+                "connections that traffic starts",
+                "write start = \"auto\" or start = \"wait\"",
+            );
+            Start::Wait
+        }
+        Some(Some(Start::Wait)) | None => Start::Wait,
+    }
+}
+
+fn check_families(local: &Local, remote: &Remote, span: &Range<usize>, findings: &mut Findings) {
+    let remote_v4 = match &remote.address {
+        RemoteAddress::Address(address) => address.is_ipv4(),
+        RemoteAddress::Subnet(net) => net.addr().is_ipv4(),
+        RemoteAddress::Any | RemoteAddress::Host(_) => return,
+    };
+    if let Some(address) = local.address
+        && address.is_ipv4() != remote_v4
+    {
+        findings.error_help(
+            span.clone(),
+            format!(
+                "the local address {address} and the remote address {} are of different families",
+                remote.address
+            ),
+            "write both as IPv4 or both as IPv6",
+        );
+    }
+}

@@ -1,0 +1,179 @@
+//! The configuration: one TOML file, read into types that cannot be wrong, with errors that name file,
+//! line, column, what is wrong and what to write instead.
+
+mod connection;
+mod diagnostic;
+pub mod keys;
+mod model;
+mod overlap;
+mod secret;
+mod sections;
+mod source;
+mod table;
+mod values;
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use toml::de::DeTable;
+
+pub use diagnostic::{Diagnostic, Severity};
+pub use model::{
+    AuditConfig, Auth, Config, Connection, ControlConfig, DEFAULT_PATH, Dpd, Encap, Fragmentation,
+    IKE_PORT, ListenConfig, ListenSocket, Local, LogConfig, NAT_PORT, Remote, RemoteAddress,
+    Retention, Retransmit, Start, WhenUnwritable,
+};
+pub use source::Location;
+
+use connection::WrittenConnection;
+use diagnostic::Findings;
+use source::Source;
+use table::Table;
+
+/// The largest configuration that is read, in bytes: room for thousands of connections.
+const MAX_FILE: u64 = 4 << 20;
+
+/// A configuration that can be used, and what its operator should know about it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What it says.
+    pub config: Config,
+    /// Warnings.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Why a configuration cannot be used: every error found, and the warnings among them.
+#[derive(Debug)]
+pub struct ConfigErrors(pub Vec<Diagnostic>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rendered: Vec<String> = self.0.iter().map(Diagnostic::render).collect();
+        f.write_str(rendered.join("\n").trim_end())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+impl Config {
+    /// Reads and checks the file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it.
+    pub fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
+        let (text, others_read) = read(path).map_err(|why| {
+            let help = (path == Path::new(DEFAULT_PATH))
+                .then(|| "write one there, or name another with -c FILE".to_owned());
+            ConfigErrors(vec![Diagnostic::of_file(path, why, help)])
+        })?;
+        Self::from_text(path, text, others_read)
+    }
+
+    /// Checks `text` as if it stood in the file at `path`. `others_read` tells whether group or others
+    /// can read that file.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it.
+    pub fn from_text(path: &Path, text: String, others_read: bool) -> Result<Loaded, ConfigErrors> {
+        let mut source = Source::new(path, text);
+        let mut findings = Findings::default();
+        let config = read_document(&source, others_read, &mut findings);
+        let unusable = findings.has_errors();
+        let diagnostics = findings.diagnostics(&mut source);
+        match config {
+            Some(config) if !unusable => Ok(Loaded {
+                config,
+                warnings: diagnostics,
+            }),
+            _ => Err(ConfigErrors(diagnostics)),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<(String, bool), String> {
+    let cannot = |error: std::io::Error| format!("cannot be read: {error}");
+    let file = File::open(path).map_err(cannot)?;
+    let meta = file.metadata().map_err(cannot)?;
+    if meta.is_dir() {
+        return Err("is a folder".to_owned());
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(cannot)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(format!("has more than {MAX_FILE} bytes"));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..at]
+            .iter()
+            .filter(|&&b| b == b'\n')
+            .count()
+            + 1;
+        format!("is not UTF-8: see line {line}")
+    })?;
+    Ok((text, meta.mode() & 0o044 != 0))
+}
+
+/// Nothing when something needed is missing or wrong; the findings say what.
+fn read_document(source: &Source, others_read: bool, findings: &mut Findings) -> Option<Config> {
+    let (document, errors) = DeTable::parse_recoverable(source.text());
+    for error in &errors {
+        let span = error.span().unwrap_or(0..0);
+        findings.error_help(
+            span,
+            format!("this is not TOML: {}", error.message()),
+            "see https://toml.io for how TOML is written",
+        );
+    }
+    if !errors.is_empty() {
+        // What could still be read may not be what was meant; more errors would only mislead.
+        return None;
+    }
+    let top = Table::new("", 0..0, document.get_ref(), findings);
+    let audit = sections::audit(&top, source, findings);
+    let log = sections::log(&top, source, findings);
+    let listen = sections::listen(&top, findings);
+    let control = sections::control(&top, source, findings);
+    let written = connections(&top, source, &listen, others_read, findings);
+    overlap::check(&written, findings);
+    let config = Config {
+        path: source.path().to_owned(),
+        audit,
+        log,
+        listen,
+        control,
+        connections: written.iter().map(|w| w.connection.clone()).collect(),
+    };
+    overlap::check_sockets(&config, &written, findings);
+    Some(config)
+}
+
+fn connections(
+    top: &Table<'_>,
+    source: &Source,
+    listen: &ListenConfig,
+    others_read: bool,
+    findings: &mut Findings,
+) -> Vec<WrittenConnection> {
+    let example = "{ name = \"branch\", … }, or better [[connection]]";
+    let Some(tables) = top
+        .get("connection")
+        .and_then(|field| field.tables("connection", findings, example))
+    else {
+        return Vec::new();
+    };
+    tables
+        .iter()
+        .filter_map(|table| connection::read(table, source, listen, others_read, findings))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! What only shows when connections are compared: names, secrets and sockets.
+
+use std::collections::HashMap;
+
+use crypto::ct_eq;
+
+use super::connection::WrittenConnection;
+use super::diagnostic::Findings;
+use super::model::{Config, Connection, ListenSocket, Remote, RemoteAddress};
+
+/// Names that stand twice, and remotes that overlap with different secrets.
+pub fn check(written: &[WrittenConnection], findings: &mut Findings) {
+    let mut seen: HashMap<&str, &WrittenConnection> = HashMap::new();
+    for one in written {
+        let name = one.connection.name.as_str();
+        if let Some(first) = seen.get(name) {
+            let location = &first.connection.location;
+            findings.error_help(
+                one.name_span.clone(),
+                format!(
+                    "there are two connections \"{name}\"; the first is in line {}",
+                    location.line
+                ),
+                "give each a name of its own",
+            );
+        } else {
+            seen.insert(name, one);
+        }
+    }
+    for (at, one) in written.iter().enumerate() {
+        let clash = written[..at].iter().find(|other| {
+            may_meet(&one.connection, &other.connection)
+                && keys_differ(&one.connection, &other.connection)
+        });
+        if let Some(other) = clash {
+            findings.error_help(
+                one.remote_span.clone(),
+                format!(
+                    "the remote \"{}\" overlaps with \"{}\" of connection \"{}\" (line {}), and their \
+                     pre-shared keys differ: the key is chosen by the peer's address, before its \
+                     identity is known",
+                    one.connection.remote.address,
+                    other.connection.remote.address,
+                    other.connection.name,
+                    other.connection.location.line,
+                ),
+                "give both the same key, or remotes that do not overlap",
+            );
+        }
+    }
+}
+
+fn keys_differ(a: &Connection, b: &Connection) -> bool {
+    match (a.psk(), b.psk()) {
+        (Some(a), Some(b)) => !ct_eq(a.as_bytes(), b.as_bytes()),
+        _ => false,
+    }
+}
+
+/// Whether a peer could be meant by both.
+fn may_meet(a: &Connection, b: &Connection) -> bool {
+    if let (Some(a), Some(b)) = (a.local.address, b.local.address)
+        && a != b
+    {
+        return false;
+    }
+    remotes_overlap(&a.remote, &b.remote)
+}
+
+fn remotes_overlap(a: &Remote, b: &Remote) -> bool {
+    use RemoteAddress as R;
+    match (&a.address, &b.address) {
+        (R::Any, _) | (_, R::Any) => true,
+        (R::Subnet(a), R::Subnet(b)) => a.contains(b) || b.contains(a),
+        (R::Subnet(net), R::Address(address)) | (R::Address(address), R::Subnet(net)) => {
+            net.contains(address)
+        }
+        // Two peers at one address are told apart by their ports, where both name one.
+        (R::Address(x), R::Address(y)) => x == y && !ports_differ(a, b),
+        (R::Host(x), R::Host(y)) => x == y && !ports_differ(a, b),
+        // What a name stands for is not known before it is resolved.
+        (R::Host(_), _) | (_, R::Host(_)) => false,
+    }
+}
+
+fn ports_differ(a: &Remote, b: &Remote) -> bool {
+    a.port_written && b.port_written && a.port != b.port
+}
+
+/// Sockets that could not all be bound: one port for IKE with and without the non-ESP marker.
+pub fn check_sockets(config: &Config, written: &[WrittenConnection], findings: &mut Findings) {
+    let sockets = config.listen_sockets();
+    let clash = |nat: bool, socket: &ListenSocket| {
+        sockets
+            .iter()
+            .any(|other| other.nat != nat && other.collides(socket))
+    };
+    for one in written {
+        let local = &one.connection.local;
+        let ours = sockets.iter().filter(|socket| {
+            let port = if socket.nat {
+                local.nat_port
+            } else {
+                local.port
+            };
+            socket.address.port() == port
+                && local.address.is_none_or(|address| {
+                    socket.address.ip() == address || socket.address.ip().is_unspecified()
+                })
+        });
+        for socket in ours {
+            if clash(socket.nat, socket) {
+                findings.error_help(
+                    one.local_span.clone(),
+                    format!(
+                        "port {} is used both as \"port\" and as \"nat-port\" on one address",
+                        socket.address.port()
+                    ),
+                    "give IKE behind a NAT a port of its own",
+                );
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Pre-shared keys: inline or from a file, as strongSwan writes them.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use crypto::Secret;
+use zeroize::Zeroizing;
+
+/// The longest pre-shared key file, in bytes; keys have some dozens.
+const MAX_FILE: u64 = 4096;
+
+/// A pre-shared key from its text: `0x` and hexadecimal digits, `0s` and base64, or else the characters
+/// themselves.
+///
+/// # Errors
+///
+/// Says what is wrong, without showing any of it.
+pub fn from_text(text: &[u8]) -> Result<Secret, String> {
+    let secret = if let Some(digits) = text.strip_prefix(b"0x") {
+        unhex(digits).ok_or("after \"0x\" come pairs of hexadecimal digits")?
+    } else if let Some(digits) = text.strip_prefix(b"0s") {
+        unbase64(digits).ok_or("after \"0s\" comes base64")?
+    } else {
+        Zeroizing::new(text.to_vec())
+    };
+    if secret.is_empty() {
+        return Err("the pre-shared key is empty".to_owned());
+    }
+    Ok(Secret::new(secret.to_vec()))
+}
+
+/// A pre-shared key from a file that only its owner can read. One newline at the end is not part of it.
+///
+/// # Errors
+///
+/// The file cannot be read, or others can read it, or its text is no key.
+pub fn from_file(path: &Path) -> Result<Secret, String> {
+    let shown = path.display();
+    let file = File::open(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let meta = file
+        .metadata()
+        .map_err(|error| format!("cannot read {shown}: {error}"))?;
+    if !meta.is_file() {
+        return Err(format!("{shown} is not a file"));
+    }
+    let mode = meta.mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(format!(
+            "{shown} can be read or written by group or others (mode {mode:04o})"
+        ));
+    }
+    // The whole capacity at once: a vector that grows leaves copies of the secret behind.
+    let capacity = usize::try_from(MAX_FILE + 1).unwrap_or(usize::MAX);
+    let mut text = Zeroizing::new(Vec::with_capacity(capacity));
+    file.take(MAX_FILE + 1)
+        .read_to_end(&mut text)
+        .map_err(|error| format!("cannot read {shown}: {error}"))?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(format!("{shown} has more than {MAX_FILE} bytes"));
+    }
+    let text = text.strip_suffix(b"\n").unwrap_or(&text);
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    from_text(text).map_err(|why| format!("{shown}: {why}"))
+}
+
+fn unhex(digits: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    if !digits.len().is_multiple_of(2) {
+        return None;
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(digits.len() / 2));
+    for pair in digits.chunks_exact(2) {
+        let high = char::from(pair[0]).to_digit(16)?;
+        let low = char::from(pair[1]).to_digit(16)?;
+        bytes.push(u8::try_from(high * 16 + low).ok()?);
+    }
+    Some(bytes)
+}
+
+fn unbase64(digits: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    use base64::Engine as _;
+    use base64::engine::DecodePaddingMode;
+    use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+    let config =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let engine = GeneralPurpose::new(&base64::alphabet::STANDARD, config);
+    engine.decode(digits).ok().map(Zeroizing::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn bytes(text: &str) -> Result<Vec<u8>, String> {
+        from_text(text.as_bytes()).map(|secret| secret.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn a_key_is_text_hexadecimal_or_base64() {
+        assert_eq!(bytes("hunter2"), Ok(b"hunter2".to_vec()));
+        assert_eq!(bytes(" 0x "), Ok(b" 0x ".to_vec()));
+        assert_eq!(bytes("0x00fFaB"), Ok(vec![0, 255, 0xab]));
+        assert_eq!(bytes("0sAP+r"), Ok(vec![0, 255, 0xab]));
+        assert_eq!(bytes("0sAA=="), Ok(vec![0]));
+        assert_eq!(bytes("0sAA"), Ok(vec![0]));
+        for bad in ["", "0x", "0s", "0x0", "0xzz", "0s*"] {
+            assert!(bytes(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn one_newline_at_the_end_of_a_file_is_not_part_of_the_key() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("a.psk");
+        for (text, key) in [
+            ("abc", &b"abc"[..]),
+            ("abc\n", b"abc"),
+            ("abc\n\n", b"abc\n"),
+            ("abc\r\n", b"abc"),
+            ("abc ", b"abc "),
+            ("0x6162\n", b"ab"),
+        ] {
+            fs::write(&path, text).expect("written");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("mode");
+            assert_eq!(from_file(&path).expect("a key").as_bytes(), key, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_refused() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("a.psk");
+        fs::write(&path, "abc").expect("written");
+        for mode in [0o640, 0o604, 0o620, 0o644, 0o601] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("mode");
+            let why = from_file(&path).expect_err("refused");
+            assert!(why.contains(&format!("mode {mode:04o}")), "{why}");
+        }
+        for mode in [0o600, 0o400] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("mode");
+            assert!(from_file(&path).is_ok());
+        }
+        assert!(from_file(folder.path()).is_err());
+    }
+}
