@@ -1,0 +1,246 @@
+//! The rows.
+
+use super::{Cipher, CipherRow, Group, GroupRow, Hash, HashRow};
+
+const fn aes(
+    cipher: Cipher,
+    name: &'static str,
+    aliases: &'static [&'static str],
+    key_bits: u16,
+    word: &'static str,
+    shown: &'static str,
+) -> CipherRow {
+    CipherRow {
+        cipher: Some(cipher),
+        name,
+        aliases,
+        number: 7,
+        key_bits: Some(key_bits),
+        key_len: key_bits as usize / 8,
+        block: 16,
+        word,
+        shown,
+        weak: false,
+    }
+}
+
+/// The encryption algorithms, strongest first.
+pub static CIPHERS: [CipherRow; 5] = [
+    aes(Cipher::Aes256, "aes256", &[], 256, "%%8237", "AES-256"),
+    aes(Cipher::Aes192, "aes192", &[], 192, "%%8236", "AES-192"),
+    aes(Cipher::Aes128, "aes128", &["aes"], 128, "%%8235", "AES-128"),
+    CipherRow {
+        cipher: Some(Cipher::TripleDes),
+        name: "3des",
+        aliases: &[],
+        number: 5,
+        key_bits: None,
+        key_len: 24,
+        block: 8,
+        word: "%%8196",
+        shown: "3DES",
+        weak: true,
+    },
+    CipherRow {
+        cipher: None,
+        name: "des",
+        aliases: &[],
+        number: 1,
+        key_bits: None,
+        key_len: 8,
+        block: 8,
+        word: "%%8195",
+        shown: "DES",
+        weak: true,
+    },
+];
+
+/// The hash algorithms, strongest first.
+pub static HASHES: [HashRow; 5] = [
+    HashRow {
+        hash: Hash::Sha512,
+        name: "sha512",
+        aliases: &["sha2_512"],
+        number: 6,
+        len: 64,
+        word: "SHA 512",
+        shown: "SHA 512",
+        weak: false,
+    },
+    HashRow {
+        hash: Hash::Sha384,
+        name: "sha384",
+        aliases: &["sha2_384"],
+        number: 5,
+        len: 48,
+        word: "%%8243",
+        shown: "SHA 384",
+        weak: false,
+    },
+    HashRow {
+        hash: Hash::Sha256,
+        name: "sha256",
+        aliases: &["sha2_256"],
+        number: 4,
+        len: 32,
+        word: "%%8242",
+        shown: "SHA 256",
+        weak: false,
+    },
+    HashRow {
+        hash: Hash::Sha1,
+        name: "sha1",
+        aliases: &["sha"],
+        number: 2,
+        len: 20,
+        word: "%%8198",
+        shown: "SHA1",
+        weak: false,
+    },
+    HashRow {
+        hash: Hash::Md5,
+        name: "md5",
+        aliases: &[],
+        number: 1,
+        len: 16,
+        word: "%%8197",
+        shown: "MD5",
+        weak: true,
+    },
+];
+
+const fn modp(
+    group: Group,
+    name: &'static str,
+    number: u16,
+    bits: usize,
+    exponent_bits: usize,
+    strength: u16,
+    words: [&'static str; 2],
+) -> GroupRow {
+    GroupRow {
+        group,
+        name,
+        aliases: &[],
+        number,
+        public_len: bits / 8,
+        shared_len: bits / 8,
+        private_len: exponent_bits / 8,
+        strength,
+        word: words[0],
+        shown: words[1],
+        weak: false,
+    }
+}
+
+const fn ecp(
+    group: Group,
+    name: &'static str,
+    number: u16,
+    coordinate_len: usize,
+    strength: u16,
+    words: [&'static str; 2],
+) -> GroupRow {
+    GroupRow {
+        group,
+        name,
+        aliases: &[],
+        number,
+        public_len: 2 * coordinate_len,
+        shared_len: coordinate_len,
+        private_len: coordinate_len,
+        strength,
+        word: words[0],
+        shown: words[1],
+        weak: false,
+    }
+}
+
+/// The Diffie-Hellman groups, by number.
+pub static GROUPS: [GroupRow; 9] = [
+    GroupRow {
+        weak: true,
+        ..modp(
+            Group::Modp1024,
+            "modp1024",
+            2,
+            1024,
+            192,
+            80,
+            ["%%8231", "DH group 2"],
+        )
+    },
+    modp(
+        Group::Modp1536,
+        "modp1536",
+        5,
+        1536,
+        192,
+        90,
+        ["DH group 5"; 2],
+    ),
+    modp(
+        Group::Modp2048,
+        "modp2048",
+        14,
+        2048,
+        256,
+        112,
+        ["%%8232", "DH group 14"],
+    ),
+    modp(
+        Group::Modp3072,
+        "modp3072",
+        15,
+        3072,
+        320,
+        128,
+        ["DH group 15"; 2],
+    ),
+    modp(
+        Group::Modp4096,
+        "modp4096",
+        16,
+        4096,
+        320,
+        152,
+        ["DH group 16"; 2],
+    ),
+    ecp(
+        Group::Ecp256,
+        "ecp256",
+        19,
+        32,
+        128,
+        ["%%8233", "DH group ECP 256"],
+    ),
+    ecp(
+        Group::Ecp384,
+        "ecp384",
+        20,
+        48,
+        192,
+        ["%%8234", "DH group ECP 384"],
+    ),
+    ecp(
+        Group::Ecp521,
+        "ecp521",
+        21,
+        66,
+        256,
+        ["DH group ECP 521"; 2],
+    ),
+    GroupRow {
+        group: Group::X25519,
+        name: "x25519",
+        aliases: &["curve25519"],
+        number: 31,
+        public_len: 32,
+        shared_len: 32,
+        private_len: 32,
+        strength: 128,
+        word: "DH group 31",
+        shown: "DH group 31",
+        weak: false,
+    },
+];
