@@ -38,6 +38,10 @@ pub enum VendorKind {
     InitialContact,
     /// Cryptographically generated addresses ([MS-IKEE]).
     Cga,
+    /// `KEY_MODS` of Windows; the last four bytes name a keying module.
+    KeyMods,
+    /// Which group a Windows initiator begins AuthIP with; the last four bytes say.
+    AuthIpInitialGroup,
     /// Some other ability.
     Other,
     /// Names the peer's software and nothing else.
@@ -51,8 +55,8 @@ pub struct Vendor {
     pub name: &'static str,
     /// Its bytes, and what one sends.
     pub id: &'static [u8],
-    /// The text that the first 16 bytes are the MD5 of, where it is that.
-    pub md5_of: Option<&'static str>,
+    /// The text whose MD5 it is, and how many bytes of that it begins with.
+    pub md5_of: Option<(&'static str, usize)>,
     /// How it is recognised.
     pub matching: Match,
     /// What it means.
