@@ -40,6 +40,10 @@ impl Cause {
     };
 
     /// The cause's row.
+    #[allow(
+        clippy::missing_panics_doc,
+        reason = "every cause has its row: both are made of one list"
+    )]
     pub fn row(self) -> &'static CauseRow {
         CAUSES
             .iter()

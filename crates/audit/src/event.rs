@@ -11,7 +11,7 @@ use crate::policy::{Setting, Subcategory};
 use crate::reason::Reason;
 use crate::record::{Outcome, Record, StoredExtra};
 use crate::subject::Subject;
-use crate::text::printable;
+use crate::text::{peer_text, printable};
 use crate::words::Word;
 
 /// The keying module: `KeyModName`.
@@ -347,7 +347,7 @@ impl Event {
         let failure = spec(event_id).is_some_and(|event| event.outcome == Outcome::Failure);
         let stored = StoredExtra {
             connection: extra.connection,
-            reason_code: cause.and_then(Cause::code).filter(|_| failure),
+            reason_code: cause.filter(|_| failure).map(|cause| reason(cause).0),
             cause: cause.map(|c| c.token().to_owned()),
             advice: cause
                 .filter(|_| failure)
@@ -397,7 +397,8 @@ impl Event {
             Event::AuditsDiscarded(count) => vec![count.to_string()],
             Event::LogCleared { subject } => subject_values(subject),
             Event::LogArchived { path } => {
-                vec![CHANNEL.to_owned(), path.to_string_lossy().into_owned()]
+                let path = peer_text(path.as_os_str().as_encoded_bytes());
+                vec![CHANNEL.to_owned(), path]
             }
             Event::ServicesStarted
             | Event::ServicesStopped
@@ -431,8 +432,6 @@ fn established(event: MainModeEstablished) -> Vec<String> {
 }
 
 fn failed(event: MainModeFailed) -> Vec<String> {
-    // A cause of an SA's end has no code; nothing of ours gives one here.
-    let reason = event.cause.reason().unwrap_or(Reason::UNKNOWN);
     vec![
         name(event.local_name),
         name(event.remote_name),
@@ -442,7 +441,7 @@ fn failed(event: MainModeFailed) -> Vec<String> {
         event.remote.port().to_string(),
         event.key_mod.word().to_owned(),
         event.point.word().to_owned(),
-        reason.text().to_owned(),
+        reason(event.cause).text().to_owned(),
         event.auth.word().to_owned(),
         event.state.word().to_owned(),
         event.role.word().to_owned(),
@@ -451,6 +450,11 @@ fn failed(event: MainModeFailed) -> Vec<String> {
         cookie(event.initiator_cookie),
         cookie(event.responder_cookie),
     ]
+}
+
+/// The Windows reason of a failure. Causes of an SA's end have none, and are not given here.
+fn reason(cause: Cause) -> Reason {
+    cause.reason().unwrap_or(Reason::UNKNOWN)
 }
 
 /// An absent text is `-`.

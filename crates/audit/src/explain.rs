@@ -124,3 +124,86 @@ fn write_causes(f: &mut fmt::Formatter<'_>, causes: &[Cause]) -> fmt::Result {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EVENTS, REASONS};
+
+    #[test]
+    fn an_event_is_explained_with_its_fields_causes_and_what_to_do() {
+        let text = explain("4653").unwrap().to_string();
+        for part in [
+            "4653 An IPsec Main Mode negotiation failed.",
+            "Raised when ",
+            "What to do: ",
+            "FailureReason",
+            "psk-mismatch",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains("not raise it yet"));
+        assert!(
+            explain("4651")
+                .unwrap()
+                .to_string()
+                .contains("not raise it yet")
+        );
+        let ended = explain("4655").unwrap().to_string();
+        assert!(ended.contains("orphaned-by-crash") && !ended.contains("psk-mismatch"));
+    }
+
+    #[test]
+    fn a_reason_is_explained_by_code_and_by_symbol_with_its_causes() {
+        let text = explain("13868").unwrap().to_string();
+        for part in [
+            "ERROR_IPSEC_IKE_POLICY_MATCH",
+            "Policy match error",
+            "no-acceptable-proposal",
+            "no-proposal-chosen",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert_eq!(explain("ike_policy_match"), explain("13868"));
+        assert_eq!(explain("ERROR_IPSEC_IKE_POLICY_MATCH"), explain("13868"));
+        assert!(
+            explain("13844")
+                .unwrap()
+                .to_string()
+                .contains("never gives this reason")
+        );
+    }
+
+    #[test]
+    fn a_cause_is_explained_with_its_reason_and_advice() {
+        let text = explain("PSK-mismatch").unwrap().to_string();
+        for part in [
+            "psk-mismatch (13801 IKE authentication credentials are unacceptable)",
+            "The pre-shared keys of the two sides differ. ",
+            Cause::PskMismatch.advice(),
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
+    #[test]
+    fn everything_that_has_a_name_is_explained_and_nothing_else() {
+        for event in EVENTS {
+            assert!(
+                matches!(explain(&event.id.to_string()), Some(Explanation::Event(e)) if e.event.id == event.id)
+            );
+        }
+        for &(code, symbol, _) in REASONS {
+            assert_eq!(explain(&code.to_string()), explain(symbol));
+            assert!(matches!(explain(symbol), Some(Explanation::Reason(r)) if r.reason.0 == code));
+        }
+        for cause in Cause::ALL {
+            assert!(
+                matches!(explain(cause.token()), Some(Explanation::Cause(row)) if row.cause == *cause)
+            );
+        }
+        for text in ["", "9999", "13800", "70000", "sunspots", "-1"] {
+            assert_eq!(explain(text), None, "{text}");
+        }
+    }
+}

@@ -86,7 +86,7 @@ fn every_event_has_the_manifests_header_fields_and_message() {
         }
         match (event.get("userData"), ours.data) {
             (Some(user), Data::User { element, .. }) => {
-                assert_eq!(element, user["element"], "{id}")
+                assert_eq!(element, user["element"], "{id}");
             }
             (None, Data::Event(_)) => {}
             other => panic!("{id}: {other:?}"),

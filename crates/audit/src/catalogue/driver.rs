@@ -21,7 +21,7 @@ pub(super) const EVENTS: &[EventSpec] = &[
         outcome: Outcome::Success,
         governor: GOVERNOR,
         data: Data::Event(&[REMOTE_ADDRESS, SPI]),
-        title: "IPsec dropped an inbound packet that failed an integrity check. If this problem persists, it could indicate a network issue or that packets are being modified in transit to this computer. Verify that the packets sent from the remote computer are the same as those received by this computer. This error might also indicate interoperability problems with other IPsec implementations.",
+        title: "IPsec dropped an inbound packet that failed an integrity check.",
         message: "\
 IPsec dropped an inbound packet that failed an integrity check. If this problem persists, it could indicate a network issue or that packets are being modified in transit to this computer. Verify that the packets sent from the remote computer are the same as those received by this computer. This error might also indicate interoperability problems with other IPsec implementations.\n\
 \n\
@@ -40,7 +40,7 @@ Inbound SA SPI:\t\t%2",
         outcome: Outcome::Success,
         governor: GOVERNOR,
         data: Data::Event(&[REMOTE_ADDRESS, SPI]),
-        title: "IPsec dropped an inbound packet that failed a replay check. If this problem persists, it could indicate a replay attack against this computer.",
+        title: "IPsec dropped an inbound packet that failed a replay check.",
         message: "\
 IPsec dropped an inbound packet that failed a replay check. If this problem persists, it could indicate a replay attack against this computer.\n\
 \n\
@@ -59,7 +59,7 @@ Inbound SA SPI:\t\t%2",
         outcome: Outcome::Success,
         governor: GOVERNOR,
         data: Data::Event(&[REMOTE_ADDRESS, SPI]),
-        title: "IPsec dropped an inbound packet that failed a replay check. The inbound packet had too low a sequence number to ensure it was not a replay.",
+        title: "IPsec dropped an inbound packet that failed a replay check.",
         message: "\
 IPsec dropped an inbound packet that failed a replay check. The inbound packet had too low a sequence number to ensure it was not a replay.\n\
 \n\
@@ -78,7 +78,7 @@ Inbound SA SPI:\t\t%2",
         outcome: Outcome::Success,
         governor: GOVERNOR,
         data: Data::Event(&[REMOTE_ADDRESS, SPI]),
-        title: "IPsec dropped an inbound clear text packet that should have been secured. This is usually due to the remote computer changing its IPsec policy without informing this computer. This could also be a spoofing attack attempt.",
+        title: "IPsec dropped an inbound clear text packet that should have been secured.",
         message: "\
 IPsec dropped an inbound clear text packet that should have been secured. This is usually due to the remote computer changing its IPsec policy without informing this computer. This could also be a spoofing attack attempt.\n\
 \n\
@@ -97,7 +97,7 @@ Inbound SA SPI:\t\t%2",
         outcome: Outcome::Success,
         governor: GOVERNOR,
         data: Data::Event(&[REMOTE_ADDRESS, SPI]),
-        title: "IPsec received a packet from a remote computer with an incorrect Security Parameter Index (SPI). This is usually caused by malfunctioning hardware that is corrupting packets. If these errors persist, verify that the packets sent from the remote computer are the same as those received by this computer. This error may also indicate interoperability problems with other IPsec implementations. In that case, if connectivity is not impeded, then these events can be ignored.",
+        title: "IPsec received a packet from a remote computer with an incorrect Security Parameter Index (SPI).",
         message: "\
 IPsec received a packet from a remote computer with an incorrect Security Parameter Index (SPI). This is usually caused by malfunctioning hardware that is corrupting packets. If these errors persist, verify that the packets sent from the remote computer are the same as those received by this computer. This error may also indicate interoperability problems with other IPsec implementations. In that case, if connectivity is not impeded, then these events can be ignored.\n\
 \n\
@@ -131,7 +131,7 @@ Inbound SA SPI:\t\t%2",
         outcome: Outcome::Success,
         governor: GOVERNOR,
         data: Data::Event(&[]),
-        title: "IPsec Services has been shut down successfully. The shutdown of IPsec Services can put the computer at greater risk of network attack or expose the computer to potential security risks.",
+        title: "IPsec Services has been shut down successfully.",
         message: "IPsec Services has been shut down successfully. The shutdown of IPsec Services can put the computer at greater risk of network attack or expose the computer to potential security risks.",
         raised: "the daemon shut down in good order.",
         advice: "Nothing, if it was meant to stop.",
@@ -146,7 +146,7 @@ Inbound SA SPI:\t\t%2",
         outcome: Outcome::Failure,
         governor: GOVERNOR,
         data: Data::Event(&[ERROR]),
-        title: "IPsec Services has experienced a critical failure and has been shut down. The shutdown of IPsec Services can put the computer at greater risk of network attack or expose the computer to potential security risks.",
+        title: "IPsec Services has experienced a critical failure and has been shut down.",
         message: "\
 IPsec Services has experienced a critical failure and has been shut down. The shutdown of IPsec Services can put the computer at greater risk of network attack or expose the computer to potential security risks.\n\
 \n\

@@ -25,7 +25,7 @@ pub(super) const EVENTS: &[EventSpec] = &[
         outcome: Outcome::Success,
         governor: GOVERNOR,
         data: Data::Event(&[LOCAL_ADDRESS, REMOTE_ADDRESS, KEY_MOD_NAME]),
-        title: "During Extended Mode negotiation, IPsec received an invalid negotiation packet. If this problem persists, it could indicate a network issue or an attempt to modify or replay this negotiation.",
+        title: "During Extended Mode negotiation, IPsec received an invalid negotiation packet.",
         message: "\
 During Extended Mode negotiation, IPsec received an invalid negotiation packet. If this problem persists, it could indicate a network issue or an attempt to modify or replay this negotiation.\n\
 \n\

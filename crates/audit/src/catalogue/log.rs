@@ -86,7 +86,7 @@ Subject:\n\
             element: "AutoBackup",
             fields: &[CHANNEL, BACKUP_PATH],
         },
-        title: "Event log automatic backup",
+        title: "Part of the event log was archived.",
         message: "\
 Event log automatic backup\n\
 \n\

@@ -326,7 +326,7 @@ Main Mode SA ID:\t\t%4",
         outcome: Outcome::Success,
         governor: GOVERNOR,
         data: Data::Event(&[LOCAL_ADDRESS, REMOTE_ADDRESS, KEY_MOD_NAME]),
-        title: "During Main Mode negotiation, IPsec received an invalid negotiation packet. If this problem persists, it could indicate a network issue or an attempt to modify or replay this negotiation.",
+        title: "During Main Mode negotiation, IPsec received an invalid negotiation packet.",
         message: "\
 During Main Mode negotiation, IPsec received an invalid negotiation packet. If this problem persists, it could indicate a network issue or an attempt to modify or replay this negotiation.\n\
 \n\

@@ -88,7 +88,7 @@ Failure Information:\n\
         outcome: Outcome::Success,
         governor: GOVERNOR,
         data: Data::Event(&[LOCAL_ADDRESS, REMOTE_ADDRESS, KEY_MOD_NAME]),
-        title: "During Quick Mode negotiation, IPsec received an invalid negotiation packet. If this problem persists, it could indicate a network issue or an attempt to modify or replay this negotiation.",
+        title: "During Quick Mode negotiation, IPsec received an invalid negotiation packet.",
         message: "\
 During Quick Mode negotiation, IPsec received an invalid negotiation packet. If this problem persists, it could indicate a network issue or an attempt to modify or replay this negotiation.\n\
 \n\

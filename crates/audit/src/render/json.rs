@@ -50,6 +50,10 @@ impl StoredRecord {
     ///
     /// Beyond what JSON demands, characters that a terminal would act on, that some readers take
     /// for line ends (U+0085, U+2028), or that reorder others (U+202E) are written as `\u202e`.
+    #[allow(
+        clippy::missing_panics_doc,
+        reason = "writing text to a Vec does not fail"
+    )]
     pub fn json_line(&self, raw: bool) -> String {
         let mut bytes = Vec::new();
         let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, OneLine);

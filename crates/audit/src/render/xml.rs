@@ -23,6 +23,10 @@ impl StoredRecord {
     /// What XML 1.0 cannot hold is written as [`recover`](crate::recover) reads it; other control
     /// and reordering characters as character references, so that the text stays on one line and
     /// harmless to a terminal.
+    #[allow(
+        clippy::missing_panics_doc,
+        reason = "writing text to a Vec does not fail"
+    )]
     pub fn xml(&self) -> String {
         let mut out = Out(Writer::new(Vec::with_capacity(1024)));
         out.open("Event", &[("xmlns", EVENT)]);
