@@ -1,0 +1,565 @@
+//! One segment: a database that holds a run of records, and, while it is the newest, the account.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use audit::Record;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+
+use crate::account::{key_mod_from_number, key_mod_number};
+use crate::encoding::{Codec, Hash, Stamp, link};
+use crate::{Counters, LiveSa, LogError, dictionary};
+
+/// `application_id` of a segment: "MMlg".
+const APPLICATION: i64 = 0x4d4d_6c67;
+/// `user_version`: the layout below.
+const LAYOUT: i64 = 1;
+const ACTIVE_MODE: u32 = 0o640;
+const CLOSED_MODE: u32 = 0o440;
+/// How long a reader waits while the writer changes a segment's journal.
+const READER_PATIENCE: Duration = Duration::from_secs(2);
+/// Pages of the active segment that the writer keeps in memory, in KiB.
+const CACHE_KIB: i64 = 16 * 1024;
+
+const SCHEMA: &str = "
+CREATE TABLE segment (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  number INTEGER NOT NULL, first INTEGER NOT NULL, seed BLOB NOT NULL, dictionary BLOB NOT NULL
+) STRICT;
+CREATE TABLE state (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  head INTEGER NOT NULL, head_hash BLOB NOT NULL, floor INTEGER NOT NULL, floor_hash BLOB NOT NULL,
+  oldest_time INTEGER, newest_time INTEGER, next_mmsa INTEGER NOT NULL, full INTEGER NOT NULL,
+  negotiations INTEGER NOT NULL, established INTEGER NOT NULL, failed INTEGER NOT NULL,
+  superseded INTEGER NOT NULL, interrupted INTEGER NOT NULL, ended INTEGER NOT NULL,
+  held_back INTEGER NOT NULL
+) STRICT;
+CREATE TABLE origin (id INTEGER PRIMARY KEY, computer TEXT NOT NULL, process INTEGER NOT NULL) STRICT;
+CREATE TABLE record (
+  id INTEGER PRIMARY KEY, time INTEGER NOT NULL, event INTEGER NOT NULL, origin INTEGER NOT NULL,
+  peer BLOB, body BLOB NOT NULL, hash BLOB NOT NULL
+) STRICT;
+CREATE INDEX peer ON record (peer) WHERE peer IS NOT NULL;
+CREATE TABLE live (
+  mmsa INTEGER PRIMARY KEY, local TEXT NOT NULL, remote TEXT NOT NULL, key_mod INTEGER NOT NULL,
+  activity BLOB NOT NULL, connection TEXT
+) STRICT;
+CREATE TABLE filter (connection TEXT PRIMARY KEY, id INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE archive (number INTEGER PRIMARY KEY, path TEXT NOT NULL) STRICT;
+";
+
+/// What never changes in a segment.
+#[derive(Clone, Debug)]
+pub(crate) struct Header {
+    /// Its place among the segments.
+    pub(crate) number: u64,
+    /// The ID of its first record.
+    pub(crate) first: u64,
+    /// The hash that the first record's hash goes on from.
+    pub(crate) seed: Hash,
+}
+
+/// What every transaction brings up to date, in one row.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct State {
+    /// ID and hash of the last record.
+    pub(crate) head: u64,
+    pub(crate) head_hash: Hash,
+    /// ID and hash of the last record that is no longer in the log.
+    pub(crate) floor: u64,
+    pub(crate) floor_hash: Hash,
+    /// The least and the greatest time in this segment: clocks may go back.
+    pub(crate) times: Option<(i64, i64)>,
+    pub(crate) next_mmsa: u64,
+    /// 1104 has been written, and since then there was no room.
+    pub(crate) full: bool,
+    pub(crate) counters: Counters,
+}
+
+impl State {
+    /// Takes in the time of a record.
+    pub(crate) fn note(&mut self, time: i64) {
+        self.times = Some(match self.times {
+            None => (time, time),
+            Some((oldest, newest)) => (oldest.min(time), newest.max(time)),
+        });
+    }
+}
+
+/// What moves from the active segment to the next one, beside [`State`].
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Carried {
+    pub(crate) live: Vec<LiveSa>,
+    pub(crate) filters: Vec<(String, u64)>,
+    pub(crate) settings: Vec<(String, String)>,
+    /// Segments that are being archived, by number, and where to.
+    pub(crate) archives: Vec<(u64, String)>,
+}
+
+/// `INTEGER` columns are signed; no count of ours gets that far.
+pub(crate) fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The other way round; a negative number is somebody else's work and becomes 0.
+pub(crate) fn natural(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
+}
+
+/// A hash column; of the wrong length it is no hash.
+pub(crate) fn hash(row: &Row<'_>, column: usize) -> rusqlite::Result<Hash> {
+    row.get::<_, Hash>(column)
+}
+
+/// An open segment.
+pub(crate) struct Segment {
+    pub(crate) path: PathBuf,
+    pub(crate) connection: Connection,
+    pub(crate) header: Header,
+    pub(crate) codec: Codec,
+}
+
+impl Segment {
+    /// Makes a segment with what it takes over and its first records, whole and durable when this
+    /// returns. Gives the state after those records.
+    pub(crate) fn create(
+        path: &Path,
+        header: &Header,
+        state: State,
+        carried: &Carried,
+        records: &[(Stamp<'_>, Record)],
+    ) -> Result<State, LogError> {
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(ACTIVE_MODE)
+            .open(path)
+            .map_err(LogError::io("create", path))?;
+        let db = LogError::database;
+        let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let mut codec = Codec::writing(dictionary::built_in())
+            .map_err(LogError::io("prepare compression for", path))?;
+        let state =
+            fill(&mut connection, &mut codec, header, state, carried, records).map_err(db(path))?;
+        // The journal's mode is a property of the file. The switch is durable when the last
+        // connection closes.
+        connection
+            .pragma_update(None, "journal_mode", "WAL")
+            .map_err(db(path))?;
+        connection
+            .close()
+            .map_err(|(_, error)| LogError::database(path)(error))?;
+        Ok(state)
+    }
+
+    /// Opens the active segment for writing, with its write-ahead log no longer than about `journal`
+    /// bytes.
+    pub(crate) fn open_for_writing(path: &Path, journal: u64) -> Result<Segment, LogError> {
+        let segment = Segment::open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, Codec::writing)?;
+        let pages =
+            integer(journal / page_size(&segment.connection).map_err(LogError::database(path))?);
+        for (name, value) in [
+            ("synchronous", "FULL".to_owned()),
+            ("wal_autocheckpoint", pages.max(1).to_string()),
+            ("journal_size_limit", integer(journal).to_string()),
+            ("cache_size", (-CACHE_KIB).to_string()),
+        ] {
+            segment
+                .connection
+                .pragma_update(None, name, value)
+                .map_err(LogError::database(path))?;
+        }
+        Ok(segment)
+    }
+
+    /// Opens any segment for reading.
+    pub(crate) fn open_for_reading(path: &Path) -> Result<Segment, LogError> {
+        let segment = Segment::open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, Codec::reading)?;
+        Ok(segment)
+    }
+
+    fn open(
+        path: &Path,
+        flags: OpenFlags,
+        codec: fn(&[u8]) -> std::io::Result<Codec>,
+    ) -> Result<Segment, LogError> {
+        let db = LogError::database;
+        let connection = connect(path, flags)?;
+        let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let application = number("application_id").map_err(db(path))?;
+        let layout = number("user_version").map_err(db(path))?;
+        if (application, layout) != (APPLICATION, LAYOUT) {
+            return Err(LogError::NotASegment {
+                path: path.to_owned(),
+                what: format!("application_id {application:#x}, layout {layout}"),
+            });
+        }
+        let (header, dictionary) = connection
+            .query_row(
+                "SELECT number, first, seed, dictionary FROM segment",
+                [],
+                |row| {
+                    let header = Header {
+                        number: natural(row, 0)?,
+                        first: natural(row, 1)?,
+                        seed: hash(row, 2)?,
+                    };
+                    Ok((header, row.get::<_, Vec<u8>>(3)?))
+                },
+            )
+            .map_err(db(path))?;
+        let codec = codec(&dictionary).map_err(LogError::io("prepare compression for", path))?;
+        Ok(Segment {
+            path: path.to_owned(),
+            connection,
+            header,
+            codec,
+        })
+    }
+
+    /// The state row.
+    pub(crate) fn state(&self) -> Result<State, LogError> {
+        self.connection
+            .prepare_cached(
+                "SELECT head, head_hash, floor, floor_hash, oldest_time, newest_time, next_mmsa, full,
+                   negotiations, established, failed, superseded, interrupted, ended, held_back
+                 FROM state",
+            )
+            .and_then(|mut row| row.query_row([], read_state))
+            .map_err(LogError::database(&self.path))
+    }
+
+    /// What the next segment would take over.
+    pub(crate) fn carried(&self) -> Result<Carried, LogError> {
+        self.try_carried().map_err(LogError::database(&self.path))
+    }
+
+    fn try_carried(&self) -> rusqlite::Result<Carried> {
+        let all = |sql: &str| self.connection.prepare(sql);
+        Ok(Carried {
+            live: live(&self.connection)?,
+            filters: all("SELECT connection, id FROM filter")?
+                .query_map([], |row| Ok((row.get(0)?, natural(row, 1)?)))?
+                .collect::<Result<_, _>>()?,
+            settings: all("SELECT name, value FROM setting")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<Result<_, _>>()?,
+            archives: self.archives()?,
+        })
+    }
+
+    /// Segments that are being archived.
+    pub(crate) fn archives(&self) -> rusqlite::Result<Vec<(u64, String)>> {
+        self.connection
+            .prepare_cached("SELECT number, path FROM archive ORDER BY number")?
+            .query_map([], |row| Ok((natural(row, 0)?, row.get(1)?)))?
+            .collect()
+    }
+
+    /// A setting, when it was ever set.
+    pub(crate) fn setting(&self, name: &str) -> Result<Option<String>, LogError> {
+        self.connection
+            .prepare_cached("SELECT value FROM setting WHERE name = ?1")
+            .and_then(|mut row| row.query_row([name], |row| row.get(0)).optional())
+            .map_err(LogError::database(&self.path))
+    }
+
+    /// Bytes of the database, whatever of it still stands in the write-ahead log.
+    pub(crate) fn bytes(&self) -> Result<u64, LogError> {
+        let count = || -> rusqlite::Result<u64> {
+            let pages = self
+                .connection
+                .prepare_cached("PRAGMA page_count")?
+                .query_row([], |row| natural(row, 0))?;
+            Ok(pages.saturating_mul(page_size(&self.connection)?))
+        };
+        count().map_err(LogError::database(&self.path))
+    }
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, LogError> {
+    // No URI: a path is a path. No mutex: a connection belongs to one thread at a time.
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(LogError::database(path))?;
+    let setup = || {
+        connection.busy_timeout(READER_PATIENCE)?;
+        connection.pragma_update(None, "trusted_schema", "OFF")
+    };
+    setup().map_err(LogError::database(path))?;
+    Ok(connection)
+}
+
+fn page_size(connection: &Connection) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached("PRAGMA page_size")?
+        .query_row([], |row| natural(row, 0))
+        .map(|size| size.max(1))
+}
+
+/// Everything that a new segment holds, in one transaction.
+fn fill(
+    connection: &mut Connection,
+    codec: &mut Codec,
+    header: &Header,
+    mut state: State,
+    carried: &Carried,
+    records: &[(Stamp<'_>, Record)],
+) -> rusqlite::Result<State> {
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(SCHEMA)?;
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", LAYOUT)?;
+    transaction.execute(
+        "INSERT INTO segment (one, number, first, seed, dictionary) VALUES (1, ?1, ?2, ?3, ?4)",
+        params![
+            integer(header.number),
+            integer(header.first),
+            header.seed,
+            dictionary::built_in()
+        ],
+    )?;
+    for sa in &carried.live {
+        put_live(&transaction, sa)?;
+    }
+    for (connection, id) in &carried.filters {
+        transaction
+            .prepare_cached("INSERT INTO filter (connection, id) VALUES (?1, ?2)")?
+            .execute(params![connection, integer(*id)])?;
+    }
+    for (name, value) in &carried.settings {
+        put_setting(&transaction, name, value)?;
+    }
+    for (number, path) in &carried.archives {
+        transaction
+            .prepare_cached("INSERT INTO archive (number, path) VALUES (?1, ?2)")?
+            .execute(params![integer(*number), path])?;
+    }
+    state.times = None;
+    for (stamp, record) in records {
+        put_record(&transaction, codec, &mut state, stamp, record)?;
+    }
+    put_state(&transaction, &state)?;
+    transaction.commit()?;
+    Ok(state)
+}
+
+/// Appends a record: its row, and the head that moves with it. `stamp.id` must follow the head.
+pub(crate) fn put_record(
+    connection: &Connection,
+    codec: &mut Codec,
+    state: &mut State,
+    stamp: &Stamp<'_>,
+    record: &Record,
+) -> rusqlite::Result<()> {
+    let hash = link(&state.head_hash, stamp, record);
+    let origin = origin(connection, stamp.computer, stamp.process)?;
+    connection
+        .prepare_cached(
+            "INSERT INTO record (id, time, event, origin, peer, body, hash)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            integer(stamp.id),
+            stamp.time,
+            record.event_id,
+            origin,
+            record.peer().map(peer_key),
+            codec.store(record),
+            hash
+        ])?;
+    state.head = stamp.id;
+    state.head_hash = hash;
+    state.note(stamp.time);
+    Ok(())
+}
+
+/// A peer as the index holds it: 4 bytes or 16, an IPv4 address mapped into IPv6 as what it is.
+pub(crate) fn peer_key(peer: std::net::IpAddr) -> Vec<u8> {
+    match peer.to_canonical() {
+        std::net::IpAddr::V4(v4) => v4.octets().to_vec(),
+        std::net::IpAddr::V6(v6) => v6.octets().to_vec(),
+    }
+}
+
+/// The number that stands for a computer and a process in this segment.
+pub(crate) fn origin(
+    connection: &Connection,
+    computer: &str,
+    process: u32,
+) -> rusqlite::Result<i64> {
+    let known = connection
+        .prepare_cached("SELECT id FROM origin WHERE computer = ?1 AND process = ?2")?
+        .query_row(params![computer, process], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = known {
+        return Ok(id);
+    }
+    connection
+        .prepare_cached("INSERT INTO origin (computer, process) VALUES (?1, ?2)")?
+        .insert(params![computer, process])
+}
+
+/// Writes the state row.
+pub(crate) fn put_state(connection: &Connection, state: &State) -> rusqlite::Result<()> {
+    let counters = &state.counters;
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO state (one, head, head_hash, floor, floor_hash, oldest_time,
+               newest_time, next_mmsa, full, negotiations, established, failed, superseded,
+               interrupted, ended, held_back)
+             VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        )?
+        .execute(params![
+            integer(state.head),
+            state.head_hash,
+            integer(state.floor),
+            state.floor_hash,
+            state.times.map(|(oldest, _)| oldest),
+            state.times.map(|(_, newest)| newest),
+            integer(state.next_mmsa),
+            state.full,
+            integer(counters.negotiations),
+            integer(counters.established),
+            integer(counters.failed),
+            integer(counters.superseded),
+            integer(counters.interrupted),
+            integer(counters.ended),
+            integer(counters.held_back),
+        ])?;
+    Ok(())
+}
+
+fn read_state(row: &Row<'_>) -> rusqlite::Result<State> {
+    Ok(State {
+        head: natural(row, 0)?,
+        head_hash: hash(row, 1)?,
+        floor: natural(row, 2)?,
+        floor_hash: hash(row, 3)?,
+        times: row
+            .get::<_, Option<i64>>(4)?
+            .zip(row.get::<_, Option<i64>>(5)?),
+        next_mmsa: natural(row, 6)?,
+        full: row.get(7)?,
+        counters: Counters {
+            negotiations: natural(row, 8)?,
+            established: natural(row, 9)?,
+            failed: natural(row, 10)?,
+            superseded: natural(row, 11)?,
+            interrupted: natural(row, 12)?,
+            ended: natural(row, 13)?,
+            held_back: natural(row, 14)?,
+        },
+    })
+}
+
+/// The SAs that are owed a 4655, oldest first.
+pub(crate) fn live(connection: &Connection) -> rusqlite::Result<Vec<LiveSa>> {
+    let bad = |column| {
+        rusqlite::Error::InvalidColumnType(column, "live".to_owned(), rusqlite::types::Type::Text)
+    };
+    connection
+        .prepare(
+            "SELECT mmsa, local, remote, key_mod, activity, connection FROM live ORDER BY mmsa",
+        )?
+        .query_map([], |row| {
+            let address = |column| {
+                let text: String = row.get(column)?;
+                text.parse().map_err(|_| bad(column))
+            };
+            Ok(LiveSa {
+                mmsa_id: natural(row, 0)?,
+                local: address(1)?,
+                remote: address(2)?,
+                key_mod: key_mod_from_number(row.get(3)?).ok_or_else(|| bad(3))?,
+                activity: audit::ActivityId(row.get(4)?),
+                connection: row.get(5)?,
+            })
+        })?
+        .collect()
+}
+
+/// Lists an SA as owed a 4655.
+pub(crate) fn put_live(connection: &Connection, sa: &LiveSa) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO live (mmsa, local, remote, key_mod, activity, connection)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            integer(sa.mmsa_id),
+            sa.local.to_string(),
+            sa.remote.to_string(),
+            key_mod_number(sa.key_mod),
+            sa.activity.0,
+            sa.connection
+        ])?;
+    Ok(())
+}
+
+/// Strikes an SA from that list; one that had no 4650 is not on it.
+pub(crate) fn remove_live(connection: &Connection, mmsa_id: u64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM live WHERE mmsa = ?1")?
+        .execute([integer(mmsa_id)])?;
+    Ok(())
+}
+
+/// Keeps a setting.
+pub(crate) fn put_setting(
+    connection: &Connection,
+    name: &str,
+    value: &str,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO setting (name, value) VALUES (?1, ?2)")?
+        .execute(params![name, value])?;
+    Ok(())
+}
+
+/// True when a segment is closed for good: one file, read-only.
+pub(crate) fn is_closed(path: &Path) -> Result<bool, LogError> {
+    let mode = fs::metadata(path)
+        .map_err(LogError::io("look at", path))?
+        .permissions()
+        .mode();
+    Ok(mode & 0o222 == 0)
+}
+
+/// Closes a segment for good: moves everything into the one file, and makes it read-only. False when
+/// a reader holds it open, so that it has to be tried again later.
+pub(crate) fn close(path: &Path) -> Result<bool, LogError> {
+    if is_closed(path)? {
+        return Ok(true);
+    }
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let switch = || -> rusqlite::Result<String> {
+        // Whoever reads it is not waited for: events are.
+        connection.busy_timeout(Duration::ZERO)?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        connection.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0))
+    };
+    match switch() {
+        Ok(mode) if mode == "delete" => {}
+        Ok(_) => return Ok(false),
+        Err(error)
+            if matches!(
+                error.sqlite_error_code(),
+                Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
+            ) =>
+        {
+            return Ok(false);
+        }
+        Err(error) => return Err(LogError::database(path)(error)),
+    }
+    connection
+        .close()
+        .map_err(|(_, error)| LogError::database(path)(error))?;
+    fs::set_permissions(path, Permissions::from_mode(CLOSED_MODE))
+        .map_err(LogError::io("make read-only", path))?;
+    Ok(true)
+}

@@ -1,0 +1,312 @@
+//! The log on a thread of its own: what waits goes to disk in one transaction.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use audit::{Policy, Subject};
+
+use crate::account::{Counters, Entry, Pending};
+use crate::writer::now;
+use crate::{LogError, Writer};
+
+/// Entries that may wait for the disk. At the slowest disk worth having (100 transactions a second,
+/// each of [`BATCH`] entries) this is a third of a second's worth; beyond it the caller must know.
+pub const QUEUE: usize = 8192;
+/// Most entries of one transaction: some two milliseconds of work, so that the first of them does not
+/// wait long for the last.
+pub const BATCH: usize = 256;
+/// How far the account on disk may lie behind for changes that have no record.
+pub const ACCOUNT_DELAY: Duration = Duration::from_secs(1);
+
+/// What is told when an entry is on disk: its record's ID, or none when it has no record.
+type Done = Box<dyn FnOnce(Result<Option<u64>, LogError>) + Send>;
+type Call = Box<dyn FnOnce(&mut Writer) + Send>;
+
+enum Request {
+    Append(i64, Entry, Done),
+    Call(Call),
+    Close(SyncSender<Result<(), LogError>>),
+}
+
+/// A [`Writer`] on a thread of its own. No event waits longer than the transaction before it takes:
+/// there is no timer for records.
+#[derive(Debug)]
+pub struct Service {
+    requests: SyncSender<Request>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Service {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(writer: Writer) -> Result<Service, LogError> {
+        let (requests, inbox) = sync_channel(QUEUE);
+        let directory = writer.options.directory.clone();
+        let thread = thread::Builder::new()
+            .name("eventlog".to_owned())
+            .spawn(move || Worker::new(writer).run(&inbox))
+            .map_err(LogError::io("start the thread that writes", &directory))?;
+        Ok(Service {
+            requests,
+            thread: Some(thread),
+        })
+    }
+
+    /// Hands in an entry. `on_done` is called once, from the log's thread or from this one, and must
+    /// be quick: for an entry with a record, when it is on disk or has failed; for one without, when
+    /// the log has taken it, since nothing waits for it (it is on disk within [`ACCOUNT_DELAY`], or
+    /// with the next record).
+    ///
+    /// This never blocks: when too much waits already, `on_done` gets [`LogError::QueueFull`], and
+    /// nothing of the entry counts. An entry without a record is worth a moment's wait to its caller
+    /// then: what it says is lost to the account.
+    pub fn submit(
+        &self,
+        entry: Entry,
+        on_done: impl FnOnce(Result<Option<u64>, LogError>) + Send + 'static,
+    ) {
+        match self
+            .requests
+            .try_send(Request::Append(now(), entry, Box::new(on_done)))
+        {
+            Ok(()) => {}
+            Err(TrySendError::Full(Request::Append(_, _, done))) => done(Err(LogError::QueueFull)),
+            Err(TrySendError::Disconnected(Request::Append(_, _, done))) => {
+                done(Err(LogError::Stopped));
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// [`Service::submit`], waiting until the entry is on disk. For callers that may wait.
+    ///
+    /// # Errors
+    /// As [`Writer::append`].
+    pub fn append(&self, entry: Entry) -> Result<Option<u64>, LogError> {
+        let time = now();
+        self.call(move |writer| {
+            let appended = writer.append_stamped(&[(time, &entry)], &Pending::default())?;
+            Ok(appended.ids.first().copied().flatten())
+        })
+    }
+
+    /// Does something with the writer, in turn with the entries: everything handed in before is on
+    /// disk by then. Waits for it.
+    ///
+    /// # Errors
+    /// What `f` gives; [`LogError::Stopped`] when the thread has ended.
+    pub fn call<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut Writer) -> Result<T, LogError> + Send + 'static,
+    ) -> Result<T, LogError> {
+        let (reply, answer) = sync_channel(1);
+        let call: Call = Box::new(move |writer| {
+            let _ = reply.send(f(writer));
+        });
+        self.requests
+            .send(Request::Call(call))
+            .map_err(|_| LogError::Stopped)?;
+        answer.recv().map_err(|_| LogError::Stopped)?
+    }
+
+    /// [`Writer::reserve_mmsa_ids`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn reserve_mmsa_ids(&self, n: u64) -> Result<Range<u64>, LogError> {
+        self.call(move |writer| writer.reserve_mmsa_ids(n))
+    }
+
+    /// [`Writer::filter_id`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn filter_id(&self, connection: &str) -> Result<u64, LogError> {
+        let connection = connection.to_owned();
+        self.call(move |writer| writer.filter_id(&connection))
+    }
+
+    /// [`Writer::counters`], with everything that was handed in before.
+    ///
+    /// # Errors
+    /// [`LogError::Stopped`].
+    pub fn counters(&self) -> Result<Counters, LogError> {
+        self.call(|writer| Ok(writer.counters()))
+    }
+
+    /// [`Writer::policy`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn policy(&self) -> Result<Policy, LogError> {
+        self.call(Writer::policy)
+    }
+
+    /// [`Writer::set_policy`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set_policy(&self, policy: &Policy) -> Result<(), LogError> {
+        let policy = policy.clone();
+        self.call(move |writer| writer.set_policy(&policy))
+    }
+
+    /// [`Writer::clear`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn clear(&self, subject: Subject, backup: Option<PathBuf>) -> Result<(), LogError> {
+        self.call(move |writer| writer.clear(subject, backup.as_deref()))
+    }
+
+    /// Writes what waits, then 1100, and ends the thread.
+    ///
+    /// # Errors
+    /// As [`Writer::close`].
+    pub fn close(mut self) -> Result<(), LogError> {
+        let (reply, answer) = sync_channel(1);
+        self.requests
+            .send(Request::Close(reply))
+            .map_err(|_| LogError::Stopped)?;
+        let closed = answer.recv().map_err(|_| LogError::Stopped)?;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        closed
+    }
+}
+
+/// The thread's side.
+struct Worker {
+    writer: Writer,
+    /// What goes into the next transaction.
+    batch: Vec<(i64, Entry, Done)>,
+    /// Account changes that wait for company, and since when.
+    account: Pending,
+    since: Option<Instant>,
+}
+
+impl Worker {
+    fn new(writer: Writer) -> Worker {
+        Worker {
+            writer,
+            batch: Vec::new(),
+            account: Pending::default(),
+            since: None,
+        }
+    }
+
+    fn run(mut self, inbox: &Receiver<Request>) {
+        let mut next: VecDeque<Request> = VecDeque::new();
+        loop {
+            let request = match next.pop_front() {
+                Some(request) => request,
+                None => match self.wait(inbox) {
+                    Ok(request) => request,
+                    Err(RecvTimeoutError::Timeout) => {
+                        self.flush();
+                        continue;
+                    }
+                    // Dropped without a close: what waits is written, 1100 is not.
+                    Err(RecvTimeoutError::Disconnected) => return self.flush(),
+                },
+            };
+            match request {
+                Request::Append(time, entry, done) => {
+                    self.take(time, entry, done);
+                    // Everything that waits already goes along.
+                    while self.batch.len() < BATCH {
+                        match inbox.try_recv() {
+                            Ok(Request::Append(time, entry, done)) => self.take(time, entry, done),
+                            Ok(other) => {
+                                next.push_back(other);
+                                break;
+                            }
+                            Err(_) => break,
+                        }
+                    }
+                    if !self.batch.is_empty() {
+                        self.flush();
+                    }
+                }
+                Request::Call(call) => {
+                    self.flush();
+                    call(&mut self.writer);
+                }
+                Request::Close(reply) => {
+                    self.flush();
+                    let _ = reply.send(self.writer.close());
+                    return;
+                }
+            }
+        }
+    }
+
+    fn wait(&self, inbox: &Receiver<Request>) -> Result<Request, RecvTimeoutError> {
+        match self.since {
+            None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(since) => inbox.recv_timeout(ACCOUNT_DELAY.saturating_sub(since.elapsed())),
+        }
+    }
+
+    fn take(&mut self, time: i64, entry: Entry, done: Done) {
+        if entry.record.is_some() {
+            self.batch.push((time, entry, done));
+        } else {
+            for change in &entry.account {
+                self.account.note(change);
+            }
+            self.since.get_or_insert_with(Instant::now);
+            done(Ok(None));
+        }
+    }
+
+    /// One transaction with everything that waits.
+    fn flush(&mut self) {
+        let batch = std::mem::take(&mut self.batch);
+        if batch.is_empty() && self.account.is_empty() {
+            self.since = None;
+            return;
+        }
+        let entries: Vec<(i64, &Entry)> = batch
+            .iter()
+            .map(|(time, entry, _)| (*time, entry))
+            .collect();
+        match self.writer.append_stamped(&entries, &self.account) {
+            Ok(appended) => {
+                self.account = Pending::default();
+                self.since = None;
+                for ((_, _, done), id) in batch.into_iter().zip(appended.ids) {
+                    done(Ok(id));
+                }
+            }
+            Err(error) => {
+                for (_, _, done) in batch {
+                    done(Err(error.clone()));
+                }
+                self.account_alone();
+            }
+        }
+        // After those who waited were told. What fails here is tried again.
+        let _ = self.writer.tidy();
+    }
+
+    /// Records were refused: the account is kept all the same, now or a little later.
+    fn account_alone(&mut self) {
+        self.since = None;
+        if self.account.is_empty() {
+            return;
+        }
+        if self.writer.append_stamped(&[], &self.account).is_ok() {
+            self.account = Pending::default();
+        } else {
+            self.since = Some(Instant::now());
+        }
+    }
+}

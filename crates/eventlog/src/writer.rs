@@ -1,0 +1,445 @@
+//! The one writer of a log: appends, keeps the account, and finishes at the start what a crash left
+//! undone.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use audit::{Event, Extra, Policy, Record};
+use rusqlite::{Transaction, TransactionBehavior, params};
+
+use crate::account::{AccountChange, Counters, Entry, LiveSa, Pending, Recovery};
+use crate::directory::{self, Lock, UNFINISHED, segment_numbers, segment_path};
+use crate::encoding::{Hash, Stamp, check_size};
+use crate::retention::Closed;
+use crate::segment::{
+    self, Carried, Header, Segment, State, integer, natural, put_live, put_record, put_setting,
+    put_state, remove_live,
+};
+use crate::{LogError, Retention};
+
+/// `setting`: the operator's audit policy, as auditpol's CSV.
+const POLICY: &str = "audit policy";
+/// `setting`: what `log info` shows of the configuration that the log was last written with.
+pub(crate) const RETENTION: &str = "retention";
+pub(crate) const MAX_SIZE: &str = "max-size";
+/// `MMSAID` counts from 1.
+const FIRST_MMSA: u64 = 1;
+
+/// How to open a log for writing.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the log is. Made when it is absent.
+    pub directory: PathBuf,
+    /// Bytes that all segments together may take; at least [`crate::MIN_SIZE`] is used.
+    pub max_size: u64,
+    /// What happens when that is reached.
+    pub retention: Retention,
+    /// `Computer` of every record.
+    pub computer: String,
+    /// `Execution/ProcessID` of every record.
+    pub process_id: u32,
+}
+
+/// What [`Writer::append`] wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// For each entry, in order, the record's ID; none for an entry without a record.
+    pub ids: Vec<Option<u64>>,
+    /// The head after it: the last record's ID and hash.
+    pub head: (u64, Hash),
+}
+
+/// The log, open for writing. There is one at a time, over all processes.
+pub struct Writer {
+    pub(crate) options: Options,
+    _lock: Lock,
+    /// None after an error, until the next call has read back from the disk what is true there.
+    pub(crate) active: Option<Segment>,
+    pub(crate) state: State,
+    /// Segments before the active one, oldest first.
+    pub(crate) closed: Vec<Closed>,
+    /// Something is left to do for [`Writer::tidy`].
+    pub(crate) untidy: bool,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer")
+            .field("options", &self.options)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Writer {
+    /// Opens the log, makes it when there is none, and finishes what a crash left undone.
+    ///
+    /// # Errors
+    /// [`LogError::Locked`] when another process writes it; else what the disk said.
+    pub fn open(options: Options) -> Result<(Writer, Recovery), LogError> {
+        directory::create(&options.directory)?;
+        let lock = Lock::take(&options.directory)?;
+        let mut writer = Writer {
+            options,
+            _lock: lock,
+            active: None,
+            state: State::default(),
+            closed: Vec::new(),
+            untidy: true,
+        };
+        let new_log = segment_numbers(&writer.options.directory)?.is_empty();
+        if new_log {
+            writer.begin()?;
+        }
+        writer.load()?;
+        // A reader may hold a segment, a disk may be full: neither keeps the log from opening.
+        let _ = writer.tidy();
+        let recovery = writer.recover(new_log)?;
+        Ok((writer, recovery))
+    }
+
+    /// The first segment of a new log.
+    fn begin(&self) -> Result<(), LogError> {
+        let header = Header {
+            number: 1,
+            first: 1,
+            seed: Hash::default(),
+        };
+        let state = State {
+            next_mmsa: FIRST_MMSA,
+            ..State::default()
+        };
+        self.publish(&header, state, &Carried::default(), &[])?;
+        Ok(())
+    }
+
+    /// Makes a segment whole under another name, then gives it its own: the instant at which it, and
+    /// all that it takes over, counts.
+    pub(crate) fn publish(
+        &self,
+        header: &Header,
+        state: State,
+        carried: &Carried,
+        records: &[(Stamp<'_>, Record)],
+    ) -> Result<State, LogError> {
+        let directory = &self.options.directory;
+        let unfinished = directory.join(UNFINISHED);
+        remove_unfinished(&unfinished)?;
+        let state = Segment::create(&unfinished, header, state, carried, records)?;
+        let path = segment_path(directory, header.number);
+        std::fs::rename(&unfinished, &path).map_err(LogError::io("name the new segment", &path))?;
+        directory::sync(directory)?;
+        Ok(state)
+    }
+
+    /// Reads back from the disk where the log stands.
+    fn load(&mut self) -> Result<(), LogError> {
+        let directory = &self.options.directory;
+        let numbers = segment_numbers(directory)?;
+        let Some((&last, earlier)) = numbers.split_last() else {
+            return Err(LogError::NoLog(directory.clone()));
+        };
+        self.closed = earlier
+            .iter()
+            .map(|number| Closed::look_at(&segment_path(directory, *number)))
+            .collect::<Result<_, _>>()?;
+        self.untidy = true;
+        let path = segment_path(directory, last);
+        if segment::is_closed(&path)? {
+            // Somebody took the newest segment away. The log goes on behind what is left, and
+            // `verify` against a kept head says what is missing.
+            let newest = Segment::open_for_reading(&path)?;
+            self.state = newest.state()?;
+            let header = Header {
+                number: last + 1,
+                first: self.state.head + 1,
+                seed: self.state.head_hash,
+            };
+            self.publish(&header, self.state.clone(), &newest.carried()?, &[])?;
+            return self.load();
+        }
+        let active = Segment::open_for_writing(&path, self.journal_size())?;
+        self.state = active.state()?;
+        self.active = Some(active);
+        Ok(())
+    }
+
+    /// Balances the account after a start.
+    fn recover(&mut self, new_log: bool) -> Result<Recovery, LogError> {
+        let retention = self.options.retention.name();
+        let max_size = self.options.max_size.to_string();
+        let orphans = self.with_active(|active, _| segment::live(&active.connection))?;
+        let before = self.state.counters;
+        let mut after = before;
+        after.reconcile(orphans.len() as u64);
+        self.commit(|transaction, state, _| {
+            state.counters = after;
+            put_setting(transaction, RETENTION, retention)?;
+            put_setting(transaction, MAX_SIZE, &max_size)
+        })?;
+        Ok(Recovery {
+            orphans,
+            counters: after,
+            interrupted: after.interrupted - before.interrupted,
+            ended_uncounted: after.ended.saturating_sub(before.ended),
+            new_log,
+        })
+    }
+
+    /// Writes entries, all in one transaction: when this returns they are on disk, or none of them is.
+    ///
+    /// # Errors
+    /// [`LogError::Full`] when records are refused by `retention = "stop"`; else what the disk said.
+    /// After any error nothing of the entries counts, records and account alike, and the next call
+    /// starts from what the disk holds: when there is space again, the log goes on.
+    pub fn append(&mut self, entries: &[Entry]) -> Result<Appended, LogError> {
+        let time = now();
+        let stamped: Vec<_> = entries.iter().map(|entry| (time, entry)).collect();
+        self.append_stamped(&stamped, &Pending::default())
+    }
+
+    /// [`Writer::append`], with the time of each entry, and with what was counted beside them. That
+    /// comes last: an SA that ended without a record may have its 4650 among the entries.
+    pub(crate) fn append_stamped(
+        &mut self,
+        entries: &[(i64, &Entry)],
+        pending: &Pending,
+    ) -> Result<Appended, LogError> {
+        let records = || {
+            entries
+                .iter()
+                .filter_map(|(_, entry)| entry.record.as_ref())
+        };
+        for record in records() {
+            check_size(record)?;
+        }
+        if records().next().is_some() {
+            self.make_room()?;
+        }
+        let computer = self.options.computer.clone();
+        let process = self.options.process_id;
+        let mut ids = Vec::with_capacity(entries.len());
+        self.commit(|transaction, state, codec| {
+            for (time, entry) in entries {
+                let id = entry.record.as_ref().map(|_| state.head + 1);
+                if let (Some(id), Some(record)) = (id, &entry.record) {
+                    let stamp = Stamp {
+                        id,
+                        time: *time,
+                        computer: &computer,
+                        process,
+                    };
+                    put_record(transaction, codec, state, &stamp, record)?;
+                }
+                ids.push(id);
+                for change in &entry.account {
+                    state.counters.apply(change);
+                    match change {
+                        AccountChange::Established(Some(sa)) => put_live(transaction, sa)?,
+                        AccountChange::Ended { mmsa_id } => remove_live(transaction, *mmsa_id)?,
+                        _ => {}
+                    }
+                }
+            }
+            state.counters.add(&pending.counted);
+            pending
+                .ended
+                .iter()
+                .try_for_each(|mmsa_id| remove_live(transaction, *mmsa_id))
+        })?;
+        Ok(Appended {
+            ids,
+            head: self.head(),
+        })
+    }
+
+    /// Ends the log in good order: 1100, unless `retention = "stop"` leaves no room for it.
+    ///
+    /// # Errors
+    /// What the disk said. The log is closed all the same.
+    pub fn close(mut self) -> Result<(), LogError> {
+        let entry = Entry {
+            record: Some(Event::LogShutdown.into_record(None, Extra::default())),
+            account: Vec::new(),
+        };
+        match self.append(&[entry]) {
+            Ok(_) | Err(LogError::Full) => {}
+            Err(error) => return Err(error),
+        }
+        self.tidy()
+    }
+
+    /// Takes `n` numbers for Main Mode SAs. None of them is ever given again, whatever happens.
+    ///
+    /// # Errors
+    /// What the disk said; then nothing was taken.
+    pub fn reserve_mmsa_ids(&mut self, n: u64) -> Result<Range<u64>, LogError> {
+        let start = self.with_state(|state| state.next_mmsa)?;
+        let end = start.saturating_add(n);
+        self.commit(|_, state, _| {
+            state.next_mmsa = end;
+            Ok(())
+        })?;
+        Ok(start..end)
+    }
+
+    /// The `MMFilterID` of a connection's name: from 1, the same for ever.
+    ///
+    /// # Errors
+    /// What the disk said.
+    pub fn filter_id(&mut self, connection: &str) -> Result<u64, LogError> {
+        let known = self.with_active(|active, _| {
+            use rusqlite::OptionalExtension;
+            active
+                .connection
+                .prepare_cached("SELECT id FROM filter WHERE connection = ?1")?
+                .query_row([connection], |row| natural(row, 0))
+                .optional()
+        })?;
+        if let Some(id) = known {
+            return Ok(id);
+        }
+        let mut id = 0;
+        self.commit(|transaction, _, _| {
+            id = transaction.query_row(
+                "SELECT coalesce(max(id), 0) + 1 FROM filter",
+                [],
+                |row| natural(row, 0),
+            )?;
+            transaction.execute(
+                "INSERT INTO filter (connection, id) VALUES (?1, ?2)",
+                params![connection, integer(id)],
+            )?;
+            Ok(())
+        })?;
+        Ok(id)
+    }
+
+    /// The operator's audit policy (`audit set`). Not configured until one was set.
+    ///
+    /// # Errors
+    /// What the disk said, or that the stored policy cannot be read.
+    pub fn policy(&mut self) -> Result<Policy, LogError> {
+        let path = self.options.directory.clone();
+        let stored = self.with_active(|active, _| {
+            use rusqlite::OptionalExtension;
+            active
+                .connection
+                .prepare_cached("SELECT value FROM setting WHERE name = ?1")?
+                .query_row([POLICY], |row| row.get::<_, String>(0))
+                .optional()
+        })?;
+        match stored {
+            None => Ok(Policy::default()),
+            Some(csv) => match Policy::from_csv(&csv) {
+                Ok((policy, _)) => Ok(policy),
+                Err(error) => Err(LogError::NotASegment {
+                    path,
+                    what: format!("the stored audit policy: {error}"),
+                }),
+            },
+        }
+    }
+
+    /// Stores the operator's audit policy.
+    ///
+    /// # Errors
+    /// What the disk said; then the old policy stands.
+    pub fn set_policy(&mut self, policy: &Policy) -> Result<(), LogError> {
+        let csv = policy.to_csv(&self.options.computer);
+        self.commit(|transaction, _, _| put_setting(transaction, POLICY, &csv))
+    }
+
+    /// The counters.
+    pub fn counters(&self) -> Counters {
+        self.state.counters
+    }
+
+    /// The last record's ID and hash; the floor's when there is none.
+    pub fn head(&self) -> (u64, Hash) {
+        (self.state.head, self.state.head_hash)
+    }
+
+    /// The SAs whose 4650 is in the log and whose 4655 is not.
+    ///
+    /// # Errors
+    /// What the disk said.
+    pub fn live(&mut self) -> Result<Vec<LiveSa>, LogError> {
+        self.with_active(|active, _| segment::live(&active.connection))
+    }
+
+    /// True while `retention = "stop"` refuses records.
+    pub fn is_full(&self) -> bool {
+        self.state.full
+    }
+
+    fn with_state<T>(&mut self, f: impl FnOnce(&State) -> T) -> Result<T, LogError> {
+        self.ensure_active()?;
+        Ok(f(&self.state))
+    }
+
+    fn with_active<T>(
+        &mut self,
+        f: impl FnOnce(&Segment, &State) -> rusqlite::Result<T>,
+    ) -> Result<T, LogError> {
+        let state = self.state.clone();
+        let active = self.ensure_active()?;
+        f(active, &state).map_err(LogError::database(&active.path))
+    }
+
+    /// The active segment, opened again when an error had closed it.
+    pub(crate) fn ensure_active(&mut self) -> Result<&mut Segment, LogError> {
+        if self.active.is_none() {
+            self.load()?;
+        }
+        self.active
+            .as_mut()
+            .ok_or_else(|| LogError::NoLog(self.options.directory.clone()))
+    }
+
+    /// One transaction. The state that it leaves counts once it is on disk; after an error the disk is
+    /// asked what counts.
+    pub(crate) fn commit(
+        &mut self,
+        f: impl FnOnce(
+            &Transaction<'_>,
+            &mut State,
+            &mut crate::encoding::Codec,
+        ) -> rusqlite::Result<()>,
+    ) -> Result<(), LogError> {
+        self.ensure_active()?;
+        let mut state = self.state.clone();
+        let Some(mut active) = self.active.take() else {
+            return Err(LogError::NoLog(self.options.directory.clone()));
+        };
+        let work = || -> rusqlite::Result<()> {
+            let transaction = active
+                .connection
+                .transaction_with_behavior(TransactionBehavior::Immediate)?;
+            f(&transaction, &mut state, &mut active.codec)?;
+            put_state(&transaction, &state)?;
+            transaction.commit()
+        };
+        work().map_err(LogError::database(&active.path))?;
+        self.active = Some(active);
+        self.state = state;
+        Ok(())
+    }
+}
+
+/// Removes a segment that a crash, or a full disk, left in the making.
+fn remove_unfinished(path: &std::path::Path) -> Result<(), LogError> {
+    directory::remove_segment(path)?;
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-journal");
+    directory::remove_segment(std::path::Path::new(&journal))
+}
+
+/// Nanoseconds since 1970, UTC.
+pub(crate) fn now() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
