@@ -1,1 +1,33 @@
-//! keying
+//! The negotiations: IKE version 1, sans I/O.
+//!
+//! An [`Endpoint`] takes [`Input`]s (datagrams, time, commands, results of jobs, the log's word) and
+//! gives [`Output`]s (datagrams, jobs, audit events, verdicts). It has no socket, no clock, no key of a
+//! credential and no randomness but the seed it was given, so that the whole of it runs in a simulated
+//! network, and a recorded packet can be fed to a clone of it.
+//!
+//! ```text
+//! datagram -> dispatch -> ikev1::{initiator, responder, informational} -> Step -> verdicts -> Output
+//! ```
+
+pub mod config;
+mod core;
+mod dispatch;
+mod endpoint;
+pub mod identity;
+mod ikev1;
+mod io;
+pub mod job;
+pub mod limits;
+mod remembered;
+mod status;
+mod timers;
+mod verdicts;
+
+pub use config::{Connection, CredentialId, EndpointConfig};
+pub use endpoint::Endpoint;
+pub use identity::Identity;
+pub use io::{
+    Account, AuditOutput, Command, Input, JobId, Output, Ticket, Verdict, VerdictOutcome,
+};
+pub use job::{Credentials, Job, JobResult};
+pub use status::{Counters, MainModeSa, NegotiationStatus, Status};

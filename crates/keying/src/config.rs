@@ -1,0 +1,195 @@
+//! What an endpoint is told about itself and about its connections.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crypto::Proposal;
+
+use crate::identity::Identity;
+
+/// Names a pre-shared key (later: a private key) that the policy agent holds.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+pub struct CredentialId(pub u32);
+
+/// Which peers a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemoteAddress {
+    /// Any address.
+    Any,
+    /// The addresses that share the first `prefix` bits with `network`.
+    Subnet {
+        /// The network's address.
+        network: IpAddr,
+        /// How many leading bits count.
+        prefix: u8,
+    },
+    /// One address.
+    Host(IpAddr),
+}
+
+impl RemoteAddress {
+    /// How well `address` matches: `None` not at all, else the number of bits that had to agree.
+    pub fn specificity(&self, address: IpAddr) -> Option<u16> {
+        match *self {
+            RemoteAddress::Any => Some(0),
+            // One more than any subnet can have, so that a host wins over its own /32 or /128.
+            RemoteAddress::Host(host) => (host == address).then_some(129),
+            RemoteAddress::Subnet { network, prefix } => {
+                same_prefix(network, address, prefix).then_some(u16::from(prefix))
+            }
+        }
+    }
+}
+
+fn same_prefix(a: IpAddr, b: IpAddr, prefix: u8) -> bool {
+    let (a, b, width) = match (a, b) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => (u128::from(a.to_bits()), u128::from(b.to_bits()), 32u32),
+        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits(), b.to_bits(), 128),
+        _ => return false,
+    };
+    let ignored = width.saturating_sub(u32::from(prefix));
+    ignored >= width || (a ^ b) >> ignored == 0
+}
+
+/// When messages are sent again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Retransmit {
+    /// How often, after the first sending.
+    pub tries: u32,
+    /// The first wait.
+    pub first: Duration,
+    /// By how much each wait is longer than the one before it.
+    pub factor: f64,
+}
+
+/// Dead peer detection (RFC 3706).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dpd {
+    /// How long the peer may be silent before it is asked.
+    pub delay: Duration,
+    /// How long it may be silent before it is taken for dead.
+    pub timeout: Duration,
+}
+
+/// Whether messages are cut into IKE fragments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fragmentation {
+    /// Neither offered nor used. Fragments that come are put together all the same.
+    No,
+    /// Offered, and used with a peer that offers it.
+    Yes,
+    /// Used whether or not the peer offers it.
+    Force,
+}
+
+/// One connection.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Its name.
+    pub name: String,
+    /// The number kept for the name: MMFilterID.
+    pub filter_id: u64,
+    /// Our address; `None` where any of ours will do.
+    pub local_address: Option<IpAddr>,
+    /// Our port for IKE over the non-ESP marker (4500).
+    pub local_nat_port: u16,
+    /// Which peers.
+    pub remote_address: RemoteAddress,
+    /// The peer's IKE port; a preference when a peer's connection is looked for.
+    pub remote_port: u16,
+    /// The peer's port for IKE over the non-ESP marker.
+    pub remote_nat_port: u16,
+    /// Who we are; `None`: our address.
+    pub local_id: Option<Identity>,
+    /// Who the peer must be; `None`: its address, or anybody where the address is any.
+    pub remote_id: Option<Identity>,
+    /// The pre-shared key.
+    pub credential: CredentialId,
+    /// What we offer and accept, the best first.
+    pub proposals: Vec<Proposal>,
+    /// How long a Main Mode SA lives.
+    pub lifetime: Duration,
+    /// When messages are sent again.
+    pub retransmit: Retransmit,
+    /// How long a responder waits for the initiator's next message.
+    pub half_open_timeout: Duration,
+    /// How long unproven evidence waits for something proven.
+    pub evidence_hold: Duration,
+    /// Dead peer detection; `None`: no probes.
+    pub dpd: Option<Dpd>,
+    /// IKE fragmentation.
+    pub fragmentation: Fragmentation,
+    /// The largest UDP payload that is sent whole, in bytes.
+    pub fragment_size: usize,
+    /// Behave as if a NAT were there.
+    pub force_encap: bool,
+    /// Whether we may begin negotiations (`start` other than `wait`), a replacement included.
+    pub may_initiate: bool,
+}
+
+/// What an endpoint is told once.
+#[derive(Clone, Debug)]
+pub struct EndpointConfig {
+    /// Our ports for IKE with the non-ESP marker: what comes there without it is ESP.
+    pub nat_ports: Vec<u16>,
+    /// The seed of cookies, nonces, message IDs, IVs and jitter: 32 bytes of the operating system's.
+    pub seed: [u8; 32],
+}
+
+/// A connection that may be for a peer, and how well it fits.
+pub(crate) fn candidates(
+    connections: &[std::sync::Arc<Connection>],
+    local: IpAddr,
+    remote: IpAddr,
+    remote_port: u16,
+) -> Vec<std::sync::Arc<Connection>> {
+    let mut found: Vec<_> = connections
+        .iter()
+        .filter(|c| c.local_address.is_none_or(|address| address == local))
+        .filter_map(|c| {
+            let specificity = c.remote_address.specificity(remote)?;
+            Some((specificity, c.remote_port == remote_port, c))
+        })
+        .collect();
+    let Some(best) = found.iter().map(|(s, p, _)| (*s, *p)).max() else {
+        return Vec::new();
+    };
+    // The pre-shared key goes by address: of the most specific connections alone, so that all that are
+    // left share it. Those that name the peer's port come first.
+    found.retain(|(specificity, _, _)| *specificity == best.0);
+    found.sort_by_key(|(_, port, _)| !port);
+    found.into_iter().map(|(_, _, c)| c.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_more_specific_than_its_own_subnet_and_that_than_any() {
+        let address: IpAddr = "192.0.2.7".parse().unwrap();
+        let subnet = |text: &str, prefix| RemoteAddress::Subnet {
+            network: text.parse().unwrap(),
+            prefix,
+        };
+        assert!(
+            RemoteAddress::Host(address).specificity(address)
+                > subnet("192.0.2.7", 32).specificity(address)
+        );
+        assert!(
+            subnet("192.0.2.0", 24).specificity(address)
+                > subnet("192.0.0.0", 16).specificity(address)
+        );
+        assert!(
+            subnet("0.0.0.0", 0).specificity(address) >= RemoteAddress::Any.specificity(address)
+        );
+        assert_eq!(subnet("192.0.3.0", 24).specificity(address), None);
+        assert_eq!(subnet("::", 0).specificity(address), None);
+        assert_eq!(
+            RemoteAddress::Host("192.0.2.8".parse().unwrap()).specificity(address),
+            None
+        );
+    }
+}

@@ -1,0 +1,612 @@
+//! From a datagram to the negotiation or SA that it is for.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use audit::{Cause, Extra, KeyMod};
+use isakmp::{
+    Cookie, Datagram, ExchangeType, Header, NotifyType, Payload, PayloadType, Trailing, non_esp,
+};
+
+use crate::config;
+use crate::endpoint::{Endpoint, Party};
+use crate::ikev1::duplicates::{Seen, digest};
+use crate::ikev1::fragments::Assembled;
+use crate::ikev1::informational::{self, SaStep};
+use crate::ikev1::messages::{self, Payloads};
+use crate::ikev1::negotiation::{Early, Failure, Negotiation, NegotiationId, Route, State, Step};
+use crate::ikev1::{initiator, responder};
+use crate::limits::{MAX_EARLY, MAX_HALF_OPEN, MAX_HALF_OPEN_PER_SOURCE, MAX_SAS, REFUSAL_HOLD};
+
+/// A datagram that parsed, with how it came.
+struct Received<'a> {
+    route: Route,
+    datagram: Datagram<'a>,
+    /// Without marker.
+    whole: &'a [u8],
+}
+
+impl Endpoint {
+    pub(crate) fn datagram(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+        remote: SocketAddr,
+        bytes: &[u8],
+    ) {
+        if bytes == non_esp::KEEPALIVE {
+            return;
+        }
+        let (bytes, marked) = match non_esp::strip(bytes) {
+            Some(inner) => (inner, true),
+            // ESP: another's business.
+            None if self.core.config.nat_ports.contains(&local.port()) => return,
+            None => (bytes, false),
+        };
+        self.message(
+            now,
+            Route {
+                local,
+                remote,
+                marked,
+            },
+            bytes,
+            true,
+        );
+    }
+
+    fn message(&mut self, now: Instant, route: Route, whole: &[u8], may_be_fragment: bool) {
+        let datagram = match Datagram::parse(whole) {
+            Ok(datagram) => datagram,
+            Err(error) => {
+                let detail = error.to_string();
+                self.invalid(
+                    now,
+                    route,
+                    key_mod(whole),
+                    None,
+                    Cause::PacketMalformed,
+                    detail,
+                );
+                return;
+            }
+        };
+        let received = Received {
+            route,
+            datagram,
+            whole,
+        };
+        if received.datagram.header.next_payload == PayloadType::FRAGMENT {
+            self.fragment(now, &received, may_be_fragment);
+            return;
+        }
+        if received.datagram.header.exchange.is_authip() {
+            self.authip(now, &received);
+            return;
+        }
+        self.dispatch(now, &received);
+    }
+
+    fn fragment(&mut self, now: Instant, received: &Received<'_>, allowed: bool) {
+        let Received {
+            route,
+            datagram,
+            whole,
+        } = received;
+        let parsed = isakmp::parse_chain(PayloadType::FRAGMENT, datagram.body, Trailing::Refuse)
+            .and_then(|chain| {
+                chain
+                    .payloads
+                    .iter()
+                    .map(Payload::parse)
+                    .collect::<Result<Vec<_>, _>>()
+            });
+        let why = match parsed.as_deref() {
+            Ok([Payload::Fragment(fragment)]) if allowed => {
+                match self
+                    .fragments
+                    .add(now, route.remote, &datagram.header, fragment.clone())
+                {
+                    Assembled::Waiting => return,
+                    Assembled::Whole(bytes) => {
+                        self.message(now, *route, &bytes, false);
+                        return;
+                    }
+                    Assembled::Contradiction => {
+                        "a fragment contradicts others of its message".to_owned()
+                    }
+                }
+            }
+            Ok(_) => "a fragment is not alone in its message, or is within another".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        self.invalid(
+            now,
+            *route,
+            key_mod(whole),
+            None,
+            Cause::PacketMalformed,
+            why,
+        );
+    }
+
+    fn dispatch(&mut self, now: Instant, received: &Received<'_>) {
+        let header = received.datagram.header;
+        if header.initiator_cookie.is_zero() {
+            self.odd(
+                now,
+                received,
+                Cause::PacketMalformed,
+                "the initiator's cookie is zero",
+            );
+            return;
+        }
+        if header.responder_cookie.is_zero() && header.exchange != ExchangeType::INFORMATIONAL {
+            self.first_message(now, received);
+            return;
+        }
+        let cookies = (header.initiator_cookie, header.responder_cookie);
+        match self.by_cookies.get(&cookies).copied() {
+            Some(Party::Negotiation(id)) => self.for_negotiation(now, id, received),
+            Some(Party::Sa(id)) => self.for_sa(now, id, received),
+            None => {
+                if let Some(id) = self.by_own_cookie.get(&header.initiator_cookie).copied() {
+                    self.for_negotiation(now, id, received);
+                } else if !self.remembered.ended(now, &cookies) {
+                    self.odd(
+                        now,
+                        received,
+                        Cause::PacketOutOfPlace,
+                        "its cookies are of no SA",
+                    );
+                }
+            }
+        }
+    }
+
+    /// A message without responder's cookie: it begins an exchange.
+    fn first_message(&mut self, now: Instant, received: &Received<'_>) {
+        let header = received.datagram.header;
+        let origin = (received.route.remote, header.initiator_cookie);
+        if header.flags.encrypted() || header.message_id != 0 {
+            self.odd(
+                now,
+                received,
+                Cause::PacketOutOfPlace,
+                "a first message is in clear and has no ID",
+            );
+            return;
+        }
+        match self.by_origin.get(&origin).copied() {
+            Some(Party::Negotiation(id)) => return self.for_negotiation(now, id, received),
+            Some(Party::Sa(id)) => return self.for_sa(now, id, received),
+            None => {}
+        }
+        if let Some(reply) = self.remembered.refused(now, &origin) {
+            if self.core.rates.refusal(now, received.route.remote.ip()) {
+                self.core.transmit(received.route, &reply);
+            }
+            return;
+        }
+        if self.by_own_cookie.contains_key(&header.initiator_cookie) {
+            self.odd(
+                now,
+                received,
+                Cause::PacketOutOfPlace,
+                "our own message came back",
+            );
+            return;
+        }
+        match header.exchange {
+            ExchangeType::IDENTITY_PROTECTION | ExchangeType::AGGRESSIVE => {
+                self.begin_as_responder(now, received);
+            }
+            exchange => {
+                let why = format!("a {exchange} exchange cannot be the first");
+                self.odd(now, received, Cause::PacketOutOfPlace, &why);
+            }
+        }
+    }
+
+    fn begin_as_responder(&mut self, now: Instant, received: &Received<'_>) {
+        let Received {
+            route,
+            datagram,
+            whole,
+        } = received;
+        let payloads = match Payloads::clear(datagram) {
+            Ok(payloads) => payloads,
+            Err(why) => return self.odd(now, received, Cause::PacketMalformed, &why),
+        };
+        if let Err(why) = payloads.first_sa() {
+            return self.odd(now, received, Cause::PacketMalformed, &why);
+        }
+        let candidates = config::candidates(
+            &self.core.connections,
+            route.local.ip(),
+            route.remote.ip(),
+            route.remote.port(),
+        );
+        let mut n = responder::begin(&mut self.core, datagram, *route);
+        n.connection = candidates.first().cloned();
+        let step = if let Some(cause) = self.over_limit(route) {
+            Failure::local(cause).into()
+        } else if datagram.header.exchange == ExchangeType::AGGRESSIVE && !candidates.is_empty() {
+            Failure::local(Cause::AggressiveModeRefused).into()
+        } else {
+            responder::message_1(&mut self.core, &mut n, now, &payloads, &candidates)
+        };
+        match step {
+            Step::Invalid(cause, why) => self.odd(now, received, cause, &why),
+            Step::Fail(failure) => {
+                self.core.started(&mut self.counters);
+                self.refuse(now, n, failure, datagram);
+            }
+            _ => {
+                self.core.started(&mut self.counters);
+                n.duplicates.accept_first(digest(whole));
+                let party = Party::Negotiation(n.id);
+                self.by_origin
+                    .insert((route.remote, n.initiator_cookie), party);
+                self.by_cookies.insert(n.cookies(), party);
+                *self.half_open.entry(route.remote.ip()).or_default() += 1;
+                self.keep(n);
+            }
+        }
+    }
+
+    fn over_limit(&self, route: &Route) -> Option<Cause> {
+        let all: usize = self.half_open.values().sum();
+        let source = self
+            .half_open
+            .get(&route.remote.ip())
+            .copied()
+            .unwrap_or_default();
+        if self.stopping {
+            Some(Cause::ShuttingDown)
+        } else if all >= MAX_HALF_OPEN || self.sas.len() >= MAX_SAS {
+            Some(Cause::TooManyHalfOpen)
+        } else if source >= MAX_HALF_OPEN_PER_SOURCE {
+            Some(Cause::RateLimited)
+        } else {
+            None
+        }
+    }
+
+    /// A negotiation that fails with its first message: one verdict, one refusal in clear, no state but
+    /// the memory of both.
+    fn refuse(&mut self, now: Instant, n: Negotiation, failure: Failure, datagram: &Datagram<'_>) {
+        let route = n.route;
+        let kind = match failure.cause {
+            Cause::TooManyHalfOpen | Cause::RateLimited | Cause::ShuttingDown => None,
+            Cause::AggressiveModeRefused => Some(NotifyType::UNSUPPORTED_EXCHANGE_TYPE),
+            Cause::UnknownDoi => Some(NotifyType::DOI_NOT_SUPPORTED),
+            Cause::UnknownSituation => Some(NotifyType::SITUATION_NOT_SUPPORTED),
+            _ => Some(NotifyType::NO_PROPOSAL_CHOSEN),
+        };
+        let reply = kind.map(|kind| {
+            let message_id = self.core.message_id();
+            let cookies = (datagram.header.initiator_cookie, Cookie::ZERO);
+            let message = messages::refusal(cookies, message_id, kind);
+            if route.marked {
+                non_esp::prepend(&message)
+            } else {
+                message
+            }
+        });
+        let reply: Vec<Vec<u8>> = reply.into_iter().collect();
+        if self.core.rates.refusal(now, route.remote.ip()) {
+            self.core.transmit(route, &reply);
+        }
+        self.remembered
+            .refuse(now, REFUSAL_HOLD, (route.remote, n.initiator_cookie), reply);
+        self.fail(now, n, failure);
+    }
+
+    /// AuthIP is not spoken yet: its first message gets a verdict and no answer, so that the peer
+    /// turns to IKE.
+    fn authip(&mut self, now: Instant, received: &Received<'_>) {
+        let Received {
+            route, datagram, ..
+        } = received;
+        let header = datagram.header;
+        let origin = (route.remote, header.initiator_cookie);
+        let first =
+            header.exchange == ExchangeType::AUTHIP_MAIN_MODE && header.responder_cookie.is_zero();
+        if !first || header.initiator_cookie.is_zero() {
+            let why = format!("an AuthIP {} message without negotiation", header.exchange);
+            return self.odd(now, received, Cause::PacketOutOfPlace, &why);
+        }
+        if self.remembered.refused(now, &origin).is_some() {
+            return;
+        }
+        let local = route.local.ip();
+        let candidates = config::candidates(
+            &self.core.connections,
+            local,
+            route.remote.ip(),
+            route.remote.port(),
+        );
+        let mut n = responder::begin(&mut self.core, datagram, *route);
+        n.key_mod = KeyMod::AuthIp;
+        n.connection = candidates.first().cloned();
+        let cause = if candidates.is_empty() {
+            Cause::NoConnection
+        } else {
+            Cause::KeyingModuleRefused
+        };
+        self.core.started(&mut self.counters);
+        self.remembered
+            .refuse(now, REFUSAL_HOLD, origin, Vec::new());
+        self.fail(
+            now,
+            n,
+            Failure::local(cause).with("the peer began with AuthIP"),
+        );
+    }
+
+    /// A message whose cookies are of a negotiation.
+    fn for_negotiation(&mut self, now: Instant, id: NegotiationId, received: &Received<'_>) {
+        let Some(mut n) = self.negotiations.remove(&id) else {
+            return;
+        };
+        let fingerprint = digest(received.whole);
+        match n.duplicates.look_up(&fingerprint) {
+            Seen::New => {}
+            Seen::Before => return self.keep(n),
+            Seen::Last(datagrams) => {
+                let datagrams = datagrams.to_vec();
+                self.core.transmit(n.route, &datagrams);
+                return self.keep(n);
+            }
+        }
+        let step = self.step(now, &mut n, received);
+        // What was taken is known again when it comes again.
+        let moved = matches!(step, Step::Stay | Step::Establish { .. });
+        if moved && received.datagram.header.exchange == ExchangeType::IDENTITY_PROTECTION {
+            n.duplicates.accept(fingerprint);
+        }
+        if let (State::MakingShare { .. }, true) = (&n.state, moved) {
+            self.by_own_cookie.remove(&n.initiator_cookie);
+            self.by_cookies
+                .insert(n.cookies(), Party::Negotiation(n.id));
+        }
+        if moved
+            && n.evidence.is_some()
+            && received.datagram.header.exchange == ExchangeType::IDENTITY_PROTECTION
+        {
+            self.refuted(now, &mut n);
+        }
+        self.apply(now, n, step, received.route.remote);
+    }
+
+    fn step(&mut self, now: Instant, n: &mut Negotiation, received: &Received<'_>) -> Step {
+        let Received {
+            route,
+            datagram,
+            whole,
+        } = received;
+        let header = &datagram.header;
+        let out_of_place = |why: &str| Step::Invalid(Cause::PacketOutOfPlace, why.to_owned());
+        if let State::Establishing(establishing) = &mut n.state {
+            // It may be for the SA that is about to stand.
+            if header.flags.encrypted()
+                && header.message_id != 0
+                && establishing.early.len() < MAX_EARLY
+            {
+                establishing.early.push(Early {
+                    route: *route,
+                    bytes: whole.to_vec(),
+                });
+                return Step::Ignore;
+            }
+            return out_of_place("the negotiation is at its end");
+        }
+        let floats = matches!(n.state, State::KeAnswered { .. }) && header.flags.encrypted();
+        let same_source = if floats {
+            route.remote.ip() == n.route.remote.ip()
+        } else {
+            route.remote == n.route.remote
+        };
+        if !same_source {
+            return out_of_place("it comes from another address than the negotiation's");
+        }
+        match header.exchange {
+            ExchangeType::INFORMATIONAL => {
+                // An answer to message 1 may know the responder's cookie or not.
+                let known = n.responder_cookie.is_zero()
+                    || header.responder_cookie == n.responder_cookie
+                    || header.responder_cookie.is_zero();
+                if known {
+                    informational::during_negotiation(n, datagram)
+                } else {
+                    out_of_place("other cookies")
+                }
+            }
+            ExchangeType::IDENTITY_PROTECTION if header.message_id != 0 => Step::Invalid(
+                Cause::PacketMalformed,
+                "a Main Mode message has no message ID".to_owned(),
+            ),
+            ExchangeType::IDENTITY_PROTECTION => main_mode(&mut self.core, n, now, received),
+            exchange => out_of_place(&format!("{exchange} during Main Mode")),
+        }
+    }
+
+    /// A message whose cookies are of an SA.
+    fn for_sa(&mut self, now: Instant, id: u64, received: &Received<'_>) {
+        let Some(sa) = self.sas.get_mut(&id) else {
+            return;
+        };
+        let Received {
+            route,
+            datagram,
+            whole,
+        } = received;
+        if datagram.header.exchange == ExchangeType::IDENTITY_PROTECTION {
+            let fingerprint = digest(whole);
+            let late = sa.reply_until.is_none();
+            match sa.duplicates.look_up(&fingerprint) {
+                Seen::Last(datagrams) => {
+                    let datagrams = datagrams.to_vec();
+                    self.core.transmit(sa.route, &datagrams);
+                }
+                Seen::Before if !late => {}
+                Seen::Before => self.odd(
+                    now,
+                    received,
+                    Cause::PacketReplayed,
+                    "Main Mode is long over",
+                ),
+                Seen::New => self.odd(now, received, Cause::PacketOutOfPlace, "Main Mode is over"),
+            }
+            return;
+        }
+        let step = informational::under_sa(&mut self.core, sa, now, datagram, whole);
+        match step {
+            SaStep::Stay => self.schedule(Party::Sa(id)),
+            SaStep::Invalid(cause, why) => self.odd_about(now, *route, Party::Sa(id), cause, why),
+            SaStep::Ended(cause) => {
+                self.end_sa(now, id, cause, false);
+            }
+            SaStep::InitialContact => {
+                self.schedule(Party::Sa(id));
+                self.initial_contact(now, id);
+            }
+        }
+    }
+
+    /// A message that came before its SA stood.
+    pub(crate) fn early(&mut self, now: Instant, early: &Early) {
+        self.message(now, early.route, &early.bytes, false);
+    }
+
+    fn odd(&mut self, now: Instant, received: &Received<'_>, cause: Cause, why: &str) {
+        let header = &received.datagram.header;
+        let cookies = (header.initiator_cookie, header.responder_cookie);
+        match self.by_cookies.get(&cookies).copied() {
+            Some(party) => self.odd_about(now, received.route, party, cause, why.to_owned()),
+            None => {
+                self.invalid(
+                    now,
+                    received.route,
+                    key_mod(received.whole),
+                    None,
+                    cause,
+                    why.to_owned(),
+                );
+            }
+        }
+    }
+
+    /// An invalid packet about a negotiation or an SA.
+    pub(crate) fn odd_about(
+        &mut self,
+        now: Instant,
+        route: Route,
+        party: Party,
+        cause: Cause,
+        why: String,
+    ) {
+        let about = match party {
+            Party::Negotiation(id) => self.negotiations.get(&id).map(|n| {
+                (
+                    n.activity,
+                    n.connection
+                        .as_ref()
+                        .map(|connection| connection.name.clone()),
+                )
+            }),
+            Party::Sa(id) => self
+                .sas
+                .get(&id)
+                .map(|sa| (sa.activity, Some(sa.connection.name.clone()))),
+        };
+        self.invalid(now, route, KeyMod::IkeV1, about, cause, why);
+    }
+
+    /// Writes 4976, or counts that it was held back.
+    pub(crate) fn invalid(
+        &mut self,
+        now: Instant,
+        route: Route,
+        key_mod: KeyMod,
+        about: Option<(audit::ActivityId, Option<String>)>,
+        cause: Cause,
+        why: String,
+    ) {
+        if !self.core.rates.invalid(now, route.remote.ip()) {
+            self.counters.held_back += 1;
+            self.core
+                .out
+                .push_back(crate::Output::Account(crate::Account::InvalidHeldBack));
+            return;
+        }
+        let (activity, connection) =
+            about.map_or((None, None), |(activity, name)| (Some(activity), name));
+        let event = audit::Event::InvalidPacket(audit::InvalidPacket {
+            local: route.local.ip(),
+            remote: route.remote.ip(),
+            key_mod,
+        });
+        let extra = Extra {
+            connection,
+            cause: Some(cause),
+            detail: Some(why),
+            ..Extra::default()
+        };
+        self.core.audit(event, activity, extra);
+    }
+}
+
+/// Main Mode's own messages, by what the state waits for.
+fn main_mode(
+    core: &mut crate::core::Core,
+    n: &mut Negotiation,
+    now: Instant,
+    received: &Received<'_>,
+) -> Step {
+    let Received {
+        route, datagram, ..
+    } = received;
+    let encrypted = datagram.header.flags.encrypted();
+    let wants_encrypted = match &n.state {
+        State::IdSent { .. } | State::KeAnswered { .. } => true,
+        State::SaSent { .. } | State::KeSent { .. } | State::SaAnswered { .. } => false,
+        _ => {
+            return Step::Invalid(
+                Cause::PacketOutOfPlace,
+                "the last message is still being worked on".to_owned(),
+            );
+        }
+    };
+    if encrypted != wants_encrypted {
+        let word = if encrypted { "encrypted" } else { "in clear" };
+        return Step::Invalid(
+            Cause::PacketOutOfPlace,
+            format!("a message {word} where the other was due"),
+        );
+    }
+    if encrypted {
+        return match &n.state {
+            State::IdSent { .. } => initiator::message_6(core, n, now, datagram),
+            _ => responder::message_5(core, n, now, datagram, *route),
+        };
+    }
+    let payloads = match Payloads::clear(datagram) {
+        Ok(payloads) => payloads,
+        Err(why) => return Step::Invalid(Cause::PacketMalformed, why),
+    };
+    match &n.state {
+        State::SaSent { .. } => initiator::message_2(core, n, now, datagram, &payloads),
+        State::KeSent { .. } => initiator::message_4(core, n, now, &payloads),
+        _ => responder::message_3(core, n, now, &payloads),
+    }
+}
+
+/// The keying module whose message this wants to be.
+fn key_mod(whole: &[u8]) -> KeyMod {
+    match Header::parse(whole) {
+        Ok(header) if header.exchange.is_authip() => KeyMod::AuthIp,
+        _ => KeyMod::IkeV1,
+    }
+}

@@ -1,0 +1,373 @@
+//! IKE fragmentation as Cisco, Windows and strongSwan do it for IKEv1 ([MS-IKEE] section 3.3.6.1):
+//! payload 132 alone in a datagram, whose pieces together are a whole message, header included.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use isakmp::{Cookie, Flags, Fragment, Header, Payload};
+
+use crate::limits::{
+    FRAGMENT_HOLD, MAX_FRAGMENT_BYTES, MAX_FRAGMENTED, MAX_FRAGMENTED_PER_SOURCE, MAX_FRAGMENTS,
+    MAX_MESSAGE,
+};
+
+/// Generic header and fragment header.
+const OVERHEAD: usize = Header::LEN + 4 + 4;
+/// So small a piece that a message of 64 KiB could not be cut into 255 of them is of no use.
+const MIN_PIECE: usize = 64;
+
+/// Cuts a message into datagrams of at most `size` bytes. A message that fits is left whole.
+pub(crate) fn cut(message: Vec<u8>, size: usize, id: u16) -> Vec<Vec<u8>> {
+    let Ok(header) = Header::parse(&message) else {
+        return vec![message];
+    };
+    let piece = size.saturating_sub(OVERHEAD).max(MIN_PIECE);
+    if message.len() <= size
+        || message.len() <= piece
+        || message.len().div_ceil(piece) > MAX_FRAGMENTS
+    {
+        return vec![message];
+    }
+    let count = message.len().div_ceil(piece);
+    let template = Header {
+        flags: Flags::NONE,
+        ..header
+    };
+    (1..=u8::MAX)
+        .zip(message.chunks(piece))
+        .map(|(number, data)| {
+            let last = usize::from(number) == count;
+            let fragment = Payload::Fragment(Fragment {
+                id,
+                number,
+                last,
+                data: data.to_vec(),
+            });
+            isakmp::build::message(template, &[fragment.to_raw()])
+        })
+        .collect()
+}
+
+/// The message that a fragment is part of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    source: IpAddr,
+    port: u16,
+    cookies: (Cookie, Cookie),
+    message_id: u32,
+    id: u16,
+}
+
+#[derive(Clone, Debug)]
+struct Pieces {
+    begun: Instant,
+    bytes: usize,
+    last: Option<u8>,
+    pieces: BTreeMap<u8, Vec<u8>>,
+}
+
+/// Fragments whose messages are not whole yet. Bounded per source, in bytes and in time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fragments {
+    sets: BTreeMap<Key, Pieces>,
+    bytes: usize,
+}
+
+/// What came of a fragment.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Assembled {
+    /// The rest is not here yet, or the fragment was here already.
+    Waiting,
+    /// The whole message.
+    Whole(Vec<u8>),
+    /// The fragment contradicts others of its message. Those stay.
+    Contradiction,
+}
+
+impl Fragments {
+    /// Takes a fragment.
+    pub(crate) fn add(
+        &mut self,
+        now: Instant,
+        remote: SocketAddr,
+        header: &Header,
+        fragment: Fragment,
+    ) -> Assembled {
+        self.expire(now);
+        let key = Key {
+            source: remote.ip(),
+            port: remote.port(),
+            cookies: (header.initiator_cookie, header.responder_cookie),
+            message_id: header.message_id,
+            id: fragment.id,
+        };
+        if !self.sets.contains_key(&key) {
+            self.make_room(&key, fragment.data.len());
+        }
+        let set = self.sets.entry(key.clone()).or_insert_with(|| Pieces {
+            begun: now,
+            bytes: 0,
+            last: None,
+            pieces: BTreeMap::new(),
+        });
+        let beyond = |number: u8| set.last.is_some_and(|last| number > last);
+        if let Some(known) = set.pieces.get(&fragment.number) {
+            let same =
+                *known == fragment.data && fragment.last == (set.last == Some(fragment.number));
+            return if same {
+                Assembled::Waiting
+            } else {
+                Assembled::Contradiction
+            };
+        }
+        let highest = set.pieces.last_key_value().map_or(0, |(number, _)| *number);
+        let another_last = fragment.last && (set.last.is_some() || highest > fragment.number);
+        if beyond(fragment.number) || another_last || set.bytes + fragment.data.len() > MAX_MESSAGE
+        {
+            return Assembled::Contradiction;
+        }
+        if fragment.last {
+            set.last = Some(fragment.number);
+        }
+        set.bytes += fragment.data.len();
+        self.bytes += fragment.data.len();
+        set.pieces.insert(fragment.number, fragment.data);
+        if set
+            .last
+            .is_some_and(|last| set.pieces.len() == usize::from(last))
+        {
+            let whole = self
+                .remove(&key)
+                .map(|set| set.pieces.into_values().flatten().collect());
+            return Assembled::Whole(whole.unwrap_or_default());
+        }
+        Assembled::Waiting
+    }
+
+    /// When the oldest unfinished message is dropped.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        self.sets
+            .values()
+            .map(|set| set.begun + FRAGMENT_HOLD)
+            .min()
+    }
+
+    /// Drops what waited too long.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        let old: Vec<Key> = self
+            .sets
+            .iter()
+            .filter(|(_, set)| set.begun + FRAGMENT_HOLD <= now)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in old {
+            self.remove(&key);
+        }
+    }
+
+    /// How many messages are unfinished.
+    pub(crate) fn len(&self) -> usize {
+        self.sets.len()
+    }
+
+    /// The oldest goes first: of the same source when that has its share, of all when all is full.
+    fn make_room(&mut self, new: &Key, bytes: usize) {
+        let of_source = |key: &Key| key.source == new.source;
+        while self.sets.keys().filter(|key| of_source(key)).count() >= MAX_FRAGMENTED_PER_SOURCE {
+            self.remove_oldest(&of_source);
+        }
+        let full = |this: &Self| {
+            this.bytes + bytes.max(MAX_MESSAGE) > MAX_FRAGMENT_BYTES
+                || this.sets.len() >= MAX_FRAGMENTED
+        };
+        while full(self) && !self.sets.is_empty() {
+            self.remove_oldest(&|_| true);
+        }
+    }
+
+    fn remove_oldest(&mut self, of: &dyn Fn(&Key) -> bool) {
+        let oldest = self
+            .sets
+            .iter()
+            .filter(|(key, _)| of(key))
+            .min_by_key(|(_, set)| set.begun);
+        if let Some(key) = oldest.map(|(key, _)| key.clone()) {
+            self.remove(&key);
+        }
+    }
+
+    fn remove(&mut self, key: &Key) -> Option<Pieces> {
+        let set = self.sets.remove(key)?;
+        self.bytes -= set.bytes;
+        Some(set)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use isakmp::{Datagram, ExchangeType, PayloadType, RawPayload, Trailing, parse_chain};
+
+    fn message(len: usize) -> Vec<u8> {
+        let header = Header {
+            initiator_cookie: Cookie([1; 8]),
+            responder_cookie: Cookie([2; 8]),
+            next_payload: PayloadType::NONE,
+            major: 1,
+            minor: 0,
+            exchange: ExchangeType::IDENTITY_PROTECTION,
+            flags: Flags::NONE,
+            message_id: 0,
+            length: 0,
+        };
+        let body = (0..len).map(|i| u8::try_from(i % 251).unwrap()).collect();
+        isakmp::build::message(
+            header,
+            &[RawPayload {
+                kind: PayloadType::HASH,
+                body,
+            }],
+        )
+    }
+
+    fn parse(datagram: &[u8]) -> (Header, Fragment) {
+        let datagram = Datagram::parse(datagram).unwrap();
+        let chain = parse_chain(
+            datagram.header.next_payload,
+            datagram.body,
+            Trailing::Refuse,
+        )
+        .unwrap();
+        let Payload::Fragment(fragment) = Payload::parse(&chain.payloads[0]).unwrap() else {
+            panic!("not a fragment")
+        };
+        (datagram.header, fragment)
+    }
+
+    fn remote() -> SocketAddr {
+        "192.0.2.1:500".parse().unwrap()
+    }
+
+    #[test]
+    fn a_message_that_fits_is_left_whole() {
+        assert_eq!(cut(message(100), 1280, 1), vec![message(100)]);
+    }
+
+    #[test]
+    fn fragments_in_any_order_and_after_a_loss_give_the_message() {
+        let whole = message(500);
+        let cuts = cut(whole.clone(), 236, 7);
+        assert_eq!(cuts.len(), 3);
+        assert!(cuts.iter().all(|datagram| datagram.len() <= 236));
+        let orders = [
+            [0, 1, 2],
+            [0, 2, 1],
+            [1, 0, 2],
+            [1, 2, 0],
+            [2, 0, 1],
+            [2, 1, 0],
+        ];
+        for order in orders {
+            for lost in 0..4 {
+                let mut fragments = Fragments::default();
+                let mut got = Vec::new();
+                let first: Vec<usize> = order.iter().copied().filter(|i| *i != lost).collect();
+                for i in first.into_iter().chain(order) {
+                    let (header, fragment) = parse(&cuts[i]);
+                    if let Assembled::Whole(bytes) =
+                        fragments.add(Instant::now(), remote(), &header, fragment)
+                    {
+                        got.push(bytes);
+                        break;
+                    }
+                }
+                assert_eq!(got, vec![whole.clone()], "order {order:?}, lost {lost}");
+                assert_eq!(fragments.bytes, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_contradiction_neither_kills_nor_replaces() {
+        let whole = message(500);
+        let cuts = cut(whole.clone(), 236, 7);
+        let mut fragments = Fragments::default();
+        let now = Instant::now();
+        let (header, first) = parse(&cuts[0]);
+        assert_eq!(
+            fragments.add(now, remote(), &header, first.clone()),
+            Assembled::Waiting
+        );
+        let other = Fragment {
+            data: vec![9; 20],
+            ..first.clone()
+        };
+        assert_eq!(
+            fragments.add(now, remote(), &header, other),
+            Assembled::Contradiction
+        );
+        assert_eq!(
+            fragments.add(now, remote(), &header, first.clone()),
+            Assembled::Waiting
+        );
+        let last = Fragment {
+            last: true,
+            ..first
+        };
+        assert_eq!(
+            fragments.add(now, remote(), &header, last),
+            Assembled::Contradiction
+        );
+        let (_, third) = parse(&cuts[2]);
+        assert_eq!(
+            fragments.add(now, remote(), &header, third.clone()),
+            Assembled::Waiting
+        );
+        let beyond = Fragment {
+            number: 9,
+            last: false,
+            ..third
+        };
+        assert_eq!(
+            fragments.add(now, remote(), &header, beyond),
+            Assembled::Contradiction
+        );
+        let (_, second) = parse(&cuts[1]);
+        assert_eq!(
+            fragments.add(now, remote(), &header, second),
+            Assembled::Whole(whole)
+        );
+    }
+
+    #[test]
+    fn unfinished_messages_are_bounded_and_forgotten() {
+        let mut fragments = Fragments::default();
+        let now = Instant::now();
+        let (header, _) = parse(&cut(message(500), 236, 7)[0]);
+        for source in 0..2_000u32 {
+            let remote = SocketAddr::new(IpAddr::V4(source.into()), 500);
+            for id in 0..8 {
+                let fragment = Fragment {
+                    id,
+                    number: 1,
+                    last: false,
+                    data: vec![0; 1_200],
+                };
+                fragments.add(now, remote, &header, fragment);
+            }
+        }
+        assert!(fragments.bytes <= MAX_FRAGMENT_BYTES);
+        let one = SocketAddr::new(IpAddr::V4(1_999u32.into()), 500);
+        assert!(
+            fragments
+                .sets
+                .keys()
+                .filter(|key| key.source == one.ip())
+                .count()
+                <= 4
+        );
+        fragments.expire(now + FRAGMENT_HOLD);
+        assert_eq!((fragments.len(), fragments.bytes), (0, 0));
+    }
+}

@@ -1,0 +1,364 @@
+//! Exchanges beside Main Mode: INFORMATIONAL (RFC 2408 section 4.8, RFC 2409 section 5.7), DPD
+//! (RFC 3706), and the polite refusal of those that are not spoken.
+
+use std::time::Instant;
+
+use audit::Cause;
+use isakmp::{
+    Cookie, Datagram, Delete, ExchangeType, Notification, NotifyType, Payload, ProtocolId,
+    RawPayload,
+};
+use rand_core::Rng as _;
+
+use super::duplicates::digest;
+use super::messages::{Payloads, notification};
+use super::negotiation::{Failure, Negotiation, Proving, State, Step, datagrams, header};
+use super::protection::{Keys, OpenError};
+use super::sa::{Probe, Sa};
+use crate::config::Fragmentation;
+use crate::core::Core;
+use crate::limits::{EXCHANGE_BURST, EXCHANGE_REFILL, MAX_MESSAGE_IDS, MAX_RESENDS};
+
+/// What a message under an SA did to it.
+#[derive(Debug)]
+pub(crate) enum SaStep {
+    /// Nothing, or it was answered.
+    Stay,
+    /// 4976.
+    Invalid(Cause, String),
+    /// The SA ends.
+    Ended(Cause),
+    /// The peer knows of no other SA with us.
+    InitialContact,
+}
+
+/// Builds an INFORMATIONAL under keys: its message ID and the message.
+pub(crate) fn protected(
+    core: &mut Core,
+    keys: &Keys,
+    last_block: &[u8],
+    cookies: (Cookie, Cookie),
+    payloads: &[RawPayload],
+) -> Result<(u32, Vec<u8>), crypto::CryptoError> {
+    let message_id = core.message_id();
+    let (_, rest) = isakmp::emit_chain(payloads);
+    let mut all = vec![Payload::Hash(keys.hash_1(message_id, &rest)?).to_raw()];
+    all.extend_from_slice(payloads);
+    let (first, chain) = isakmp::emit_chain(&all);
+    let iv = keys.exchange_iv(last_block, message_id)?;
+    let ciphertext = keys.seal(&iv, &chain)?;
+    let header = header(cookies, ExchangeType::INFORMATIONAL, message_id);
+    Ok((
+        message_id,
+        isakmp::build::encrypted_message(header, first, &ciphertext),
+    ))
+}
+
+/// A delete of the SA of these cookies.
+pub(crate) fn delete(cookies: (Cookie, Cookie)) -> RawPayload {
+    let mut spi = cookies.0.0.to_vec();
+    spi.extend_from_slice(&cookies.1.0);
+    Payload::Delete(Delete {
+        doi: isakmp::DOI_IPSEC,
+        protocol: ProtocolId::ISAKMP,
+        spi_size: 16,
+        spis: vec![spi],
+    })
+    .to_raw()
+}
+
+fn is_of(spi: &[u8], cookies: (Cookie, Cookie)) -> bool {
+    spi.len() == 16 && spi[..8] == cookies.0.0 && spi[8..] == cookies.1.0
+}
+
+/// Sends an INFORMATIONAL under an SA.
+pub(crate) fn send(
+    core: &mut Core,
+    sa: &mut Sa,
+    payloads: &[RawPayload],
+) -> Result<(), crypto::CryptoError> {
+    let (message_id, message) = protected(core, &sa.keys, &sa.last_block, sa.cookies(), payloads)?;
+    // One of ours that comes back is a reflection.
+    sa.message_ids.insert(message_id);
+    let size = match sa.connection.fragmentation {
+        Fragmentation::No => None,
+        Fragmentation::Yes => sa.peer.fragmentation.then_some(sa.connection.fragment_size),
+        Fragmentation::Force => Some(sa.connection.fragment_size),
+    };
+    sa.fragment_id = sa.fragment_id.wrapping_add(1);
+    let pieces = datagrams(message, size, sa.fragment_id, sa.route.marked);
+    core.transmit(sa.route, &pieces);
+    Ok(())
+}
+
+/// Asks the peer whether it lives.
+pub(crate) fn probe(core: &mut Core, sa: &mut Sa, now: Instant) -> Result<(), crypto::CryptoError> {
+    let Some(dpd) = sa.connection.dpd else {
+        return Ok(());
+    };
+    // RFC 3706 section 5.4: the first number at random, without the high bit; the same on each repeat
+    // would do, but a fresh one tells a late answer from this one's.
+    let sequence = match sa.probe {
+        Some(probe) => probe.sequence.wrapping_add(1),
+        None => core.rng.next_u32() & 0x7fff_ffff,
+    };
+    sa.probe = Some(Probe {
+        sequence,
+        next: now + dpd.delay,
+    });
+    let question = notification(
+        sa.cookies(),
+        NotifyType::R_U_THERE,
+        sequence.to_be_bytes().to_vec(),
+    );
+    send(core, sa, &[question])
+}
+
+/// A message that came under an established SA, other than Main Mode's own.
+pub(crate) fn under_sa(
+    core: &mut Core,
+    sa: &mut Sa,
+    now: Instant,
+    datagram: &Datagram<'_>,
+    whole: &[u8],
+) -> SaStep {
+    let header = &datagram.header;
+    if !header.flags.encrypted() {
+        return SaStep::Invalid(
+            Cause::PacketOutOfPlace,
+            "not encrypted, under an established SA".to_owned(),
+        );
+    }
+    if header.message_id == 0 {
+        return SaStep::Invalid(
+            Cause::PacketOutOfPlace,
+            "message ID 0 after Main Mode".to_owned(),
+        );
+    }
+    if header.exchange != ExchangeType::INFORMATIONAL && resend(core, sa, whole) {
+        return SaStep::Stay;
+    }
+    if sa.message_ids.contains(&header.message_id) {
+        return SaStep::Invalid(
+            Cause::PacketReplayed,
+            format!("message ID {:08x} again", header.message_id),
+        );
+    }
+    if sa.message_ids.len() >= MAX_MESSAGE_IDS {
+        // No room to tell a replay: the SA has served its time.
+        return SaStep::Ended(Cause::Expired);
+    }
+    let tampered = |why: &str| SaStep::Invalid(Cause::PacketTampered, why.to_owned());
+    let opened = match sa.keys.exchange_iv(&sa.last_block, header.message_id) {
+        Ok(iv) => sa.keys.open(header, &iv, datagram.body),
+        Err(_) => return SaStep::Stay,
+    };
+    let Ok(opened) = opened else {
+        return tampered("it does not decrypt");
+    };
+    let Some(rest) = sa.keys.authenticated(header.message_id, &opened) else {
+        return tampered("its HASH is wrong");
+    };
+    sa.message_ids.insert(header.message_id);
+    sa.last_heard = now;
+    sa.probe = None;
+    if header.exchange == ExchangeType::INFORMATIONAL {
+        return informational(core, sa, &rest);
+    }
+    if !sa.exchanges.take(now, EXCHANGE_BURST, EXCHANGE_REFILL) {
+        return SaStep::Stay;
+    }
+    refuse_exchange(core, sa, header.exchange, &rest, whole);
+    SaStep::Stay
+}
+
+/// The first payload acts, what follows it does not.
+fn informational(core: &mut Core, sa: &mut Sa, rest: &[RawPayload]) -> SaStep {
+    let Some(first) = rest.first().and_then(|raw| Payload::parse(raw).ok()) else {
+        return SaStep::Stay;
+    };
+    match first {
+        Payload::Delete(delete)
+            if delete.protocol == ProtocolId::ISAKMP
+                && delete.spis.iter().any(|spi| is_of(spi, sa.cookies())) =>
+        {
+            SaStep::Ended(Cause::DeletedByPeer)
+        }
+        Payload::Notification(notification) => match notification.kind {
+            NotifyType::R_U_THERE
+                if is_of(&notification.spi, sa.cookies()) && notification.data.len() == 4 =>
+            {
+                let answer =
+                    self::notification(sa.cookies(), NotifyType::R_U_THERE_ACK, notification.data);
+                // A lost answer is asked for again.
+                let _ = send(core, sa, &[answer]);
+                SaStep::Stay
+            }
+            NotifyType::INITIAL_CONTACT => SaStep::InitialContact,
+            _ => SaStep::Stay,
+        },
+        _ => SaStep::Stay,
+    }
+}
+
+/// Answers a Quick Mode, or another exchange that is not spoken, and remembers the answer.
+fn refuse_exchange(
+    core: &mut Core,
+    sa: &mut Sa,
+    exchange: ExchangeType,
+    rest: &[RawPayload],
+    whole: &[u8],
+) {
+    let refusal = if exchange == ExchangeType::QUICK_MODE {
+        let proposal = rest.iter().find_map(|raw| match Payload::parse(raw) {
+            Ok(Payload::Sa(offered)) => offered.proposals.into_iter().next(),
+            _ => None,
+        });
+        let Some(proposal) = proposal else { return };
+        Payload::Notification(Notification {
+            doi: isakmp::DOI_IPSEC,
+            protocol: proposal.protocol,
+            spi: proposal.spi,
+            kind: NotifyType::NO_PROPOSAL_CHOSEN,
+            data: Vec::new(),
+        })
+        .to_raw()
+    } else {
+        notification(
+            sa.cookies(),
+            NotifyType::UNSUPPORTED_EXCHANGE_TYPE,
+            Vec::new(),
+        )
+    };
+    let sent = core.out.len();
+    if send(core, sa, &[refusal]).is_ok() {
+        let bytes = core
+            .out
+            .iter()
+            .skip(sent)
+            .filter_map(|output| match output {
+                crate::io::Output::Transmit { bytes, .. } => Some(bytes.clone()),
+                _ => None,
+            });
+        sa.last_refusal = Some((digest(whole), bytes.collect(), 0));
+    }
+}
+
+/// A retransmission of the exchange that was refused last gets the same bytes.
+fn resend(core: &mut Core, sa: &mut Sa, whole: &[u8]) -> bool {
+    let route = sa.route;
+    let Some((known, datagrams, count)) = &mut sa.last_refusal else {
+        return false;
+    };
+    if *known != digest(whole) {
+        return false;
+    }
+    *count += 1;
+    if *count <= MAX_RESENDS {
+        core.transmit(route, datagrams);
+    }
+    true
+}
+
+/// What a notification says about a negotiation.
+fn failure_of(n: &Negotiation, kind: NotifyType) -> Failure {
+    let about_message_5 = matches!(n.state, State::IdSent { .. })
+        && matches!(
+            kind,
+            NotifyType::AUTHENTICATION_FAILED
+                | NotifyType::INVALID_HASH_INFORMATION
+                | NotifyType::PAYLOAD_MALFORMED
+        );
+    let cause = if about_message_5 {
+        Cause::AuthenticationRefused
+    } else {
+        Cause::from_peer_notify(kind.0)
+    };
+    Failure::remote(cause).with(format!("the peer says {kind}"))
+}
+
+/// An INFORMATIONAL that came during a negotiation.
+pub(crate) fn during_negotiation(n: &Negotiation, datagram: &Datagram<'_>) -> Step {
+    if !datagram.header.flags.encrypted() {
+        return in_clear(n, datagram);
+    }
+    match &n.state {
+        State::IdSent { proving, .. } => encrypted(n, proving, datagram, true),
+        State::KeAnswered { proving, .. } => encrypted(n, proving, datagram, false),
+        _ => Step::Invalid(
+            Cause::PacketOutOfPlace,
+            "encrypted before there are keys".to_owned(),
+        ),
+    }
+}
+
+/// Anybody can send these: they are evidence at most.
+fn in_clear(n: &Negotiation, datagram: &Datagram<'_>) -> Step {
+    let payloads = match Payloads::clear(datagram) {
+        Ok(payloads) => payloads,
+        Err(why) => return Step::Invalid(Cause::PacketMalformed, why),
+    };
+    for payload in payloads.all() {
+        match payload {
+            Payload::Notification(notification) if notification.kind.is_error() => {
+                return Step::Evidence(failure_of(n, notification.kind));
+            }
+            Payload::Delete(delete) if delete.protocol == ProtocolId::ISAKMP => {
+                return Step::Evidence(Failure::remote(Cause::DeletedEarly));
+            }
+            _ => {}
+        }
+    }
+    Step::Invalid(
+        Cause::PacketOutOfPlace,
+        "an INFORMATIONAL that says nothing of use".to_owned(),
+    )
+}
+
+fn encrypted(
+    n: &Negotiation,
+    proving: &Proving,
+    datagram: &Datagram<'_>,
+    answers_message_5: bool,
+) -> Step {
+    let message_id = datagram.header.message_id;
+    let opened = match proving.keys.exchange_iv(&proving.iv, message_id) {
+        Ok(iv) => proving.keys.open(&datagram.header, &iv, datagram.body),
+        Err(error) => return Failure::from(error).into(),
+    };
+    let opened = match opened {
+        Ok(opened) => opened,
+        Err(OpenError::Crypto(error)) => return Failure::from(error).into(),
+        Err(_) if answers_message_5 => {
+            return Step::Evidence(
+                Failure::local(Cause::PskMismatch)
+                    .with("the peer answered message 5 with something that does not decrypt"),
+            );
+        }
+        Err(_) => return Step::Invalid(Cause::PacketTampered, "it does not decrypt".to_owned()),
+    };
+    let proven = proving.keys.authenticated(message_id, &opened).is_some();
+    let Ok(payloads) = Payloads::of(opened.chain) else {
+        return Step::Invalid(
+            Cause::PacketTampered,
+            "it decrypts into broken payloads".to_owned(),
+        );
+    };
+    let failure = payloads.all().iter().find_map(|payload| match payload {
+        Payload::Notification(notification) if notification.kind.is_error() => {
+            Some(failure_of(n, notification.kind))
+        }
+        Payload::Delete(delete) if delete.protocol == ProtocolId::ISAKMP => {
+            Some(Failure::remote(Cause::DeletedEarly))
+        }
+        _ => None,
+    });
+    match failure {
+        Some(failure) if proven => Step::Fail(failure),
+        Some(failure) => Step::Evidence(failure),
+        None => Step::Invalid(
+            Cause::PacketOutOfPlace,
+            "an INFORMATIONAL that says nothing of use".to_owned(),
+        ),
+    }
+}

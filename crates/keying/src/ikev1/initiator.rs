@@ -1,0 +1,422 @@
+//! Main Mode with a pre-shared key, the initiator's half (RFC 2409 section 5.4).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use audit::{AuthMethod, Cause, KeyMod, MmState, Role};
+use isakmp::{Cookie, Datagram, ExchangeType, NotifyType, Payload, RawPayload};
+
+use super::duplicates::Duplicates;
+use super::messages::{self, Payloads, identification, notification, open_identity};
+use super::nat::{self, Nat};
+use super::negotiation::{
+    Failure, KeSent, Negotiation, NegotiationId, Peer, Proving, Route, State, Step, new_cookie,
+};
+use super::proposals;
+use super::protection::Proof;
+use super::shared::{check_identity, check_key_exchange, keys_of, new_sa};
+use crate::config::Connection;
+use crate::core::Core;
+use crate::identity::Identity;
+use crate::job::{Derive, Job, JobResult};
+use crate::limits::{JOB_TIMEOUT, OUR_NONCE_LEN};
+
+/// Begins a negotiation: message 1 goes out.
+pub(crate) fn begin(
+    core: &mut Core,
+    now: Instant,
+    connection: &Arc<Connection>,
+    route: Route,
+    replaces: Option<u64>,
+) -> Negotiation {
+    let initiator_cookie = new_cookie(core);
+    let offer = proposals::offer(&connection.proposals, connection.lifetime);
+    let sa = Payload::Sa(offer).to_raw();
+    let mut negotiation = Negotiation {
+        id: NegotiationId(core.number()),
+        role: Role::Initiator,
+        key_mod: KeyMod::IkeV1,
+        origin: route.remote,
+        connection: Some(connection.clone()),
+        alternatives: Vec::new(),
+        route,
+        initiator_cookie,
+        responder_cookie: Cookie::ZERO,
+        activity: core.activity(),
+        sent: MmState::None,
+        auth: AuthMethod::Unknown,
+        local_name: None,
+        remote_name: None,
+        peer: Peer::default(),
+        duplicates: Duplicates::default(),
+        flight: None,
+        evidence: None,
+        deadline: None,
+        replaces,
+        end_after: None,
+        end_after_termination: None,
+        fragment_id: 0,
+        state: State::SaSent {
+            sa_body: sa.body.clone(),
+        },
+    };
+    let mut payloads = vec![sa];
+    payloads.extend(messages::vendor_ids(connection));
+    let header = negotiation.header(ExchangeType::IDENTITY_PROTECTION, 0);
+    let message = isakmp::build::message(header, &payloads);
+    negotiation.launch(core, now, message, MmState::SentFirst);
+    negotiation
+}
+
+/// Message 2: what the responder chose.
+pub(crate) fn message_2(
+    core: &mut Core,
+    n: &mut Negotiation,
+    now: Instant,
+    datagram: &Datagram<'_>,
+    payloads: &Payloads,
+) -> Step {
+    let (State::SaSent { sa_body }, Some(connection)) = (&n.state, &n.connection) else {
+        return Step::Stay;
+    };
+    let chosen = match payloads.sa() {
+        Ok((sa, _)) => {
+            match proposals::check_answer(&connection.proposals, connection.lifetime, sa) {
+                Ok(chosen) => chosen,
+                Err(refusal) => {
+                    return Step::Evidence(Failure::remote(refusal.cause).with(refusal.detail));
+                }
+            }
+        }
+        Err(why) => return Step::Invalid(Cause::PacketMalformed, why),
+    };
+    let Some(job) = core.start_job(
+        n.id,
+        Job::MakeShare {
+            group: chosen.suite.group,
+        },
+    ) else {
+        return Failure::local(Cause::QueueFull).into();
+    };
+    n.state = State::MakingShare {
+        job,
+        sa_body: sa_body.clone(),
+        chosen,
+    };
+    n.responder_cookie = datagram.header.responder_cookie;
+    n.auth = AuthMethod::PresharedKey;
+    n.peer.learn(payloads.all());
+    n.deadline = Some(now + JOB_TIMEOUT);
+    Step::Stay
+}
+
+/// The key pair for message 3 is there.
+pub(crate) fn share_made(
+    core: &mut Core,
+    n: &mut Negotiation,
+    now: Instant,
+    result: JobResult,
+) -> Step {
+    let State::MakingShare {
+        sa_body, chosen, ..
+    } = std::mem::replace(&mut n.state, State::Moving)
+    else {
+        return Step::Stay;
+    };
+    let (public, private) = match result {
+        JobResult::Share { public, private } => (public, private),
+        JobResult::Failed(why) => return Failure::local(Cause::DhFailure).with(why).into(),
+        _ => return Failure::local(Cause::DhFailure).into(),
+    };
+    let nonce = core.bytes(OUR_NONCE_LEN);
+    let mut payloads = vec![
+        Payload::KeyExchange(public.clone()).to_raw(),
+        Payload::Nonce(nonce.clone()).to_raw(),
+    ];
+    if n.peer.nat_t {
+        match nat_payloads(n, &chosen) {
+            Ok(digests) => payloads.extend(digests),
+            Err(error) => return Failure::from(error).into(),
+        }
+    }
+    let message = isakmp::build::message(n.header(ExchangeType::IDENTITY_PROTECTION, 0), &payloads);
+    n.state = State::KeSent {
+        sent: Box::new(KeSent {
+            sa_body,
+            chosen,
+            public,
+            private,
+            nonce,
+        }),
+    };
+    n.deadline = None;
+    n.launch(core, now, message, MmState::SentSecond);
+    Step::Stay
+}
+
+pub(super) fn nat_payloads(
+    n: &Negotiation,
+    chosen: &proposals::Chosen,
+) -> Result<Vec<RawPayload>, crypto::CryptoError> {
+    let force = n
+        .connection
+        .as_ref()
+        .is_some_and(|connection| connection.force_encap);
+    let digests = nat::payloads(
+        chosen.suite.hash,
+        n.cookies(),
+        n.route.local,
+        n.route.remote,
+        force,
+    )?;
+    Ok(digests
+        .into_iter()
+        .map(|digest| Payload::NatD(digest).to_raw())
+        .collect())
+}
+
+/// Message 4: the responder's half of the key exchange.
+pub(crate) fn message_4(
+    core: &mut Core,
+    n: &mut Negotiation,
+    now: Instant,
+    payloads: &Payloads,
+) -> Step {
+    let (State::KeSent { sent }, Some(connection)) = (&n.state, &n.connection) else {
+        return Step::Stay;
+    };
+    let (peer_public, peer_nonce) = match payloads.key_exchange() {
+        Ok(found) => found,
+        Err(why) => return Step::Invalid(Cause::PacketMalformed, why),
+    };
+    if let Err(failure) = check_key_exchange(&sent.chosen, &peer_public) {
+        return Step::Evidence(failure);
+    }
+    if peer_public == sent.public || peer_nonce == sent.nonce {
+        return Step::Evidence(
+            Failure::remote(Cause::KeInvalid)
+                .with("the peer sent our own public value or nonce back"),
+        );
+    }
+    let found = if n.peer.nat_t {
+        nat::detect(
+            sent.chosen.suite.hash,
+            n.cookies(),
+            n.route.local,
+            n.route.remote,
+            &payloads.nat_d(),
+        )
+    } else {
+        Ok(None)
+    };
+    let nat = match found {
+        Ok(nat) => nat.unwrap_or_default(),
+        Err(error) => return Failure::from(error).into(),
+    };
+    let derive = Derive {
+        group: sent.chosen.suite.group,
+        hash: sent.chosen.suite.hash,
+        share: Some((sent.public.clone(), sent.private.clone())),
+        peer_public: peer_public.clone(),
+        credential: connection.credential,
+        ni: sent.nonce.clone(),
+        nr: peer_nonce,
+        initiator_cookie: n.initiator_cookie.0,
+        responder_cookie: n.responder_cookie.0,
+    };
+    let Some(job) = core.start_job(n.id, Job::Derive(Box::new(derive))) else {
+        return Failure::local(Cause::QueueFull).into();
+    };
+    n.state = State::DerivingForId {
+        job,
+        sent: sent.clone(),
+        peer_public,
+        nat,
+    };
+    n.deadline = Some(now + JOB_TIMEOUT);
+    n.peer.learn(payloads.all());
+    Step::Stay
+}
+
+/// The keys for message 5 are there. `first_contact`: there is no live SA with this peer.
+pub(crate) fn derived(
+    core: &mut Core,
+    n: &mut Negotiation,
+    now: Instant,
+    result: JobResult,
+    first_contact: bool,
+) -> Step {
+    let State::DerivingForId {
+        sent,
+        peer_public,
+        nat,
+        ..
+    } = std::mem::replace(&mut n.state, State::Moving)
+    else {
+        return Step::Stay;
+    };
+    n.deadline = None;
+    let (keys, skeyid) = match keys_of(&sent.chosen, result) {
+        Ok((keys, skeyid, _)) => (keys, skeyid),
+        Err(failure) if failure.cause == Cause::KeInvalid => {
+            // The true message 4 may still come.
+            n.duplicates.retract();
+            n.state = State::KeSent { sent };
+            return Step::Evidence(failure);
+        }
+        Err(failure) => return failure.into(),
+    };
+    match prove(
+        core,
+        n,
+        now,
+        *sent,
+        peer_public,
+        keys,
+        skeyid,
+        nat,
+        first_contact,
+    ) {
+        Ok(()) => Step::Stay,
+        Err(failure) => failure.into(),
+    }
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "everything that the state before it held"
+)]
+fn prove(
+    core: &mut Core,
+    n: &mut Negotiation,
+    now: Instant,
+    sent: KeSent,
+    peer_public: Vec<u8>,
+    keys: super::protection::Keys,
+    skeyid: crypto::Secret,
+    nat: Nat,
+    first_contact: bool,
+) -> Result<(), Failure> {
+    let Some(connection) = n.connection.clone() else {
+        return Ok(());
+    };
+    if nat.any() && !n.route.marked {
+        n.route.local.set_port(connection.local_nat_port);
+        n.route.remote.set_port(connection.remote_nat_port);
+        n.route.marked = true;
+    }
+    let local_id = connection
+        .local_id
+        .clone()
+        .unwrap_or_else(|| Identity::from(n.route.local.ip()));
+    let id = identification(&local_id);
+    let hash = Proof {
+        skeyid: &skeyid,
+        own_public: &sent.public,
+        other_public: &peer_public,
+        own_cookie: &n.initiator_cookie.0,
+        other_cookie: &n.responder_cookie.0,
+        sa_body: &sent.sa_body,
+        id_body: &id.body,
+    }
+    .compute(keys.hash)?;
+    let mut payloads = vec![id, Payload::Hash(hash).to_raw()];
+    if first_contact {
+        payloads.push(notification(
+            n.cookies(),
+            NotifyType::INITIAL_CONTACT,
+            Vec::new(),
+        ));
+    }
+    let (first, chain) = isakmp::emit_chain(&payloads);
+    let iv = crypto::phase1_iv(keys.hash, keys.cipher, &sent.public, &peer_public)?;
+    let ciphertext = keys.seal(&iv, &chain)?;
+    let iv = keys.last_block(&ciphertext);
+    let header = n.header(ExchangeType::IDENTITY_PROTECTION, 0);
+    let message = isakmp::build::encrypted_message(header, first, &ciphertext);
+    n.local_name = Some(local_id.to_string());
+    n.state = State::IdSent {
+        proving: Box::new(Proving {
+            sa_body: sent.sa_body,
+            chosen: sent.chosen,
+            own_public: sent.public,
+            peer_public,
+            skeyid,
+            keys,
+            iv,
+            local_id,
+        }),
+        nat,
+    };
+    n.launch(core, now, message, MmState::SentThird);
+    Ok(())
+}
+
+/// Message 6: the responder's identity and proof.
+pub(crate) fn message_6(
+    core: &mut Core,
+    n: &mut Negotiation,
+    now: Instant,
+    datagram: &Datagram<'_>,
+) -> Step {
+    let (State::IdSent { proving, nat }, Some(connection)) = (&n.state, n.connection.clone())
+    else {
+        return Step::Stay;
+    };
+    let message = match open_identity(&proving.keys, &proving.iv, datagram) {
+        Ok(message) => message,
+        Err(failure) => return Step::Evidence(failure),
+    };
+    let expected = Proof {
+        skeyid: &proving.skeyid,
+        own_public: &proving.peer_public,
+        other_public: &proving.own_public,
+        own_cookie: &n.responder_cookie.0,
+        other_cookie: &n.initiator_cookie.0,
+        sa_body: &proving.sa_body,
+        id_body: &message.id_body,
+    }
+    .compute(proving.keys.hash);
+    match expected {
+        Ok(expected) if crypto::ct_eq(&expected, &message.hash) => {}
+        Ok(_) => return Step::Evidence(Failure::local(Cause::HashMismatch)),
+        Err(error) => return Failure::from(error).into(),
+    }
+    // From here on all is proven.
+    n.remote_name = Some(Identity::describe(
+        message.identification.id_type.0,
+        &message.identification.data,
+    ));
+    let last_block = proving.keys.last_block(datagram.body);
+    let remote_id = match check_identity(
+        &connection,
+        &message.identification,
+        n.route.remote.ip(),
+        *nat,
+    ) {
+        Ok(identity) => identity,
+        Err(failure) => {
+            return Step::FailProven {
+                failure,
+                last_block,
+            };
+        }
+    };
+    match new_sa(
+        core,
+        n,
+        now,
+        proving,
+        *nat,
+        last_block,
+        &connection,
+        remote_id,
+    ) {
+        Ok(sa) => Step::Establish {
+            sa: Box::new(sa),
+            reply: Vec::new(),
+            initial_contact: message.initial_contact,
+        },
+        Err(failure) => failure.into(),
+    }
+}

@@ -1,0 +1,273 @@
+//! The six messages of Main Mode as sets of payloads: taking them apart, with nothing doubled and
+//! nothing missing, and building them.
+
+use audit::Cause;
+use isakmp::{
+    Chain, Cookie, Datagram, ExchangeType, Identification, Notification, NotifyType, Payload,
+    PayloadType, ProtocolId, RawPayload, SecurityAssociation, Trailing, parse_chain, vendor,
+};
+
+use super::negotiation::{Failure, header};
+use super::protection::{Keys, OpenError, Opened};
+use crate::config::{Connection, Fragmentation};
+use crate::identity::Identity;
+use crate::limits::NONCE_LEN;
+
+/// A message in clear that cannot be taken: 4976 and dropped.
+pub(crate) type Malformed = String;
+
+/// The payloads of a message.
+pub(crate) struct Payloads {
+    raw: Vec<RawPayload>,
+    parsed: Vec<Payload>,
+}
+
+impl Payloads {
+    /// Takes the payloads of a message in clear apart.
+    pub(crate) fn clear(datagram: &Datagram<'_>) -> Result<Self, Malformed> {
+        parse_chain(
+            datagram.header.next_payload,
+            datagram.body,
+            Trailing::Refuse,
+        )
+        .and_then(Self::of)
+        .map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn of(chain: Chain) -> Result<Self, isakmp::ParseError> {
+        let parsed = chain
+            .payloads
+            .iter()
+            .map(Payload::parse)
+            .collect::<Result<_, _>>()?;
+        Ok(Payloads {
+            raw: chain.payloads,
+            parsed,
+        })
+    }
+
+    pub(crate) fn all(&self) -> &[Payload] {
+        &self.parsed
+    }
+
+    /// The one payload of a kind, with its body as it came.
+    fn one(&self, kind: PayloadType) -> Result<(&Payload, &[u8]), Malformed> {
+        let mut found = self
+            .parsed
+            .iter()
+            .zip(&self.raw)
+            .filter(|(_, raw)| raw.kind == kind);
+        match (found.next(), found.next()) {
+            (Some((payload, raw)), None) => Ok((payload, &raw.body)),
+            (None, _) => Err(format!("the {kind} payload is missing")),
+            (Some(_), Some(_)) => Err(format!("there are two {kind} payloads")),
+        }
+    }
+
+    /// None of these may be there.
+    fn refuse(&self, kinds: &[PayloadType]) -> Result<(), Malformed> {
+        match self.raw.iter().find(|raw| kinds.contains(&raw.kind)) {
+            Some(raw) => Err(format!("a {} payload is out of place", raw.kind)),
+            None => Ok(()),
+        }
+    }
+
+    /// The SA of message 1 or 2, which must come first, with its body as it came.
+    pub(crate) fn sa(&self) -> Result<(&SecurityAssociation, &[u8]), Malformed> {
+        let (payload, body) = self.one(PayloadType::SA)?;
+        if self.raw.first().map(|raw| raw.kind) != Some(PayloadType::SA) {
+            return Err("the SA payload is not the first".to_owned());
+        }
+        self.refuse(&[
+            PayloadType::KE,
+            PayloadType::NONCE,
+            PayloadType::ID,
+            PayloadType::HASH,
+        ])?;
+        match payload {
+            Payload::Sa(sa) => Ok((sa, body)),
+            _ => Err("the SA payload is not one".to_owned()),
+        }
+    }
+
+    /// Whether there is an SA payload, and it comes first: what makes a message 1 one.
+    pub(crate) fn first_sa(&self) -> Result<(), Malformed> {
+        self.one(PayloadType::SA)?;
+        match self.raw.first() {
+            Some(raw) if raw.kind == PayloadType::SA => Ok(()),
+            _ => Err("the SA payload is not the first".to_owned()),
+        }
+    }
+
+    /// The public value and the nonce of message 3 or 4.
+    pub(crate) fn key_exchange(&self) -> Result<(Vec<u8>, Vec<u8>), Malformed> {
+        let (_, public) = self.one(PayloadType::KE)?;
+        let (_, nonce) = self.one(PayloadType::NONCE)?;
+        self.refuse(&[PayloadType::SA, PayloadType::ID, PayloadType::HASH])?;
+        if !NONCE_LEN.contains(&nonce.len()) {
+            return Err(format!(
+                "the nonce has {} bytes; 8 to 256 are right",
+                nonce.len()
+            ));
+        }
+        Ok((public.to_vec(), nonce.to_vec()))
+    }
+
+    /// The NAT-D payloads of message 3 or 4, in order.
+    pub(crate) fn nat_d(&self) -> Vec<Vec<u8>> {
+        self.parsed
+            .iter()
+            .filter_map(|payload| match payload {
+                Payload::NatD(digest) => Some(digest.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The notifications.
+    pub(crate) fn notifications(&self) -> impl Iterator<Item = &Notification> {
+        self.parsed.iter().filter_map(|payload| match payload {
+            Payload::Notification(notification) => Some(notification),
+            _ => None,
+        })
+    }
+}
+
+/// Message 5 or 6, decrypted; nothing of it proven yet.
+pub(crate) struct IdentityMessage {
+    pub identification: Identification,
+    /// `IDii_b` or `IDir_b`.
+    pub id_body: Vec<u8>,
+    pub hash: Vec<u8>,
+    pub initial_contact: bool,
+}
+
+/// Decrypts message 5 or 6. What does not fit is evidence only: anybody can send it.
+pub(crate) fn open_identity(
+    keys: &Keys,
+    iv: &[u8],
+    datagram: &Datagram<'_>,
+) -> Result<IdentityMessage, Failure> {
+    let opened = keys
+        .open(&datagram.header, iv, datagram.body)
+        .map_err(|error| match error {
+            OpenError::Length => Failure::local(Cause::PskMismatch).with(format!(
+                "{} bytes are not a whole number of blocks",
+                datagram.body.len()
+            )),
+            OpenError::Nonsense => {
+                Failure::local(Cause::PskMismatch).with("the peer's identity does not decrypt")
+            }
+            OpenError::Broken(kind) => {
+                malformed(kind).with(format!("the {kind} payload is broken"))
+            }
+            OpenError::Crypto(error) => error.into(),
+        })?;
+    let Opened { chain, .. } = opened;
+    let payloads = Payloads::of(chain).map_err(|error| {
+        malformed(error.payload().unwrap_or(PayloadType::NONE)).with(error.to_string())
+    })?;
+    let one = |kind| payloads.one(kind).map_err(|why| malformed(kind).with(why));
+    let (_, id_body) = one(PayloadType::ID)?;
+    let (_, hash) = one(PayloadType::HASH)?;
+    for kind in [
+        PayloadType::SA,
+        PayloadType::KE,
+        PayloadType::NONCE,
+        PayloadType::SIGNATURE,
+    ] {
+        payloads
+            .refuse(&[kind])
+            .map_err(|why| malformed(kind).with(why))?;
+    }
+    let Some(identification) = payloads.all().iter().find_map(|payload| match payload {
+        Payload::Identification(identification) => Some(identification.clone()),
+        _ => None,
+    }) else {
+        return Err(malformed(PayloadType::ID));
+    };
+    let initial_contact = payloads
+        .notifications()
+        .any(|n| n.kind == NotifyType::INITIAL_CONTACT);
+    Ok(IdentityMessage {
+        identification,
+        id_body: id_body.to_vec(),
+        hash: hash.to_vec(),
+        initial_contact,
+    })
+}
+
+/// The cause that a broken payload of message 5 or 6 has.
+fn malformed(kind: PayloadType) -> Failure {
+    Failure::local(match kind {
+        PayloadType::SA => Cause::MalformedSa,
+        PayloadType::PROPOSAL => Cause::MalformedProposal,
+        PayloadType::TRANSFORM => Cause::MalformedTransform,
+        PayloadType::KE => Cause::MalformedKe,
+        PayloadType::ID => Cause::MalformedId,
+        PayloadType::CERT => Cause::MalformedCert,
+        PayloadType::CERT_REQUEST => Cause::MalformedCertRequest,
+        PayloadType::HASH => Cause::MalformedHash,
+        PayloadType::SIGNATURE => Cause::MalformedSig,
+        PayloadType::NONCE => Cause::MalformedNonce,
+        PayloadType::NOTIFY => Cause::MalformedNotify,
+        PayloadType::DELETE => Cause::MalformedDelete,
+        PayloadType::VENDOR_ID => Cause::MalformedVendor,
+        _ => Cause::MalformedPayload,
+    })
+}
+
+/// The vendor IDs that we send: what the negotiation needs, and nothing about who we are.
+pub(crate) fn vendor_ids(connection: &Connection) -> Vec<RawPayload> {
+    let mut ids = vec![vendor::NAT_T_RFC3947.id.to_vec(), vendor::DPD.id.to_vec()];
+    if connection.fragmentation != Fragmentation::No {
+        ids.push(vendor::FRAGMENTATION.id.to_vec());
+    }
+    ids.into_iter()
+        .map(|id| Payload::VendorId(id).to_raw())
+        .collect()
+}
+
+/// An ID payload for phase 1: protocol and port are zero (RFC 2407 section 4.6.2).
+pub(crate) fn identification(identity: &Identity) -> RawPayload {
+    Payload::Identification(Identification {
+        id_type: identity.kind,
+        protocol: 0,
+        port: 0,
+        data: identity.data.clone(),
+    })
+    .to_raw()
+}
+
+/// A notification about the SA of these cookies.
+pub(crate) fn notification(
+    cookies: (Cookie, Cookie),
+    kind: NotifyType,
+    data: Vec<u8>,
+) -> RawPayload {
+    let mut spi = cookies.0.0.to_vec();
+    spi.extend_from_slice(&cookies.1.0);
+    Payload::Notification(Notification {
+        doi: isakmp::DOI_IPSEC,
+        protocol: ProtocolId::ISAKMP,
+        spi,
+        kind,
+        data,
+    })
+    .to_raw()
+}
+
+/// A refusal in clear: for a peer with whom there are no keys. It has no SPI, since there is no SA.
+pub(crate) fn refusal(cookies: (Cookie, Cookie), message_id: u32, kind: NotifyType) -> Vec<u8> {
+    let payload = Payload::Notification(Notification {
+        doi: isakmp::DOI_IPSEC,
+        protocol: ProtocolId::ISAKMP,
+        spi: Vec::new(),
+        kind,
+        data: Vec::new(),
+    });
+    isakmp::build::message(
+        header(cookies, ExchangeType::INFORMATIONAL, message_id),
+        &[payload.to_raw()],
+    )
+}

@@ -1,0 +1,14 @@
+//! IKE version 1: Main Mode and the INFORMATIONAL exchange (RFC 2409), sans I/O.
+
+pub(crate) mod duplicates;
+pub(crate) mod fragments;
+pub(crate) mod informational;
+pub(crate) mod initiator;
+pub(crate) mod messages;
+pub(crate) mod nat;
+pub(crate) mod negotiation;
+pub(crate) mod proposals;
+pub(crate) mod protection;
+pub(crate) mod responder;
+pub(crate) mod sa;
+pub(crate) mod shared;

@@ -1,0 +1,455 @@
+//! A Main Mode negotiation: what every state of it has, and the states, each with exactly what is known
+//! by then.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use audit::{ActivityId, AuthMethod, Cause, FailurePoint, KeyMod, MmState, Role};
+use crypto::{Hash, Secret};
+use isakmp::{Cookie, ExchangeType, Flags, Header, Payload, PayloadType, vendor};
+use rand_core::Rng as _;
+
+use super::duplicates::Duplicates;
+use super::nat::Nat;
+use super::proposals::Chosen;
+use super::protection::Keys;
+use super::sa::Sa;
+use crate::config::{Connection, Fragmentation, Retransmit};
+use crate::core::Core;
+use crate::identity::Identity;
+use crate::io::JobId;
+
+/// Names a negotiation within an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct NegotiationId(pub u64);
+
+/// How to reach the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub local: SocketAddr,
+    pub remote: SocketAddr,
+    /// Messages carry the non-ESP marker.
+    pub marked: bool,
+}
+
+/// What a peer's vendor IDs told.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Peer {
+    pub nat_t: bool,
+    pub dpd: bool,
+    pub fragmentation: bool,
+    /// What it runs, by name.
+    pub software: Vec<&'static str>,
+}
+
+/// Names of peer software that are kept: more is only there to fill memory.
+const MAX_SOFTWARE: usize = 4;
+
+impl Peer {
+    /// Takes in the vendor IDs of a message.
+    pub(crate) fn learn(&mut self, payloads: &[Payload]) {
+        for payload in payloads {
+            let Payload::VendorId(id) = payload else {
+                continue;
+            };
+            self.nat_t |= vendor::NAT_T_RFC3947.matches(id);
+            self.dpd |= vendor::DPD.matches(id);
+            self.fragmentation |= vendor::FRAGMENTATION.matches(id);
+            let known = vendor::recognise(id).filter(|known| known.software);
+            if let Some(known) = known
+                && !self.software.contains(&known.name)
+                && self.software.len() < MAX_SOFTWARE
+            {
+                self.software.push(known.name);
+            }
+        }
+    }
+}
+
+/// The message that was sent last and what is still to be done with it.
+#[derive(Clone, Debug)]
+pub(crate) struct Flight {
+    pub datagrams: Vec<Vec<u8>>,
+    pub left: u32,
+    pub wait: Duration,
+    pub next: Instant,
+}
+
+/// Why a negotiation failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub cause: Cause,
+    pub point: FailurePoint,
+    pub detail: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn local(cause: Cause) -> Self {
+        Failure {
+            cause,
+            point: FailurePoint::Local,
+            detail: None,
+        }
+    }
+
+    pub(crate) fn remote(cause: Cause) -> Self {
+        Failure {
+            cause,
+            point: FailurePoint::Remote,
+            detail: None,
+        }
+    }
+
+    pub(crate) fn with(self, detail: impl Into<String>) -> Self {
+        Failure {
+            detail: Some(detail.into()),
+            ..self
+        }
+    }
+}
+
+impl From<crypto::CryptoError> for Failure {
+    fn from(error: crypto::CryptoError) -> Self {
+        Failure::local(Cause::EncryptFailure).with(error.to_string())
+    }
+}
+
+/// Something damning that nobody authenticated.
+#[derive(Clone, Debug)]
+pub(crate) struct Evidence {
+    pub failure: Failure,
+    pub until: Instant,
+}
+
+/// A Main Mode negotiation.
+#[derive(Clone, Debug)]
+pub(crate) struct Negotiation {
+    pub id: NegotiationId,
+    pub role: Role,
+    pub key_mod: KeyMod,
+    /// Where message 1 came from, or went to.
+    pub origin: SocketAddr,
+    /// The connection it is for: at a responder the first of those that fit, until message 5 tells.
+    pub connection: Option<Arc<Connection>>,
+    /// At a responder: every connection that the peer's address fits and that has the chosen suite.
+    pub alternatives: Vec<Arc<Connection>>,
+    pub route: Route,
+    pub initiator_cookie: Cookie,
+    pub responder_cookie: Cookie,
+    pub activity: ActivityId,
+    /// The last message that we sent.
+    pub sent: MmState,
+    pub auth: AuthMethod,
+    pub local_name: Option<String>,
+    pub remote_name: Option<String>,
+    pub peer: Peer,
+    pub duplicates: Duplicates,
+    /// The initiator's message that waits for an answer.
+    pub flight: Option<Flight>,
+    pub evidence: Option<Evidence>,
+    /// When this state has lasted too long: a responder's wait for the peer, anybody's for a job.
+    pub deadline: Option<Instant>,
+    /// The SA that this one is to replace.
+    pub replaces: Option<u64>,
+    /// The negotiation's SA is to end as soon as it stands: the operator said so while the log wrote.
+    pub end_after: Option<Cause>,
+    /// The `Terminate` that waits for that end.
+    pub end_after_termination: Option<u64>,
+    pub fragment_id: u16,
+    pub state: State,
+}
+
+/// Where a negotiation stands.
+#[derive(Clone, Debug)]
+pub(crate) enum State {
+    /// Initiator: message 1 is out.
+    SaSent { sa_body: Vec<u8> },
+    /// Initiator: message 2 was acceptable, a key pair is being made for message 3.
+    MakingShare {
+        job: JobId,
+        sa_body: Vec<u8>,
+        chosen: Chosen,
+    },
+    /// Initiator: message 3 is out.
+    KeSent { sent: Box<KeSent> },
+    /// Initiator: message 4 is here, keys are being derived for message 5.
+    DerivingForId {
+        job: JobId,
+        sent: Box<KeSent>,
+        peer_public: Vec<u8>,
+        nat: Nat,
+    },
+    /// Initiator: message 5 is out.
+    IdSent { proving: Box<Proving>, nat: Nat },
+    /// Responder: message 2 is out.
+    SaAnswered { sa_body: Vec<u8>, chosen: Chosen },
+    /// Responder: message 3 is here, keys are being derived for message 4.
+    DerivingForKe {
+        job: JobId,
+        sa_body: Vec<u8>,
+        chosen: Chosen,
+        peer_public: Vec<u8>,
+        nonce: Vec<u8>,
+        nat: Nat,
+    },
+    /// Responder: message 4 is out.
+    KeAnswered { proving: Box<Proving>, nat: Nat },
+    /// Both proofs hold; the log is writing the event.
+    Establishing(Box<Establishing>),
+    /// Moved on; never seen from outside a step.
+    Moving,
+}
+
+/// What an initiator holds after message 3.
+#[derive(Clone, Debug)]
+pub(crate) struct KeSent {
+    pub sa_body: Vec<u8>,
+    pub chosen: Chosen,
+    pub public: Vec<u8>,
+    pub private: Secret,
+    pub nonce: Vec<u8>,
+}
+
+/// What both sides hold once keys exist and proofs are awaited.
+#[derive(Clone, Debug)]
+pub(crate) struct Proving {
+    pub sa_body: Vec<u8>,
+    pub chosen: Chosen,
+    pub own_public: Vec<u8>,
+    pub peer_public: Vec<u8>,
+    pub skeyid: Secret,
+    pub keys: Keys,
+    /// The IV of the next message of the exchange, and what the IVs of INFORMATIONALs come from.
+    pub iv: Vec<u8>,
+    pub local_id: Identity,
+}
+
+/// An SA that stands but for its event.
+#[derive(Clone, Debug)]
+pub(crate) struct Establishing {
+    pub sa: Sa,
+    /// Message 6, at the responder.
+    pub reply: Vec<Vec<u8>>,
+    /// The peer said INITIAL-CONTACT.
+    pub initial_contact: bool,
+    /// What came while the log was writing.
+    pub early: Vec<Early>,
+}
+
+/// A datagram that is for an SA which does not stand yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Early {
+    pub route: Route,
+    /// Without marker.
+    pub bytes: Vec<u8>,
+}
+
+/// What a message or a job's result did to a negotiation.
+pub(crate) enum Step {
+    /// All is well and the state has moved on.
+    Stay,
+    /// Nothing happened.
+    Ignore,
+    /// The packet is invalid: 4976, and the negotiation stays as it is.
+    Invalid(Cause, String),
+    /// Damning, but not proven.
+    Evidence(Failure),
+    /// The negotiation failed.
+    Fail(Failure),
+    /// The negotiation failed although the peer proved itself and may take the SA for established: it
+    /// is told so under the keys, whose IVs come from this block.
+    FailProven {
+        failure: Failure,
+        last_block: Vec<u8>,
+    },
+    /// Both proofs hold.
+    Establish {
+        sa: Box<Sa>,
+        reply: Vec<Vec<u8>>,
+        initial_contact: bool,
+    },
+}
+
+impl From<Failure> for Step {
+    fn from(failure: Failure) -> Self {
+        Step::Fail(failure)
+    }
+}
+
+impl Negotiation {
+    /// The hash that was agreed on, once one was.
+    pub(crate) fn hash(&self) -> Option<Hash> {
+        match &self.state {
+            State::MakingShare { chosen, .. }
+            | State::SaAnswered { chosen, .. }
+            | State::DerivingForKe { chosen, .. } => Some(chosen.suite.hash),
+            State::KeSent { sent } | State::DerivingForId { sent, .. } => {
+                Some(sent.chosen.suite.hash)
+            }
+            State::IdSent { proving, .. } | State::KeAnswered { proving, .. } => {
+                Some(proving.keys.hash)
+            }
+            State::Establishing(establishing) => Some(establishing.sa.keys.hash),
+            State::SaSent { .. } | State::Moving => None,
+        }
+    }
+
+    /// The job that this state waits for.
+    pub(crate) fn job(&self) -> Option<JobId> {
+        match &self.state {
+            State::MakingShare { job, .. }
+            | State::DerivingForId { job, .. }
+            | State::DerivingForKe { job, .. } => Some(*job),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn cookies(&self) -> (Cookie, Cookie) {
+        (self.initiator_cookie, self.responder_cookie)
+    }
+
+    /// What silence in this state means.
+    pub(crate) fn silence(&self) -> Cause {
+        match &self.state {
+            State::SaSent { .. } => Cause::NoAnswer,
+            State::KeSent { .. } => Cause::SilenceAfterMessage2,
+            State::IdSent { .. } => Cause::SilenceAfterMessage4,
+            State::SaAnswered { .. } => Cause::SilenceAfterMessage1,
+            State::KeAnswered { .. } => Cause::SilenceAfterMessage3,
+            State::MakingShare { .. }
+            | State::DerivingForId { .. }
+            | State::DerivingForKe { .. } => Cause::WorkerTimeout,
+            State::Establishing(_) | State::Moving => Cause::LogUnwritable,
+        }
+    }
+
+    /// When something is to be done without an input.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        let flight = self.flight.as_ref().map(|flight| flight.next);
+        let evidence = self.evidence.as_ref().map(|evidence| evidence.until);
+        [flight, evidence, self.deadline]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    pub(crate) fn header(&self, exchange: ExchangeType, message_id: u32) -> Header {
+        header(self.cookies(), exchange, message_id)
+    }
+
+    /// Whether messages to this peer are cut into fragments, and into which size.
+    fn fragment_size(&self) -> Option<usize> {
+        let connection = self.connection.as_ref()?;
+        match connection.fragmentation {
+            Fragmentation::No => None,
+            Fragmentation::Yes => self.peer.fragmentation.then_some(connection.fragment_size),
+            Fragmentation::Force => Some(connection.fragment_size),
+        }
+    }
+
+    /// Cuts a message of the exchange into datagrams, marker included.
+    pub(crate) fn datagrams(&mut self, message: Vec<u8>) -> Vec<Vec<u8>> {
+        self.fragment_id = self.fragment_id.wrapping_add(1);
+        datagrams(
+            message,
+            self.fragment_size(),
+            self.fragment_id,
+            self.route.marked,
+        )
+    }
+
+    /// Sends the initiator's next message and keeps it to be sent again.
+    pub(crate) fn launch(
+        &mut self,
+        core: &mut Core,
+        now: Instant,
+        message: Vec<u8>,
+        sent: MmState,
+    ) {
+        let datagrams = self.datagrams(message);
+        core.transmit(self.route, &datagrams);
+        self.sent = sent;
+        let Some(connection) = &self.connection else {
+            return;
+        };
+        let Retransmit { tries, first, .. } = connection.retransmit;
+        let wait = core.jitter(first);
+        self.flight = Some(Flight {
+            datagrams,
+            left: tries,
+            wait: first,
+            next: now + wait,
+        });
+    }
+
+    /// Sends the responder's answer, and keeps it for duplicates of what it answers.
+    pub(crate) fn answer(
+        &mut self,
+        core: &mut Core,
+        now: Instant,
+        message: Vec<u8>,
+        sent: MmState,
+    ) {
+        let datagrams = self.datagrams(message);
+        core.transmit(self.route, &datagrams);
+        self.duplicates.answered(&datagrams);
+        self.sent = sent;
+        self.deadline = self
+            .connection
+            .as_ref()
+            .map(|connection| now + connection.half_open_timeout);
+    }
+
+    /// The names of peer software that were recognised.
+    pub(crate) fn software(&self) -> Option<String> {
+        (!self.peer.software.is_empty()).then(|| self.peer.software.join(", "))
+    }
+}
+
+/// A header of ours; `length` and `next_payload` are for whoever builds the message.
+pub(crate) fn header(cookies: (Cookie, Cookie), exchange: ExchangeType, message_id: u32) -> Header {
+    Header {
+        initiator_cookie: cookies.0,
+        responder_cookie: cookies.1,
+        next_payload: PayloadType::NONE,
+        major: 1,
+        minor: 0,
+        exchange,
+        flags: Flags::NONE,
+        message_id,
+        length: 0,
+    }
+}
+
+/// Cuts a message where that is asked for, and marks the pieces.
+pub(crate) fn datagrams(
+    message: Vec<u8>,
+    size: Option<usize>,
+    id: u16,
+    marked: bool,
+) -> Vec<Vec<u8>> {
+    let pieces = match size {
+        Some(size) => super::fragments::cut(message, size, id),
+        None => vec![message],
+    };
+    if marked {
+        pieces
+            .iter()
+            .map(|piece| isakmp::non_esp::prepend(piece))
+            .collect()
+    } else {
+        pieces
+    }
+}
+
+/// A cookie that was not used before: random, and never taken for a non-ESP marker.
+pub(crate) fn new_cookie(core: &mut Core) -> Cookie {
+    loop {
+        let mut bytes = [0; 8];
+        core.rng.fill_bytes(&mut bytes);
+        if bytes[..4] != [0; 4] {
+            return Cookie(bytes);
+        }
+    }
+}

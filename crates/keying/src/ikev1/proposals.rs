@@ -1,0 +1,486 @@
+//! What is offered in message 1, what of it is chosen, and whether a peer's choice is one of ours
+//! (RFC 2409 appendix A).
+
+use std::time::Duration;
+
+use audit::Cause;
+use crypto::{Cipher, Group, Hash, Proposal as Suite};
+use isakmp::{Attribute, Proposal, ProtocolId, SecurityAssociation, Transform, oakley};
+
+/// What both sides agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Chosen {
+    pub suite: Suite,
+    /// As offered; `None` where the offer named none.
+    pub lifetime: Option<Duration>,
+}
+
+/// RFC 2407 section 4.4.4.1: the lifetime in seconds where nobody named one.
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(28_800);
+
+impl Chosen {
+    /// The lesser of what was agreed and our own.
+    pub(crate) fn effective_lifetime(&self, own: Duration) -> Duration {
+        self.lifetime.unwrap_or(DEFAULT_LIFETIME).min(own)
+    }
+}
+
+/// Our offer: one proposal, a transform for each suite, the best first.
+pub(crate) fn offer(suites: &[Suite], lifetime: Duration) -> SecurityAssociation {
+    let transforms = suites
+        .iter()
+        .zip(1..=u8::MAX)
+        .map(|(suite, number)| Transform {
+            number,
+            id: oakley::TRANSFORM_KEY_IKE,
+            attributes: attributes(suite, lifetime),
+        })
+        .collect();
+    isakmp_sa(1, transforms)
+}
+
+/// The answer to an offer: the one transform, as it was offered.
+pub(crate) fn answer(number: u8, transform: Transform) -> SecurityAssociation {
+    isakmp_sa(number, vec![transform])
+}
+
+fn isakmp_sa(number: u8, transforms: Vec<Transform>) -> SecurityAssociation {
+    SecurityAssociation {
+        doi: isakmp::DOI_IPSEC,
+        situation: isakmp::SIT_IDENTITY_ONLY,
+        proposals: vec![Proposal {
+            number,
+            protocol: ProtocolId::ISAKMP,
+            spi: Vec::new(),
+            transforms,
+        }],
+    }
+}
+
+fn attributes(suite: &Suite, lifetime: Duration) -> Vec<Attribute> {
+    let mut list = vec![Attribute::short(
+        oakley::ENCRYPTION,
+        suite.cipher.row().number,
+    )];
+    if let Some(bits) = suite.cipher.row().key_bits {
+        list.push(Attribute::short(oakley::KEY_LENGTH, bits));
+    }
+    list.push(Attribute::short(oakley::HASH, suite.hash.row().number));
+    list.push(Attribute::short(oakley::GROUP, suite.group.row().number));
+    list.push(Attribute::short(oakley::AUTH_METHOD, oakley::PRESHARED_KEY));
+    list.push(Attribute::short(oakley::LIFE_TYPE, oakley::LIFE_SECONDS));
+    let seconds = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX);
+    list.push(match u16::try_from(seconds) {
+        Ok(short) => Attribute::short(oakley::LIFE_DURATION, short),
+        Err(_) => Attribute::long(oakley::LIFE_DURATION, seconds.to_be_bytes()),
+    });
+    list
+}
+
+/// A transform's attributes, each at most once, or why it cannot be chosen.
+#[derive(Debug, Default)]
+struct Meaning {
+    encryption: Option<u64>,
+    key_length: Option<u64>,
+    hash: Option<u64>,
+    group: Option<u64>,
+    auth: Option<u64>,
+    seconds: Option<u64>,
+    /// A repeated attribute, or one that would have to be honoured and cannot be.
+    unusable: bool,
+}
+
+impl Meaning {
+    fn of(transform: &Transform) -> Self {
+        let mut meaning = Meaning {
+            unusable: transform.id != oakley::TRANSFORM_KEY_IKE,
+            ..Meaning::default()
+        };
+        let mut life_type: Option<u64> = None;
+        let mut life_types_seen = 0u32;
+        for attribute in &transform.attributes {
+            let Some(value) = attribute.number() else {
+                meaning.unusable = true;
+                continue;
+            };
+            let slot = match attribute.class {
+                oakley::ENCRYPTION => &mut meaning.encryption,
+                oakley::KEY_LENGTH => &mut meaning.key_length,
+                oakley::HASH => &mut meaning.hash,
+                oakley::GROUP => &mut meaning.group,
+                oakley::AUTH_METHOD => &mut meaning.auth,
+                // Types and durations come in pairs, and may come once for seconds and once for kilobytes.
+                oakley::LIFE_TYPE => {
+                    meaning.unusable |=
+                        life_type.is_some() || life_types_seen & (1 << value.min(31)) != 0;
+                    life_types_seen |= 1 << value.min(31);
+                    life_type = Some(value);
+                    continue;
+                }
+                oakley::LIFE_DURATION => {
+                    match u16::try_from(life_type.take().unwrap_or(0)) {
+                        // An SA that ends as it begins is none.
+                        Ok(oakley::LIFE_SECONDS) if value > 0 => meaning.seconds = Some(value),
+                        Ok(oakley::LIFE_KILOBYTES) => {}
+                        _ => meaning.unusable = true,
+                    }
+                    continue;
+                }
+                _ => {
+                    meaning.unusable = true;
+                    continue;
+                }
+            };
+            meaning.unusable |= slot.replace(value).is_some();
+        }
+        meaning.unusable |= life_type.is_some();
+        meaning
+    }
+
+    fn is(&self, suite: &Suite) -> bool {
+        self.auth == Some(u64::from(oakley::PRESHARED_KEY)) && self.names(suite)
+    }
+
+    fn names(&self, suite: &Suite) -> bool {
+        !self.unusable
+            && self.encryption == Some(u64::from(suite.cipher.row().number))
+            && self.key_length == suite.cipher.row().key_bits.map(u64::from)
+            && self.hash == Some(u64::from(suite.hash.row().number))
+            && self.group == Some(u64::from(suite.group.row().number))
+    }
+
+    fn lifetime(&self) -> Option<Duration> {
+        self.seconds.map(Duration::from_secs)
+    }
+
+    /// In the words of the configuration, for the operator.
+    fn describe(&self) -> String {
+        fn small(value: Option<u64>) -> Option<u16> {
+            value.and_then(|value| u16::try_from(value).ok())
+        }
+        let cipher =
+            small(self.encryption).map_or(
+                "no-cipher".to_owned(),
+                |number| match Cipher::from_wire(number, small(self.key_length)) {
+                    Some(cipher) => cipher.row().name.to_owned(),
+                    None if number == DES => "des".to_owned(),
+                    None => format!("cipher#{number}"),
+                },
+            );
+        let hash = small(self.hash).map_or("no-hash".to_owned(), |number| {
+            Hash::from_wire(number)
+                .map_or(format!("hash#{number}"), |hash| hash.row().name.to_owned())
+        });
+        let group = small(self.group).map_or("no-group".to_owned(), |number| {
+            Group::from_wire(number).map_or(format!("group#{number}"), |group| {
+                group.row().name.to_owned()
+            })
+        });
+        let auth = match small(self.auth) {
+            Some(oakley::PRESHARED_KEY) => String::new(),
+            Some(number) => format!(" (authentication method {number})"),
+            None => " (no authentication method)".to_owned(),
+        };
+        format!("{cipher}-{hash}-{group}{auth}")
+    }
+}
+
+/// DES-CBC's number in RFC 2409 appendix A.
+const DES: u16 = 1;
+
+/// Why nothing of an offer was chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub cause: Cause,
+    pub detail: String,
+}
+
+/// How many of a peer's transforms are named in a refusal's detail.
+const TRANSFORMS_SHOWN: usize = 8;
+
+/// Chooses from a peer's offer, by our preference.
+pub(crate) fn choose(
+    ours: &[Suite],
+    offered: &SecurityAssociation,
+) -> Result<(Chosen, SecurityAssociation), Refusal> {
+    if offered.doi != isakmp::DOI_IPSEC {
+        let detail = format!("the peer's DOI is {}, not 1 (IPsec)", offered.doi);
+        return Err(Refusal {
+            cause: Cause::UnknownDoi,
+            detail,
+        });
+    }
+    if offered.situation != isakmp::SIT_IDENTITY_ONLY {
+        let detail = format!(
+            "the peer's situation is {:#x}, not 1 (identity only)",
+            offered.situation
+        );
+        return Err(Refusal {
+            cause: Cause::UnknownSituation,
+            detail,
+        });
+    }
+    let meanings: Vec<(u8, &Transform, Meaning)> = offered
+        .proposals
+        .iter()
+        .filter(|proposal| proposal.protocol == ProtocolId::ISAKMP)
+        .flat_map(|proposal| {
+            proposal
+                .transforms
+                .iter()
+                .map(move |t| (proposal.number, t, Meaning::of(t)))
+        })
+        .collect();
+    for suite in ours {
+        if let Some((number, transform, meaning)) = meanings.iter().find(|(_, _, m)| m.is(suite)) {
+            let chosen = Chosen {
+                suite: *suite,
+                lifetime: meaning.lifetime(),
+            };
+            return Ok((chosen, answer(*number, (*transform).clone())));
+        }
+    }
+    let meanings: Vec<Meaning> = meanings
+        .into_iter()
+        .map(|(_, _, meaning)| meaning)
+        .collect();
+    Err(Refusal {
+        cause: refusal_cause(ours, &meanings),
+        detail: refusal_detail(ours, &meanings),
+    })
+}
+
+/// The most specific cause: an authentication method or a weak algorithm that policy refuses, where that
+/// alone stands in the way of every transform; else that nothing fits.
+fn refusal_cause(ours: &[Suite], offered: &[Meaning]) -> Cause {
+    let all = |test: &dyn Fn(&Meaning) -> bool| !offered.is_empty() && offered.iter().all(test);
+    let known_method = |m: &Meaning| {
+        m.auth
+            .is_some_and(|auth| auth != u64::from(oakley::PRESHARED_KEY) && (2..=5).contains(&auth))
+    };
+    if all(&|m| known_method(m) && ours.iter().any(|suite| m.names(suite))) {
+        return Cause::AuthMethodRefused;
+    }
+    let weak_cipher = |m: &Meaning| {
+        let number = m.encryption.and_then(|number| u16::try_from(number).ok());
+        number == Some(DES)
+            || number
+                .and_then(|n| {
+                    Cipher::from_wire(n, m.key_length.and_then(|bits| u16::try_from(bits).ok()))
+                })
+                .is_some_and(|c| c.row().weak && ours.iter().all(|suite| suite.cipher != c))
+    };
+    let weak_hash = |m: &Meaning| {
+        m.hash
+            .and_then(|number| Hash::from_wire(u16::try_from(number).ok()?))
+            .is_some_and(|h| h.row().weak && ours.iter().all(|suite| suite.hash != h))
+    };
+    let weak_group = |m: &Meaning| {
+        m.group
+            .and_then(|number| Group::from_wire(u16::try_from(number).ok()?))
+            .is_some_and(|g| g.row().weak && ours.iter().all(|suite| suite.group != g))
+    };
+    if all(&weak_cipher) {
+        Cause::CipherRefused
+    } else if all(&weak_hash) {
+        Cause::HashRefused
+    } else if all(&weak_group) {
+        Cause::GroupRefused
+    } else {
+        Cause::NoAcceptableProposal
+    }
+}
+
+fn refusal_detail(ours: &[Suite], offered: &[Meaning]) -> String {
+    let mut theirs: Vec<String> = offered
+        .iter()
+        .take(TRANSFORMS_SHOWN)
+        .map(Meaning::describe)
+        .collect();
+    if offered.len() > TRANSFORMS_SHOWN {
+        theirs.push(format!("and {} more", offered.len() - TRANSFORMS_SHOWN));
+    }
+    if theirs.is_empty() {
+        theirs.push("nothing for ISAKMP".to_owned());
+    }
+    let own: Vec<String> = ours.iter().map(ToString::to_string).collect();
+    format!(
+        "the peer offered {}; the connection has {}",
+        theirs.join(", "),
+        own.join(", ")
+    )
+}
+
+/// Checks message 2's choice against what was offered.
+pub(crate) fn check_answer(
+    ours: &[Suite],
+    lifetime: Duration,
+    answer: &SecurityAssociation,
+) -> Result<Chosen, Refusal> {
+    let altered = |detail: String| Refusal {
+        cause: Cause::ProposalAltered,
+        detail,
+    };
+    let [
+        Proposal {
+            protocol: ProtocolId::ISAKMP,
+            transforms,
+            ..
+        },
+    ] = answer.proposals.as_slice()
+    else {
+        return Err(altered(
+            "the peer's answer is not one proposal for ISAKMP".to_owned(),
+        ));
+    };
+    let [transform] = transforms.as_slice() else {
+        return Err(altered(format!(
+            "the peer's answer has {} transforms, not one",
+            transforms.len()
+        )));
+    };
+    if answer.doi != isakmp::DOI_IPSEC || answer.situation != isakmp::SIT_IDENTITY_ONLY {
+        return Err(altered(
+            "the peer's answer has another DOI or situation".to_owned(),
+        ));
+    }
+    let meaning = Meaning::of(transform);
+    let Some(suite) = ours.iter().find(|suite| meaning.is(suite)) else {
+        return Err(altered(format!(
+            "the peer chose {}, which was not offered",
+            meaning.describe()
+        )));
+    };
+    if meaning.lifetime().is_some_and(|theirs| theirs != lifetime) {
+        return Err(altered(format!(
+            "the peer changed the lifetime of {} s to {} s",
+            lifetime.as_secs(),
+            meaning.seconds.unwrap_or_default()
+        )));
+    }
+    Ok(Chosen {
+        suite: *suite,
+        lifetime: meaning.lifetime().or(Some(lifetime)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn suites(names: &[&str]) -> Vec<Suite> {
+        names.iter().map(|name| name.parse().unwrap()).collect()
+    }
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn the_responders_preference_decides() {
+        let offered = offer(
+            &suites(&["aes128-sha1-modp2048", "aes256-sha256-modp2048"]),
+            HOUR,
+        );
+        let ours = suites(&["aes256-sha256-modp2048", "aes128-sha1-modp2048"]);
+        let (chosen, answer) = choose(&ours, &offered).unwrap();
+        assert_eq!(chosen.suite, ours[0]);
+        assert_eq!(chosen.lifetime, Some(HOUR));
+        assert_eq!(
+            answer.proposals[0].transforms[0],
+            offered.proposals[0].transforms[1]
+        );
+    }
+
+    #[test]
+    fn what_was_chosen_is_accepted_and_anything_else_is_named() {
+        let ours = suites(&["aes256-sha256-modp2048", "3des-sha1-modp1024"]);
+        let offered = offer(&ours, HOUR);
+        for suite in &ours {
+            let (_, answer) = choose(&[*suite], &offered).unwrap();
+            assert_eq!(check_answer(&ours, HOUR, &answer).unwrap().suite, *suite);
+        }
+        assert_eq!(
+            check_answer(&ours, HOUR, &offered).unwrap_err().cause,
+            Cause::ProposalAltered
+        );
+        let (_, mut answer) = choose(&ours, &offered).unwrap();
+        answer.proposals[0].transforms[0].attributes[2] = Attribute::short(oakley::HASH, 1);
+        let refusal = check_answer(&ours, HOUR, &answer).unwrap_err();
+        assert!(
+            refusal.detail.contains("aes256-md5-modp2048"),
+            "{}",
+            refusal.detail
+        );
+        let (_, answer) = choose(&ours, &offer(&ours, HOUR / 2)).unwrap();
+        assert!(
+            check_answer(&ours, HOUR, &answer)
+                .unwrap_err()
+                .detail
+                .contains("lifetime")
+        );
+    }
+
+    #[test]
+    fn a_refused_offer_names_the_most_specific_cause() {
+        let ours = suites(&["aes256-sha256-modp2048"]);
+        let cause = |offered: &[&str]| {
+            choose(&ours, &offer(&suites(offered), HOUR))
+                .unwrap_err()
+                .cause
+        };
+        assert_eq!(
+            cause(&["aes128-sha1-modp3072"]),
+            Cause::NoAcceptableProposal
+        );
+        assert_eq!(cause(&["3des-sha256-modp2048"]), Cause::CipherRefused);
+        assert_eq!(cause(&["aes256-md5-modp2048"]), Cause::HashRefused);
+        assert_eq!(cause(&["aes256-sha256-modp1024"]), Cause::GroupRefused);
+        assert_eq!(
+            cause(&["aes256-sha256-modp1024", "aes128-sha256-modp2048"]),
+            Cause::NoAcceptableProposal
+        );
+        assert_eq!(cause(&[]), Cause::NoAcceptableProposal);
+        let mut rsa = offer(&ours, HOUR);
+        for attribute in &mut rsa.proposals[0].transforms[0].attributes {
+            if attribute.class == oakley::AUTH_METHOD {
+                *attribute = Attribute::short(oakley::AUTH_METHOD, 3);
+            }
+        }
+        assert_eq!(
+            choose(&ours, &rsa).unwrap_err().cause,
+            Cause::AuthMethodRefused
+        );
+        rsa.doi = 2;
+        assert_eq!(choose(&ours, &rsa).unwrap_err().cause, Cause::UnknownDoi);
+    }
+
+    #[test]
+    fn a_repeated_or_unknown_attribute_is_never_chosen() {
+        let ours = suites(&["aes256-sha256-modp2048"]);
+        for extra in [
+            Attribute::short(oakley::HASH, 4),
+            Attribute::short(oakley::KEY_LENGTH, 256),
+            Attribute::short(oakley::LIFE_TYPE, 1),
+            Attribute::short(oakley::PRF, 1),
+            Attribute::short(16_384, 1),
+            Attribute::long(oakley::ENCRYPTION, vec![0; 9]),
+        ] {
+            let mut offered = offer(&ours, HOUR);
+            offered.proposals[0].transforms[0]
+                .attributes
+                .push(extra.clone());
+            assert!(choose(&ours, &offered).is_err(), "{extra:?}");
+        }
+    }
+
+    #[test]
+    fn lifetimes_may_come_in_seconds_and_kilobytes() {
+        let ours = suites(&["aes256-sha256-modp2048"]);
+        let mut offered = offer(&ours, HOUR * 48);
+        let list = &mut offered.proposals[0].transforms[0].attributes;
+        list.push(Attribute::short(oakley::LIFE_TYPE, oakley::LIFE_KILOBYTES));
+        list.push(Attribute::long(oakley::LIFE_DURATION, vec![0, 1, 0, 0]));
+        let (chosen, _) = choose(&ours, &offered).unwrap();
+        assert_eq!(chosen.lifetime, Some(HOUR * 48));
+        assert_eq!(chosen.effective_lifetime(HOUR), HOUR);
+        assert_eq!(chosen.effective_lifetime(HOUR * 100), HOUR * 48);
+    }
+}

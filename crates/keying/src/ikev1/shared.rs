@@ -1,0 +1,175 @@
+//! Steps that both roles of Main Mode take alike.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use audit::{Cause, Role};
+use crypto::Secret;
+use isakmp::Identification;
+use rand_core::Rng as _;
+
+use super::nat::Nat;
+use super::negotiation::{Failure, Negotiation, Proving};
+use super::proposals::Chosen;
+use super::protection::Keys;
+use super::sa::Sa;
+use crate::config::{Connection, RemoteAddress};
+use crate::core::Core;
+use crate::identity::{Identity, IdentityError};
+use crate::job::JobResult;
+use crate::limits::{Bucket, EXCHANGE_BURST, KEEPALIVE, REPLY_HOLD};
+
+/// A public value of the wrong size is refused before a worker sees it.
+pub(crate) fn check_key_exchange(chosen: &Chosen, public: &[u8]) -> Result<(), Failure> {
+    let row = chosen.suite.group.row();
+    if public.len() == row.public_len {
+        return Ok(());
+    }
+    Err(Failure::remote(Cause::KeInvalid).with(format!(
+        "the peer's public value has {} bytes; {} are right for {}",
+        public.len(),
+        row.public_len,
+        row.name
+    )))
+}
+
+/// The keys, SKEYID and our public value that a derivation gave.
+pub(crate) fn keys_of(
+    chosen: &Chosen,
+    result: JobResult,
+) -> Result<(Keys, Secret, Vec<u8>), Failure> {
+    match result {
+        JobResult::Derived {
+            public,
+            skeyid,
+            a,
+            e,
+            ..
+        } => {
+            let (cipher, hash) = (chosen.suite.cipher, chosen.suite.hash);
+            let cipher_key = crypto::cipher_key(hash, cipher, &e)?;
+            Ok((
+                Keys {
+                    cipher,
+                    hash,
+                    a,
+                    cipher_key,
+                },
+                skeyid,
+                public,
+            ))
+        }
+        JobResult::BadPublicValue(why) => Err(Failure::remote(Cause::KeInvalid).with(why)),
+        JobResult::NoCredential => {
+            Err(Failure::local(Cause::PolicyChanged)
+                .with("the pre-shared key is not there any more"))
+        }
+        JobResult::Failed(why) => Err(Failure::local(Cause::DhFailure).with(why)),
+        JobResult::Share { .. } => Err(Failure::local(Cause::DhFailure)),
+    }
+}
+
+/// Whether the proven identity is the one that the connection names.
+pub(crate) fn check_identity(
+    connection: &Connection,
+    presented: &Identification,
+    remote: IpAddr,
+    nat: Nat,
+) -> Result<Identity, Failure> {
+    let identity =
+        Identity::from_payload(presented.id_type.0, &presented.data).map_err(|error| {
+            let cause = match error {
+                IdentityError::Unsupported(_) => Cause::UnsupportedIdentity,
+                _ => Cause::MalformedId,
+            };
+            Failure::local(cause).with(error.to_string())
+        })?;
+    if accepts(connection, &identity, remote, nat) {
+        return Ok(identity);
+    }
+    let wanted = match &connection.remote_id {
+        Some(id) => id.to_string(),
+        None => remote.to_string(),
+    };
+    Err(Failure::local(Cause::IdentityMismatch).with(format!(
+        "the peer is {identity}; the connection names {wanted}"
+    )))
+}
+
+/// An identity left out is the address, any address once a NAT was detected; where the address is any,
+/// any identity will do.
+pub(crate) fn accepts(
+    connection: &Connection,
+    identity: &Identity,
+    remote: IpAddr,
+    nat: Nat,
+) -> bool {
+    match (&connection.remote_id, connection.remote_address) {
+        (Some(id), _) => id.matches(identity),
+        (None, RemoteAddress::Any) => true,
+        (None, _) => identity
+            .address()
+            .is_some_and(|address| nat.any() || address == remote),
+    }
+}
+
+/// The SA that a negotiation with both proofs makes.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "everything that the last state of a negotiation held"
+)]
+pub(crate) fn new_sa(
+    core: &mut Core,
+    n: &Negotiation,
+    now: Instant,
+    proving: &Proving,
+    nat: Nat,
+    last_block: Vec<u8>,
+    connection: &Arc<Connection>,
+    remote_id: Identity,
+) -> Result<Sa, Failure> {
+    let mmsa_id = core.mm_id().ok_or_else(|| {
+        Failure::local(Cause::LogUnwritable).with("no Main Mode SA ID could be reserved on disk")
+    })?;
+    let lifetime = proving.chosen.effective_lifetime(connection.lifetime);
+    // The initiator replaces first, so that both sides do not do it at once.
+    let share = f64::from(core.rng.next_u32()) / f64::from(u32::MAX);
+    let part = match n.role {
+        Role::Initiator => 0.85 + 0.05 * share,
+        Role::Responder => 0.94 + 0.04 * share,
+    };
+    let replace_at = connection
+        .may_initiate
+        .then(|| now + lifetime.mul_f64(part));
+    Ok(Sa {
+        mmsa_id,
+        role: n.role,
+        connection: connection.clone(),
+        route: n.route,
+        origin: n.origin,
+        initiator_cookie: n.initiator_cookie,
+        responder_cookie: n.responder_cookie,
+        activity: n.activity,
+        suite: proving.chosen.suite,
+        keys: proving.keys.clone(),
+        last_block,
+        local_id: proving.local_id.clone(),
+        remote_id,
+        peer: n.peer.clone(),
+        behind_nat: nat.here,
+        lifetime,
+        established: now,
+        replace_at,
+        last_heard: now,
+        probe: None,
+        keepalive_at: (nat.here && n.route.marked).then(|| now + KEEPALIVE),
+        message_ids: BTreeSet::new(),
+        exchanges: Bucket::new(now, EXCHANGE_BURST),
+        duplicates: n.duplicates.clone(),
+        reply_until: Some(now + REPLY_HOLD),
+        fragment_id: n.fragment_id,
+        last_refusal: None,
+    })
+}

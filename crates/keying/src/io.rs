@@ -1,0 +1,159 @@
+//! What goes into an [`Endpoint`](crate::Endpoint) and what comes out of it.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+
+use audit::{ActivityId, Cause, Event, Extra, FailurePoint, Role, Word};
+
+use crate::config::Connection;
+use crate::job::{Job, JobResult};
+
+/// Names one audit event on its way to the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// Names one job handed to a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobId(pub u64);
+
+/// What moves an endpoint.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A datagram came in on one of the sockets.
+    Datagram {
+        /// The address and port it came to.
+        local: SocketAddr,
+        /// Where it came from.
+        remote: SocketAddr,
+        /// The UDP payload, non-ESP marker included.
+        bytes: Vec<u8>,
+    },
+    /// The time of [`Endpoint::next_timeout`](crate::Endpoint::next_timeout) has come.
+    Timeout,
+    /// The operator, or traffic, asks for something.
+    Command(Command),
+    /// A worker finished a job.
+    JobDone(JobId, JobResult),
+    /// The event of this ticket is on disk, or the policy asks for no such event.
+    Durable(Ticket),
+    /// The event of this ticket could not be written and the operator wants that to count.
+    Refused(Ticket),
+    /// A block of Main Mode SA IDs, reserved on disk.
+    MainModeIds(Range<u64>),
+}
+
+/// What an operator can ask of an endpoint.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Replace the set of connections. Negotiations and SAs of connections that are gone end.
+    Connections(Vec<Arc<Connection>>),
+    /// Bring a connection up. Answered by [`Output::Verdict`].
+    Initiate {
+        /// The connection's name.
+        connection: String,
+        /// Where to send from: our address and the IKE port.
+        local: SocketAddr,
+        /// Where to send to.
+        remote: SocketAddr,
+    },
+    /// End a connection's negotiations and SAs. Answered by [`Output::Terminated`].
+    Terminate {
+        /// The connection's name.
+        connection: String,
+    },
+    /// End everything: the daemon stops.
+    Shutdown,
+}
+
+/// What an endpoint wants done.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Send a datagram.
+    Transmit {
+        /// From this address and port of ours: it tells the socket.
+        local: SocketAddr,
+        /// To this one.
+        remote: SocketAddr,
+        /// The UDP payload, non-ESP marker included.
+        bytes: Vec<u8>,
+    },
+    /// Run a job on a worker and give back [`Input::JobDone`].
+    Job(JobId, Job),
+    /// Write an event, and answer with [`Input::Durable`] or [`Input::Refused`].
+    Audit(Box<AuditOutput>),
+    /// A change of the account that has no event.
+    Account(Account),
+    /// A negotiation that a connection began, or was asked to begin, has its verdict, and the verdict's
+    /// event has been dealt with by the log.
+    Verdict(Verdict),
+    /// All that a [`Command::Terminate`] ended has ended, on disk too.
+    Terminated {
+        /// The connection's name.
+        connection: String,
+        /// How many negotiations and SAs ended.
+        ended: usize,
+    },
+    /// The Main Mode SA IDs run low: reserve a block and give it with [`Input::MainModeIds`].
+    NeedMainModeIds,
+}
+
+/// An event for the log.
+#[derive(Clone, Debug)]
+pub struct AuditOutput {
+    /// Its ticket.
+    pub ticket: Ticket,
+    /// The event.
+    pub event: Event,
+    /// The negotiation's activity, on every event of it and of its SA.
+    pub activity: Option<ActivityId>,
+    /// What the record keeps beside Windows' fields.
+    pub extra: Extra,
+}
+
+/// Changes of the account that no event carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Account {
+    /// A negotiation started.
+    Started,
+    /// A negotiation failed and its event was held back (flood protection).
+    FailedHeldBack,
+    /// An invalid packet whose 4976 was held back.
+    InvalidHeldBack,
+}
+
+/// How a negotiation of a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The connection, `None` where a peer's negotiation matched none.
+    pub connection: Option<String>,
+    /// Our role in it.
+    pub role: Role,
+    /// The peer.
+    pub remote: SocketAddr,
+    /// The outcome.
+    pub outcome: VerdictOutcome,
+}
+
+/// The outcome of a negotiation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VerdictOutcome {
+    /// A Main Mode SA stands.
+    Established {
+        /// Its ID.
+        mmsa_id: u64,
+        /// The peer's identity.
+        remote_name: String,
+        /// Cipher, integrity and group, in the events' stored words.
+        suite: [Word; 3],
+    },
+    /// It failed.
+    Failed {
+        /// Why.
+        cause: Cause,
+        /// Who.
+        point: FailurePoint,
+        /// What was seen, beyond the cause's own words.
+        detail: Option<String>,
+    },
+}

@@ -1,0 +1,135 @@
+//! Every bound of the keying service, with its reason; and the token bucket that keeps the rates.
+
+use std::time::{Duration, Instant};
+
+/// Responder negotiations that wait for a peer's next message, in all: Windows' threshold for DoS
+/// prevention ([MS-IKEE] appendix, 500 unfinished SAs). Each costs some 2 kB.
+pub const MAX_HALF_OPEN: usize = 500;
+/// The same from one address: enough for a site behind one NAT, a tenth of the whole.
+pub const MAX_HALF_OPEN_PER_SOURCE: usize = 50;
+/// Established Main Mode SAs. At about 1 kB each, 64 MB.
+pub const MAX_SAS: usize = 65_536;
+/// Jobs that wait for workers: at 0.5 ms each two seconds of work for one core, which is how long an
+/// initiator waits before it asks again.
+pub const MAX_JOBS: usize = 4_096;
+/// A job that has no answer after this is lost: a worker has died or is far behind.
+pub const JOB_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often one message is answered again with the same bytes. strongSwan sends a message six times.
+pub const MAX_RESENDS: u32 = 20;
+/// Datagrams kept for an SA while the log writes its event: a Quick Mode, a delete and some DPD.
+pub const MAX_EARLY: usize = 8;
+/// How long the answer to a negotiation's last message is kept to be sent again.
+pub const REPLY_HOLD: Duration = Duration::from_secs(60);
+/// How long cookies of a refused or failed negotiation are remembered, so that a retransmission does
+/// not begin another one. strongSwan's default goes on for 165 s.
+pub const REFUSAL_HOLD: Duration = Duration::from_secs(300);
+/// How long cookies of an SA that ended are remembered, so that what was still under way is no event.
+pub const ENDED_HOLD: Duration = Duration::from_secs(30);
+/// Refused and ended cookie pairs remembered; at some 200 bytes each 1.6 MB.
+pub const MAX_REMEMBERED: usize = 8_192;
+/// Message IDs remembered for an SA's life. DPD every 30 s for 8 hours uses 2,000. Past this the SA
+/// takes no more exchanges.
+pub const MAX_MESSAGE_IDS: usize = 16_384;
+/// Bytes of a reassembled message: a UDP datagram's own limit.
+pub const MAX_MESSAGE: usize = 65_535;
+/// Fragments of one message: their number is one byte, and 0 is not used.
+pub const MAX_FRAGMENTS: usize = 255;
+/// Bytes that fragments of unfinished messages may hold, in all.
+pub const MAX_FRAGMENT_BYTES: usize = 4 << 20;
+/// Unfinished messages in fragments from one address.
+pub const MAX_FRAGMENTED_PER_SOURCE: usize = 4;
+/// Unfinished messages in fragments, in all.
+pub const MAX_FRAGMENTED: usize = 512;
+/// How long fragments wait for the rest of their message: past the peer's first retransmissions.
+pub const FRAGMENT_HOLD: Duration = Duration::from_secs(15);
+/// Nonces, RFC 2409 section 5: between 8 and 256 bytes.
+pub const NONCE_LEN: std::ops::RangeInclusive<usize> = 8..=256;
+/// Our own nonces, in bytes.
+pub const OUR_NONCE_LEN: usize = 32;
+/// NAT keepalives (RFC 3948 section 4): every 20 seconds.
+pub const KEEPALIVE: Duration = Duration::from_secs(20);
+/// NAT-D payloads of a message that are looked at: one for the destination, the rest for the addresses
+/// of a sender with many.
+pub const MAX_NAT_D: usize = 16;
+/// Sources whose rate is kept apart. Beyond, sources share the last bucket.
+pub const MAX_RATED_SOURCES: usize = 4_096;
+/// 4976 per source: this many at once, then one each [`INVALID_REFILL`].
+pub const INVALID_BURST: u32 = 10;
+/// See [`INVALID_BURST`].
+pub const INVALID_REFILL: Duration = Duration::from_secs(5);
+/// 4976, and verdicts about message 1 alone, from all sources: this many at once, then
+/// one each [`TOTAL_REFILL`].
+pub const TOTAL_BURST: u32 = 200;
+/// See [`TOTAL_BURST`].
+pub const TOTAL_REFILL: Duration = Duration::from_millis(100);
+/// Refusals in clear per source: this many at once, then one each [`REFUSAL_REFILL`], so that nobody
+/// is flooded by us in another's name.
+pub const REFUSAL_BURST: u32 = 10;
+/// See [`REFUSAL_BURST`].
+pub const REFUSAL_REFILL: Duration = Duration::from_secs(1);
+/// Refusals of Quick Mode and other exchanges within an SA: authenticated, but still bounded.
+pub const EXCHANGE_BURST: u32 = 20;
+/// See [`EXCHANGE_BURST`].
+pub const EXCHANGE_REFILL: Duration = Duration::from_millis(500);
+/// When the peer of a replacement that failed is asked again: this part of what is left of the SA.
+pub const REPLACE_AGAIN: f64 = 0.5;
+
+/// So many at once, then one more each so often.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    level: u32,
+    filled: Instant,
+}
+
+impl Bucket {
+    /// A full bucket.
+    pub fn new(now: Instant, burst: u32) -> Self {
+        Bucket {
+            level: burst,
+            filled: now,
+        }
+    }
+
+    /// Takes one token if there is one.
+    pub fn take(&mut self, now: Instant, burst: u32, refill: Duration) -> bool {
+        let passed = now.saturating_duration_since(self.filled);
+        let gained =
+            u32::try_from(passed.as_nanos() / refill.as_nanos().max(1)).unwrap_or(u32::MAX);
+        if gained > 0 {
+            self.level = self.level.saturating_add(gained).min(burst);
+            self.filled = if self.level == burst {
+                now
+            } else {
+                self.filled + refill * gained
+            };
+        }
+        let some = self.level > 0;
+        self.level = self.level.saturating_sub(1);
+        some
+    }
+
+    /// Whether the bucket is full by now, and so need not be kept.
+    pub fn is_full(&self, now: Instant, burst: u32, refill: Duration) -> bool {
+        now.saturating_duration_since(self.filled) >= refill * (burst - self.level.min(burst))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_gives_its_burst_and_then_its_rate() {
+        let start = Instant::now();
+        let second = Duration::from_secs(1);
+        let mut bucket = Bucket::new(start, 3);
+        let taken = (0..10).filter(|_| bucket.take(start, 3, second)).count();
+        assert_eq!(taken, 3);
+        assert!(!bucket.take(start + second / 2, 3, second));
+        assert!(bucket.take(start + second, 3, second));
+        assert!(!bucket.take(start + second, 3, second));
+        let later = start + second * 3600;
+        assert!(bucket.is_full(later, 3, second));
+        assert_eq!((0..10).filter(|_| bucket.take(later, 3, second)).count(), 3);
+    }
+}

@@ -1,0 +1,164 @@
+//! What an endpoint can tell of itself.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use audit::{Role, Word};
+use isakmp::Cookie;
+
+use crate::endpoint::Endpoint;
+use crate::ikev1::negotiation::State;
+
+/// The account since this endpoint began. `established - ended` is the number of live SAs at any moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Negotiations that started, in either role.
+    pub negotiations: u64,
+    /// Those that ended in an SA.
+    pub established: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// SAs that ended.
+    pub ended: u64,
+    /// 4976 that were held back.
+    pub held_back: u64,
+}
+
+/// A live Main Mode SA.
+#[derive(Clone, Debug)]
+pub struct MainModeSa {
+    /// MMSAID.
+    pub mmsa_id: u64,
+    /// The connection's name.
+    pub connection: String,
+    /// Our address and port.
+    pub local: SocketAddr,
+    /// The peer's.
+    pub remote: SocketAddr,
+    /// Our role.
+    pub role: Role,
+    /// The cookies.
+    pub cookies: (Cookie, Cookie),
+    /// Cipher, integrity, group: the events' stored words.
+    pub suite: [Word; 3],
+    /// The peer's identity.
+    pub remote_name: String,
+    /// How long ago it was established.
+    pub age: Duration,
+    /// How long it lives in all.
+    pub lifetime: Duration,
+    /// What the peer runs, as far as its vendor IDs tell.
+    pub peer_software: Option<String>,
+    /// Whether a NAT is between us and the outside.
+    pub behind_nat: bool,
+}
+
+/// A negotiation under way.
+#[derive(Clone, Debug)]
+pub struct NegotiationStatus {
+    /// The connection's name, where one is known.
+    pub connection: Option<String>,
+    /// Our address and port.
+    pub local: SocketAddr,
+    /// The peer's.
+    pub remote: SocketAddr,
+    /// Our role.
+    pub role: Role,
+    /// The cookies.
+    pub cookies: (Cookie, Cookie),
+    /// What is awaited.
+    pub awaits: &'static str,
+}
+
+/// A snapshot.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Live SAs, by ID.
+    pub sas: Vec<MainModeSa>,
+    /// Negotiations under way.
+    pub negotiations: Vec<NegotiationStatus>,
+    /// The account.
+    pub counters: Counters,
+}
+
+impl Endpoint {
+    /// A snapshot at `now`.
+    pub fn status(&self, now: Instant) -> Status {
+        let sas = self
+            .sas
+            .values()
+            .map(|sa| MainModeSa {
+                mmsa_id: sa.mmsa_id,
+                connection: sa.connection.name.clone(),
+                local: sa.route.local,
+                remote: sa.route.remote,
+                role: sa.role,
+                cookies: sa.cookies(),
+                suite: [
+                    sa.suite.cipher.row().word,
+                    sa.suite.hash.row().word,
+                    sa.suite.group.row().word,
+                ],
+                remote_name: sa.remote_id.to_string(),
+                age: now.saturating_duration_since(sa.established),
+                lifetime: sa.lifetime,
+                peer_software: (!sa.peer.software.is_empty()).then(|| sa.peer.software.join(", ")),
+                behind_nat: sa.behind_nat,
+            })
+            .collect();
+        let negotiations = self
+            .negotiations
+            .values()
+            .map(|n| NegotiationStatus {
+                connection: n
+                    .connection
+                    .as_ref()
+                    .map(|connection| connection.name.clone()),
+                local: n.route.local,
+                remote: n.route.remote,
+                role: n.role,
+                cookies: n.cookies(),
+                awaits: match &n.state {
+                    State::SaSent { .. } => "message 2",
+                    State::SaAnswered { .. } => "message 3",
+                    State::KeSent { .. } => "message 4",
+                    State::KeAnswered { .. } => "message 5",
+                    State::IdSent { .. } => "message 6",
+                    State::MakingShare { .. }
+                    | State::DerivingForId { .. }
+                    | State::DerivingForKe { .. } => "a worker",
+                    State::Establishing(_) => "the log",
+                    State::Moving => "nothing",
+                },
+            })
+            .collect();
+        Status {
+            sas,
+            negotiations,
+            counters: self.counters,
+        }
+    }
+
+    /// The account.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// How much state there is: negotiations, SAs, cookies, jobs, tickets, fragments, timers. Zero when
+    /// all is over and forgotten.
+    pub fn state_size(&self) -> usize {
+        self.negotiations.len()
+            + self.sas.len()
+            + self.by_cookies.len()
+            + self.by_own_cookie.len()
+            + self.by_origin.len()
+            + self.half_open.len()
+            + self.core.jobs.len()
+            + self.tickets.len()
+            + self.terminations.len()
+            + self.timers.len()
+            + self.wakes.len()
+            + self.fragments.len()
+            + self.remembered.len()
+    }
+}

@@ -1,0 +1,159 @@
+//! Time: retransmissions, evidence that nothing followed, silence, replacement, dead peers, the end.
+
+use std::time::Instant;
+
+use audit::Cause;
+
+use crate::endpoint::{Endpoint, Party};
+use crate::ikev1::informational;
+use crate::ikev1::negotiation::{Failure, NegotiationId, Route};
+use crate::limits::{KEEPALIVE, REPLACE_AGAIN};
+
+impl Endpoint {
+    /// When [`crate::Input::Timeout`] is due; `None` where nothing waits.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let party = self.timers.first().map(|(at, _)| *at);
+        [
+            party,
+            self.fragments.next_timeout(),
+            self.remembered.next_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Sets the timer of a negotiation or an SA to what it waits for now.
+    pub(crate) fn schedule(&mut self, party: Party) {
+        let at = match party {
+            Party::Negotiation(id) => self.negotiations.get(&id).and_then(|n| n.next_timeout()),
+            Party::Sa(id) => self.sas.get(&id).map(|sa| sa.next_timeout()),
+        };
+        self.unschedule(party);
+        if let Some(at) = at {
+            self.timers.insert((at, party));
+            self.wakes.insert(party, at);
+        }
+    }
+
+    pub(crate) fn unschedule(&mut self, party: Party) {
+        if let Some(at) = self.wakes.remove(&party) {
+            self.timers.remove(&(at, party));
+        }
+    }
+
+    /// Does all that is due.
+    pub(crate) fn run_timers(&mut self, now: Instant) {
+        self.fragments.expire(now);
+        self.remembered.expire(now);
+        // Whoever is woken waits for something later afterwards, or is gone.
+        while let Some((at, party)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
+            self.timers.remove(&(at, party));
+            self.wakes.remove(&party);
+            match party {
+                Party::Negotiation(id) => self.wake_negotiation(now, id),
+                Party::Sa(id) => self.wake_sa(now, id),
+            }
+        }
+    }
+
+    fn wake_negotiation(&mut self, now: Instant, id: NegotiationId) {
+        let Some(mut n) = self.negotiations.remove(&id) else {
+            return;
+        };
+        if let Some(evidence) = n.evidence.as_ref().filter(|evidence| evidence.until <= now) {
+            let failure = evidence.failure.clone();
+            self.fail(now, n, failure);
+            return;
+        }
+        let deadline = n.deadline.is_some_and(|deadline| deadline <= now);
+        let mut silent = false;
+        let factor = n
+            .connection
+            .as_ref()
+            .map_or(1.0, |connection| connection.retransmit.factor);
+        if let Some(flight) = n.flight.as_mut().filter(|flight| flight.next <= now) {
+            if flight.left == 0 {
+                silent = true;
+            } else {
+                flight.left -= 1;
+                flight.wait = flight.wait.mul_f64(factor.max(1.0));
+                flight.next = now + self.core.jitter(flight.wait);
+                self.core.transmit(n.route, &flight.datagrams);
+            }
+        }
+        // While a job of ours runs, the peer cannot be called silent.
+        if silent && n.job().is_some() {
+            n.flight = None;
+            silent = false;
+        }
+        if deadline || silent {
+            // What somebody said, though it was not proven, tells more than silence.
+            let failure = n
+                .evidence
+                .take()
+                .map_or_else(|| Failure::local(n.silence()), |evidence| evidence.failure);
+            self.fail(now, n, failure);
+            return;
+        }
+        self.keep(n);
+    }
+
+    fn wake_sa(&mut self, now: Instant, id: u64) {
+        let Some(sa) = self.sas.get_mut(&id) else {
+            return;
+        };
+        if sa.expires() <= now {
+            self.end_sa(now, id, Cause::Expired, true);
+            return;
+        }
+        if sa.dead_at().is_some_and(|at| at <= now) {
+            self.end_sa(now, id, Cause::PeerDead, false);
+            return;
+        }
+        if sa.probe_at().is_some_and(|at| at <= now) {
+            // What cannot be sent is a probe that is not answered.
+            let _ = informational::probe(&mut self.core, sa, now);
+        }
+        if sa.keepalive_at.is_some_and(|at| at <= now) {
+            sa.keepalive_at = Some(now + KEEPALIVE);
+            self.core
+                .transmit(sa.route, &[isakmp::non_esp::KEEPALIVE.to_vec()]);
+        }
+        if sa.reply_until.is_some_and(|at| at <= now) {
+            sa.reply_until = None;
+            sa.duplicates.drop_reply();
+        }
+        if sa.replace_at.is_some_and(|at| at <= now) {
+            self.replace(now, id);
+        }
+        self.schedule(Party::Sa(id));
+    }
+
+    /// Begins the negotiation of an SA's successor, where the old one floated to, unless there is one
+    /// already.
+    fn replace(&mut self, now: Instant, id: u64) {
+        let Some(sa) = self.sas.get_mut(&id) else {
+            return;
+        };
+        let left = sa.expires().saturating_duration_since(now);
+        let again = now + left.mul_f64(REPLACE_AGAIN);
+        sa.replace_at = (left.as_millis() > 1_000).then_some(again);
+        let (connection, route, remote_id) =
+            (sa.connection.clone(), sa.route, sa.remote_id.clone());
+        let established = sa.established;
+        let has_successor = self.sas.values().any(|other| {
+            other.established > established
+                && other.connection.name == connection.name
+                && other.remote_id == remote_id
+        });
+        let under_way = self.negotiations.values().any(|n| n.replaces == Some(id));
+        if has_successor {
+            if let Some(sa) = self.sas.get_mut(&id) {
+                sa.replace_at = None;
+            }
+        } else if !under_way && !self.stopping {
+            self.begin(now, &connection, Route { ..route }, Some(id));
+        }
+    }
+}

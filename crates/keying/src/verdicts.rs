@@ -1,0 +1,369 @@
+//! Ends and beginnings that are told: verdicts, established SAs, SAs that end.
+
+use std::time::Instant;
+
+use audit::{Cause, Event, Extra, KeyMod, MainModeEnded, MainModeEstablished, MainModeFailed};
+use isakmp::NotifyType;
+
+use crate::core::Core;
+use crate::endpoint::{AfterTicket, Endpoint, Party, established};
+use crate::ikev1::informational::{self, delete, protected};
+use crate::ikev1::messages::notification;
+use crate::ikev1::negotiation::{
+    Establishing, Evidence, Failure, Negotiation, NegotiationId, State, Step,
+};
+use crate::ikev1::sa::Sa;
+use crate::io::{Account, Output, Ticket, Verdict, VerdictOutcome};
+use crate::limits::{ENDED_HOLD, REFUSAL_HOLD};
+use crate::status::Counters;
+
+impl Core {
+    /// A negotiation started.
+    pub(crate) fn started(&mut self, counters: &mut Counters) {
+        counters.negotiations += 1;
+        self.out.push_back(Output::Account(Account::Started));
+    }
+}
+
+impl Endpoint {
+    /// Does what a step asks for.
+    pub(crate) fn apply(
+        &mut self,
+        now: Instant,
+        mut n: Negotiation,
+        step: Step,
+        source: std::net::SocketAddr,
+    ) {
+        match step {
+            Step::Stay | Step::Ignore => self.keep(n),
+            Step::Invalid(cause, why) => {
+                let (id, mut route) = (n.id, n.route);
+                route.remote = source;
+                self.keep(n);
+                self.odd_about(now, route, Party::Negotiation(id), cause, why);
+            }
+            Step::Evidence(failure) => {
+                let hold = n
+                    .connection
+                    .as_ref()
+                    .map_or_else(Default::default, |c| c.evidence_hold);
+                n.evidence.get_or_insert(Evidence {
+                    failure,
+                    until: now + hold,
+                });
+                self.keep(n);
+            }
+            Step::Fail(failure) => {
+                self.fail(now, n, failure);
+            }
+            Step::FailProven {
+                failure,
+                last_block,
+            } => {
+                self.tell_failure(&n, &last_block);
+                self.fail(now, n, failure);
+            }
+            Step::Establish {
+                sa,
+                reply,
+                initial_contact,
+            } => {
+                let ticket = self.core.audit(
+                    Event::MainModeEstablished(event_of(&n, &sa)),
+                    Some(n.activity),
+                    Extra {
+                        connection: Some(sa.connection.name.clone()),
+                        ..Extra::default()
+                    },
+                );
+                self.tickets.insert(ticket, AfterTicket::Establish(n.id));
+                n.flight = None;
+                n.deadline = None;
+                n.state = State::Establishing(Box::new(Establishing {
+                    sa: *sa,
+                    reply,
+                    initial_contact,
+                    early: Vec::new(),
+                }));
+                self.keep(n);
+            }
+        }
+    }
+
+    /// Evidence that something acceptable followed was noise: 4976.
+    pub(crate) fn refuted(&mut self, now: Instant, n: &mut Negotiation) {
+        if let Some(evidence) = n.evidence.take() {
+            let what = match evidence.failure.detail {
+                Some(detail) => format!("{detail}; the negotiation went on"),
+                None => format!(
+                    "{}; the negotiation went on",
+                    evidence.failure.cause.token()
+                ),
+            };
+            let about = (
+                n.activity,
+                n.connection
+                    .as_ref()
+                    .map(|connection| connection.name.clone()),
+            );
+            self.invalid(
+                now,
+                n.route,
+                KeyMod::IkeV1,
+                Some(about),
+                Cause::PacketTampered,
+                what,
+            );
+        }
+    }
+
+    /// The peer proved itself and may take the SA for established: it is told that it is not.
+    fn tell_failure(&mut self, n: &Negotiation, last_block: &[u8]) {
+        let (keys, payload) = match &n.state {
+            State::IdSent { proving, .. } => (&proving.keys, delete(n.cookies())),
+            State::KeAnswered { proving, .. } => {
+                let kind = NotifyType::AUTHENTICATION_FAILED;
+                (&proving.keys, notification(n.cookies(), kind, Vec::new()))
+            }
+            _ => return,
+        };
+        // What cannot be built is not sent; the peer then waits for its own time-out.
+        if let Ok((_, message)) =
+            protected(&mut self.core, keys, last_block, n.cookies(), &[payload])
+        {
+            let datagrams = crate::ikev1::negotiation::datagrams(message, None, 0, n.route.marked);
+            self.core.transmit(n.route, &datagrams);
+        }
+    }
+
+    /// A negotiation failed: its one verdict. Gives the event's ticket, unless it was held back.
+    pub(crate) fn fail(
+        &mut self,
+        now: Instant,
+        n: Negotiation,
+        failure: Failure,
+    ) -> Option<Ticket> {
+        self.forget(now, &n);
+        self.counters.failed += 1;
+        let verdict = Verdict {
+            connection: n
+                .connection
+                .as_ref()
+                .map(|connection| connection.name.clone()),
+            role: n.role,
+            remote: n.route.remote,
+            outcome: VerdictOutcome::Failed {
+                cause: failure.cause,
+                point: failure.point,
+                detail: failure.detail.clone(),
+            },
+        };
+        let about_message_1_alone = n.sent == audit::MmState::None;
+        if about_message_1_alone && !self.core.rates.verdict(now) {
+            self.core
+                .out
+                .push_back(Output::Account(Account::FailedHeldBack));
+            return None;
+        }
+        let event = MainModeFailed {
+            local_name: n.local_name.clone(),
+            remote_name: n.remote_name.clone(),
+            local: n.route.local,
+            remote: n.route.remote,
+            key_mod: n.key_mod,
+            point: failure.point,
+            cause: failure.cause,
+            auth: n.auth,
+            state: n.sent,
+            role: n.role,
+            filter_id: n
+                .connection
+                .as_ref()
+                .map_or(0, |connection| connection.filter_id),
+            initiator_cookie: n.initiator_cookie.0,
+            responder_cookie: n.responder_cookie.0,
+        };
+        let extra = Extra {
+            connection: verdict.connection.clone(),
+            cause: Some(failure.cause),
+            detail: failure.detail,
+            ..Extra::default()
+        };
+        let ticket = self
+            .core
+            .audit(Event::MainModeFailed(event), Some(n.activity), extra);
+        self.tickets.insert(ticket, AfterTicket::Report(verdict));
+        Some(ticket)
+    }
+
+    /// Takes a negotiation that is over out of every table, and remembers its cookies.
+    fn forget(&mut self, now: Instant, n: &Negotiation) {
+        self.unschedule(Party::Negotiation(n.id));
+        if let Some(job) = n.job() {
+            self.core.jobs.remove(&job);
+        }
+        self.by_own_cookie.remove(&n.initiator_cookie);
+        self.by_cookies.remove(&n.cookies());
+        self.remembered.end(now, REFUSAL_HOLD, n.cookies());
+        if n.role == audit::Role::Responder {
+            self.leave_half_open(n);
+            let origin = (n.origin, n.initiator_cookie);
+            if self.by_origin.remove(&origin).is_some() {
+                self.remembered
+                    .refuse(now, REFUSAL_HOLD, origin, Vec::new());
+            }
+        }
+    }
+
+    fn leave_half_open(&mut self, n: &Negotiation) {
+        let source = n.origin.ip();
+        if !self.by_origin.contains_key(&(n.origin, n.initiator_cookie)) {
+            return;
+        }
+        if let Some(count) = self.half_open.get_mut(&source) {
+            *count -= 1;
+            if *count == 0 {
+                self.half_open.remove(&source);
+            }
+        }
+    }
+
+    /// The log has dealt with the event of an SA that both sides proved.
+    pub(crate) fn established(&mut self, now: Instant, id: NegotiationId, durable: bool) {
+        let Some(mut n) = self.negotiations.remove(&id) else {
+            return;
+        };
+        let State::Establishing(establishing) = std::mem::replace(&mut n.state, State::Moving)
+        else {
+            return self.keep(n);
+        };
+        if !durable {
+            n.state = State::Establishing(establishing);
+            self.fail(now, n, Failure::local(Cause::LogUnwritable));
+            return;
+        }
+        let Establishing {
+            mut sa,
+            reply,
+            initial_contact,
+            early,
+        } = *establishing;
+        self.unschedule(Party::Negotiation(id));
+        self.counters.established += 1;
+        self.core.transmit(sa.route, &reply);
+        n.duplicates.answered(&reply);
+        sa.duplicates = n.duplicates.clone();
+        let mmsa_id = sa.mmsa_id;
+        let party = Party::Sa(mmsa_id);
+        if n.role == audit::Role::Responder {
+            self.leave_half_open(&n);
+            // For duplicates of message 1, as long as those of message 5 are answered.
+            self.by_origin.insert((n.origin, n.initiator_cookie), party);
+        }
+        sa.origin = n.origin;
+        self.by_cookies.insert(n.cookies(), party);
+        let verdict = established(&sa);
+        self.sas.insert(mmsa_id, sa);
+        self.schedule(party);
+        self.core.out.push_back(Output::Verdict(verdict));
+        if initial_contact {
+            self.initial_contact(now, mmsa_id);
+        }
+        if let Some(old) = n.replaces {
+            self.end_sa(now, old, Cause::Replaced, true);
+        }
+        if let Some(cause) = n.end_after {
+            let ticket = self.end_sa(now, mmsa_id, cause, true);
+            if let Some(termination) = n.end_after_termination {
+                if let Some(ticket) = ticket {
+                    self.tickets
+                        .insert(ticket, AfterTicket::Terminated(termination));
+                } else {
+                    self.termination_step(termination);
+                }
+            }
+        }
+        for message in &early {
+            self.early(now, message);
+        }
+    }
+
+    /// The peer of this SA knows of no other: those with the same proven identities end.
+    pub(crate) fn initial_contact(&mut self, now: Instant, id: u64) {
+        let Some(sa) = self.sas.get(&id) else { return };
+        let stale: Vec<u64> = self
+            .sas
+            .values()
+            .filter(|other| {
+                other.mmsa_id != id
+                    && other.established <= sa.established
+                    && other.remote_id == sa.remote_id
+                    && other.local_id == sa.local_id
+            })
+            .map(|other| other.mmsa_id)
+            .collect();
+        for id in stale {
+            self.end_sa(now, id, Cause::Replaced, false);
+        }
+    }
+
+    /// An SA ends: its one 4655. `tell`: with a delete to the peer.
+    pub(crate) fn end_sa(
+        &mut self,
+        now: Instant,
+        id: u64,
+        cause: Cause,
+        tell: bool,
+    ) -> Option<Ticket> {
+        let mut sa = self.sas.remove(&id)?;
+        self.unschedule(Party::Sa(id));
+        self.by_cookies.remove(&sa.cookies());
+        self.by_origin.remove(&(sa.origin, sa.initiator_cookie));
+        self.remembered.end(now, ENDED_HOLD, sa.cookies());
+        if sa.role == audit::Role::Responder {
+            self.remembered.refuse(
+                now,
+                ENDED_HOLD,
+                (sa.origin, sa.initiator_cookie),
+                Vec::new(),
+            );
+        }
+        if tell {
+            let payload = delete(sa.cookies());
+            // A delete is sent once; a peer that does not hear it has DPD and lifetimes.
+            let _ = informational::send(&mut self.core, &mut sa, &[payload]);
+        }
+        self.counters.ended += 1;
+        let event = Event::MainModeEnded(MainModeEnded {
+            local: sa.route.local.ip(),
+            remote: sa.route.remote.ip(),
+            key_mod: KeyMod::IkeV1,
+            mmsa_id: sa.mmsa_id,
+        });
+        let extra = Extra {
+            connection: Some(sa.connection.name.clone()),
+            cause: Some(cause),
+            ..Extra::default()
+        };
+        Some(self.core.audit(event, Some(sa.activity), extra))
+    }
+}
+
+fn event_of(n: &Negotiation, sa: &Sa) -> MainModeEstablished {
+    MainModeEstablished {
+        local_name: n.local_name.clone(),
+        remote_name: n.remote_name.clone(),
+        local: n.route.local,
+        remote: n.route.remote,
+        key_mod: KeyMod::IkeV1,
+        auth: n.auth,
+        cipher: sa.suite.cipher.row().word,
+        integrity: sa.suite.hash.row().word,
+        group: sa.suite.group.row().word,
+        lifetime: sa.lifetime,
+        qm_limit: 0,
+        role: n.role,
+        filter_id: sa.connection.filter_id,
+        mmsa_id: sa.mmsa_id,
+    }
+}
