@@ -222,7 +222,8 @@ impl Names {
             let right = match expected.strip_prefix('<').and_then(|e| e.strip_suffix('>')) {
                 None => value == expected,
                 Some("reason") => {
-                    value == words::of_reason(one.reason.ok_or("a failure needs its reason")?)?
+                    let reason = one.reason.as_ref().ok_or("a failure needs its reason")?;
+                    value == words::of_reason(reason.code(vars)?)?
                 }
                 Some(pattern) => self.fits(pattern, value)?,
             };
@@ -287,10 +288,8 @@ impl Names {
 
 /// `Extra`: connection and cause as expected; reason code and advice on failures alone.
 fn extra(kind: &Kind, one: &Expected, extra: &Value, vars: &Vars) -> Result<(), String> {
-    let fill = |text: &str| {
-        vars.fill(text)
-            .map_err(|e| e.message().unwrap_or_default().to_owned())
-    };
+    let because = |e: Failed| e.message().unwrap_or_default().to_owned();
+    let fill = |text: &str| vars.fill(text).map_err(because);
     let text = |words: &str| {
         if words.is_empty() {
             Value::Null
@@ -303,7 +302,10 @@ fn extra(kind: &Kind, one: &Expected, extra: &Value, vars: &Vars) -> Result<(), 
         .as_deref()
         .unwrap_or(if kind.activity { "peer" } else { "" });
     let cause = fill(one.cause.as_deref().unwrap_or_default())?;
-    let reason = one.reason.map_or(Value::Null, Value::from);
+    let reason = match &one.reason {
+        Some(reason) => reason.code(vars).map_err(because)?.into(),
+        None => Value::Null,
+    };
     let expected = [
         ("Connection", text(connection)),
         ("Cause", text(&cause)),

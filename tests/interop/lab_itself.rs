@@ -5,6 +5,8 @@ use crate::charon::Charon;
 use crate::counting::Rules;
 use crate::home;
 use crate::lab::{Lab, Topology};
+use crate::peer::{self, Peer};
+use crate::process::until;
 use crate::stranger::Stranger;
 use crate::vars::Vars;
 use std::path::Path;
@@ -27,6 +29,7 @@ pub const TRIALS: crate::OwnTrials = &[
     ),
     ("a_rule_that_meets_nothing_is_told", meets_nothing),
     ("a_stranger_refuses", refuses),
+    ("charon_and_pluto_meet", meets_pluto),
 ];
 
 fn charon_on(lab: &Lab, host: &str, vars: &Vars, folder: &Path) -> Outcome<Charon> {
@@ -34,12 +37,6 @@ fn charon_on(lab: &Lab, host: &str, vars: &Vars, folder: &Path) -> Outcome<Charo
     std::fs::create_dir(&folder)?;
     let mut vars = vars.clone();
     vars.set("dir", folder.to_string_lossy());
-    let plugin = if vars.get("charon") == "user" {
-        "kernel-libipsec"
-    } else {
-        ""
-    };
-    vars.set("esp-plugin", plugin);
     if host == "us" {
         // The common configuration is the peer's: here it is turned round.
         let peers = vars.clone();
@@ -83,6 +80,30 @@ fn meets(topology: &str, mode: &str, port: &str) -> Outcome {
     peer.terminate("us")?;
     assert_eq!((us.established()?, peer.established()?), (0, 0));
     Ok(())
+}
+
+fn meets_pluto() -> Outcome {
+    let suite = ("pluto-suite", "aes256-sha2_256;modp2048");
+    let (lab, mut vars, folder) = lab("lab-pluto", &[suite])?;
+    let us = charon_on(&lab, "us", &vars, folder.path())?;
+    let there = folder.path().join("peer");
+    std::fs::create_dir(&there)?;
+    vars.set("dir", there.to_string_lossy());
+    for name in peer::files("libreswan")?.into_iter().flatten() {
+        let text = std::fs::read_to_string(home().join("common").join(name))?;
+        std::fs::write(there.join(name), vars.fill(&text)?)?;
+    }
+    let pluto = Peer::start("libreswan", &lab, &there)?;
+    assert!(us.initiate("us", 10)?, "{}", us.log());
+    assert_eq!((us.established()?, pluto.established()?), (1, 1));
+    us.terminate("us")?;
+    assert_eq!((us.established()?, pluto.established()?), (0, 0));
+    assert!(pluto.initiate("us", 10)?, "{}", us.log());
+    assert_eq!(us.established()?, 1);
+    pluto.terminate("us")?;
+    until(5, "the end at charon", || {
+        Ok((us.established()? == 0).then_some(()))
+    })
 }
 
 fn loses(mode: &str) -> Outcome {

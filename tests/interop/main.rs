@@ -11,6 +11,8 @@ mod daemon;
 mod lab;
 mod lab_itself;
 mod needs;
+mod peer;
+mod pluto;
 mod process;
 mod scenario;
 mod steps;
@@ -47,7 +49,8 @@ fn main() {
         Err(why) => trials.push(Trial::test("scenarios::can_be_read", move || Err(why))),
     }
     for (name, run) in lab_itself::TRIALS {
-        trials.push(unless(missing.clone(), format!("lab::{name}"), *run));
+        let missing = missing.clone().or_else(|| needs::missing_in(name));
+        trials.push(unless(missing, format!("lab::{name}"), *run));
     }
     for (name, run) in check::TRIALS
         .iter()

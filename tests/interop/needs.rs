@@ -47,6 +47,9 @@ pub fn missing_for(variant: &Variant) -> Option<String> {
     if variant.var("charon") == "user" && !Path::new("/dev/net/tun").exists() {
         return Some("/dev/net/tun is missing: no ESP in user space".into());
     }
+    if let Some(why) = missing_in(variant.var("peer-is")) {
+        return Some(why);
+    }
     variant
         .programs()
         .into_iter()
@@ -57,4 +60,11 @@ pub fn missing_for(variant: &Variant) -> Option<String> {
 fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// Why what is named so cannot run here: libreswan is not among what every trial needs.
+pub fn missing_in(name: &str) -> Option<String> {
+    let wanted = name.contains("libreswan") || name.contains("pluto");
+    let there = crate::pluto::root().join("complete").exists();
+    (wanted && !there).then(|| "libreswan is not there: scripts/libreswan fetches it".into())
 }

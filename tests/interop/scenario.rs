@@ -32,7 +32,7 @@ pub struct Scenario {
 pub enum Axis {
     /// One variable; the trial's name tells the value.
     Values { var: String, values: Vec<String> },
-    /// Several variables together, under a name.
+    /// Several variables together, under a `label`.
     Rows { rows: Vec<BTreeMap<String, String>> },
 }
 
@@ -74,7 +74,7 @@ pub enum Step {
     /// Our daemon starts again, with the same configuration and log.
     Start {},
     /// A stranger at the peer's address answers every message 1 with this unprotected notification.
-    Stranger { notify: u16 },
+    Stranger { notify: String },
     /// A program on a host; words that its output must hold.
     Run {
         on: String,
@@ -116,12 +116,29 @@ pub struct Expected {
     #[serde(default)]
     pub or_more: bool,
     pub cause: Option<String>,
-    pub reason: Option<u32>,
+    pub reason: Option<Reason>,
     /// The name in `Extra`; the connection's, when absent; empty: none.
     pub connection: Option<String>,
     /// Fields that differ from those in `common/events.toml`.
     #[serde(default)]
     pub fields: BTreeMap<String, String>,
+}
+
+/// A reason code, or the variable that holds it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Reason {
+    Code(u32),
+    Variable(String),
+}
+
+impl Reason {
+    pub fn code(&self, vars: &Vars) -> Outcome<u32> {
+        match self {
+            Self::Code(code) => Ok(*code),
+            Self::Variable(text) => Ok(vars.fill(text)?.parse()?),
+        }
+    }
 }
 
 fn yes() -> bool {
@@ -289,7 +306,7 @@ fn rows(axis: &Axis) -> Vec<(String, BTreeMap<String, String>)> {
             .iter()
             .map(|row| {
                 let mut row = row.clone();
-                (row.remove("name").unwrap_or_default(), row)
+                (row.remove("label").unwrap_or_default(), row)
             })
             .collect(),
     }

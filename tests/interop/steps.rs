@@ -1,7 +1,7 @@
 //! The steps of a scenario, done.
 
 use crate::Outcome;
-use crate::charon::Charon;
+use crate::peer::Peer;
 use crate::process::{both, output, until};
 use crate::scenario::{Command, Step};
 use crate::stranger::Stranger;
@@ -9,7 +9,7 @@ use crate::trial::Stage;
 use libtest_mimic::Failed;
 use std::time::Duration;
 
-/// What charon calls its connection.
+/// What the peer calls its connection.
 const AT_PEER: &str = "us";
 
 /// How long a negotiation may take before its step fails: twice what the slowest of them needs.
@@ -22,9 +22,9 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
         Step::Up(command) => ours(stage, "up", command),
         Step::Down(command) => ours(stage, "down", command),
         Step::Initiate { succeeds } => initiate(stage, *succeeds),
-        Step::Terminate {} => charon(stage)?.terminate(AT_PEER),
+        Step::Terminate {} => peer(stage)?.terminate(AT_PEER),
         Step::PeerSas(count) => until(5, &format!("{count} SAs at the peer"), || {
-            Ok((charon(stage)?.established()? == *count).then_some(()))
+            Ok((peer(stage)?.established()? == *count).then_some(()))
         }),
         Step::OurSas { count, software } => our_sas(stage, *count, software.as_deref()),
         Step::Wait(milliseconds) => {
@@ -44,14 +44,15 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
         Step::Kill(host) => {
             match host.as_str() {
                 "us" => stage.daemon.kill(),
-                _ => stage.charon.as_mut().ok_or(NO_CHARON)?.kill(),
+                _ => stage.peer.as_mut().ok_or(NO_PEER)?.kill(),
             }
             Ok(())
         }
         Step::Start {} => stage.daemon.start_again(&stage.lab),
         Step::Stranger { notify } => {
             let address = stage.vars.get("peer").to_owned();
-            let stranger = Stranger::start(&stage.lab, "peer", &address, *notify)?;
+            let notify = stage.vars.fill(notify)?.parse()?;
+            let stranger = Stranger::start(&stage.lab, "peer", &address, notify)?;
             stage.strangers.push(stranger);
             Ok(())
         }
@@ -71,10 +72,10 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
     }
 }
 
-const NO_CHARON: &str = "this scenario has no charon";
+const NO_PEER: &str = "nobody is the peer of this scenario";
 
-fn charon(stage: &Stage) -> Outcome<&Charon> {
-    stage.charon.as_ref().ok_or_else(|| NO_CHARON.into())
+fn peer(stage: &Stage) -> Outcome<&Peer> {
+    stage.peer.as_ref().ok_or_else(|| NO_PEER.into())
 }
 
 fn ours(stage: &Stage, verb: &str, command: &Command) -> Outcome {
@@ -99,7 +100,7 @@ fn holds(stage: &Stage, said: &str, words: &[String]) -> Outcome {
 }
 
 fn initiate(stage: &Stage, succeeds: bool) -> Outcome {
-    let came = charon(stage)?.initiate(AT_PEER, 10)?;
+    let came = peer(stage)?.initiate(AT_PEER, 10)?;
     if came == succeeds {
         return Ok(());
     }

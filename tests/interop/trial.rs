@@ -1,10 +1,10 @@
 //! One trial from its first namespace to its last check.
 
-use crate::charon::Charon;
 use crate::check;
 use crate::counting::Rules;
 use crate::daemon::Daemon;
 use crate::lab::{Lab, Topology};
+use crate::peer::{self, Peer};
 use crate::scenario::Variant;
 use crate::stranger::Stranger;
 use crate::vars::Vars;
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// Everything that a step can touch. What runs in the lab goes before the lab does.
 pub struct Stage {
     pub daemon: Daemon,
-    pub charon: Option<Charon>,
+    pub peer: Option<Peer>,
     pub strangers: Vec<Stranger>,
     pub rules: Rules,
     pub vars: Vars,
@@ -33,7 +33,12 @@ pub fn run(variant: &Variant) -> Outcome {
     let outcome = run_in(variant, folder.path());
     outcome.map_err(|why| {
         let mut words = why.message().unwrap_or_default().to_owned();
-        for log in ["us/mainmode.out", "peer/charon.out", "peer/charon.log"] {
+        for log in [
+            "us/mainmode.out",
+            "peer/charon.out",
+            "peer/charon.log",
+            "peer/pluto.log",
+        ] {
             if let Ok(text) = std::fs::read_to_string(folder.path().join(log)) {
                 let _ = std::fmt::Write::write_fmt(
                     &mut words,
@@ -53,31 +58,27 @@ pub fn run(variant: &Variant) -> Outcome {
 
 fn run_in(variant: &Variant, folder: &Path) -> Outcome {
     let mut vars = variant.vars.clone();
-    let (us, peer) = (folder.join("us"), folder.join("peer"));
+    let (us, there) = (folder.join("us"), folder.join("peer"));
     create_dir(&us)?;
-    create_dir(&peer)?;
+    create_dir(&there)?;
     let lab = Lab::new(&variant.name(), Topology::from_name(vars.get("topology"))?)?;
     vars.set("dir", us.to_string_lossy());
     write_filled(variant, &vars, "mainmode.toml", &us)?;
-    let charon = match vars.get("charon") {
-        "none" => None,
-        mode => {
-            let plugin = if mode == "user" {
-                "kernel-libipsec"
-            } else {
-                ""
-            };
-            vars.set("esp-plugin", plugin);
-            vars.set("dir", peer.to_string_lossy());
-            write_filled(variant, &vars, "swanctl.conf", &peer)?;
-            write_filled(variant, &vars, "strongswan.conf", &peer)?;
-            Some(Charon::start(&lab, "peer", &peer)?)
+    let peer_is = vars.get("peer-is").to_owned();
+    let peer = match peer::files(&peer_is)? {
+        None => None,
+        Some(files) => {
+            vars.set("dir", there.to_string_lossy());
+            for name in files {
+                write_filled(variant, &vars, name, &there)?;
+            }
+            Some(Peer::start(&peer_is, &lab, &there)?)
         }
     };
     let daemon = Daemon::start(&lab, &us)?;
     let mut stage = Stage {
         daemon,
-        charon,
+        peer,
         strangers: Vec::new(),
         rules: Rules::default(),
         vars,

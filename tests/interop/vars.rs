@@ -14,6 +14,7 @@ pub struct Vars(BTreeMap<String, String>);
 const DEFAULTS: &[(&str, &str)] = &[
     ("topology", "plain"),
     ("family", "4"),
+    ("peer-is", "strongswan"),
     ("charon", "kernel"),
     ("initiator", "us"),
     ("ender", "us"),
@@ -84,6 +85,12 @@ impl Vars {
         // charon's user-space ESP always pretends a NAT; both sides then float to 4500.
         let floats = topology != Topology::Plain || self.get("charon") == "user";
         self.set("port", if floats { "4500" } else { "500" });
+        let plugin = if self.get("charon") == "user" {
+            "kernel-libipsec"
+        } else {
+            ""
+        };
+        self.set("esp-plugin", plugin);
         let (ours, theirs): (u64, u64) = (
             self.get("our-lifetime").parse()?,
             self.get("peer-lifetime").parse()?,
