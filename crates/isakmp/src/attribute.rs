@@ -107,3 +107,69 @@ impl Attribute {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_the_same_in_either_encoding() {
+        assert_eq!(Attribute::short(12, 28_800).number(), Some(28_800));
+        assert_eq!(
+            Attribute::long(12, [0, 0, 0x70, 0x80]).number(),
+            Some(28_800)
+        );
+        assert_eq!(Attribute::long(12, [0; 20]).number(), Some(0));
+        assert_eq!(Attribute::long(12, [0xff; 8]).number(), Some(u64::MAX));
+        assert_eq!(
+            Attribute::long(12, [&[0; 9][..], &[0xff; 8]].concat()).number(),
+            Some(u64::MAX)
+        );
+    }
+
+    #[test]
+    fn what_is_no_number_is_none() {
+        assert_eq!(Attribute::long(12, []).number(), None);
+        assert_eq!(
+            Attribute::long(12, [1, 0, 0, 0, 0, 0, 0, 0, 0]).number(),
+            None
+        );
+    }
+
+    #[test]
+    fn both_encodings_have_the_bytes_of_the_specification() {
+        let attributes = [
+            Attribute::short(1, 7),
+            Attribute::long(12, [0, 0, 0x70, 0x80]),
+        ];
+        let mut out = Vec::new();
+        Attribute::emit_all(&attributes, &mut out);
+        assert_eq!(out, [0x80, 1, 0, 7, 0, 12, 0, 4, 0, 0, 0x70, 0x80]);
+        assert_eq!(Attribute::parse_all(&out), Ok(attributes.to_vec()));
+    }
+
+    #[test]
+    fn a_value_that_is_cut_short_is_refused() {
+        for cut in [
+            &[0x80, 1, 0][..],
+            &[0x80],
+            &[0, 12, 0, 4, 0, 0, 0],
+            &[0, 12, 0xff, 0xff],
+        ] {
+            assert!(matches!(
+                Attribute::parse_all(cut),
+                Err(Fault::Truncated { .. })
+            ));
+        }
+    }
+
+    #[test]
+    fn more_attributes_than_the_limit_are_refused() {
+        let full = [0x80, 1, 0, 7].repeat(MAX_ATTRIBUTES);
+        assert!(Attribute::parse_all(&full).is_ok());
+        assert!(matches!(
+            Attribute::parse_all(&[&full[..], &[0x80, 1, 0, 7]].concat()),
+            Err(Fault::TooMany { .. })
+        ));
+    }
+}

@@ -41,3 +41,43 @@ fn assemble(header: Header, body: &[u8]) -> Vec<u8> {
     out.extend_from_slice(body);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::{Cookie, Datagram, ExchangeType};
+
+    const TEMPLATE: Header = Header {
+        initiator_cookie: Cookie([7; 8]),
+        responder_cookie: Cookie::ZERO,
+        next_payload: PayloadType::NONE,
+        major: 1,
+        minor: 0,
+        exchange: ExchangeType::INFORMATIONAL,
+        flags: Flags::COMMIT,
+        message_id: 9,
+        length: 0,
+    };
+
+    #[test]
+    fn a_clear_message_is_never_marked_encrypted() {
+        let template = Header {
+            flags: TEMPLATE.flags | Flags::ENCRYPTION,
+            ..TEMPLATE
+        };
+        let bytes = message(template, &[]);
+        let header = Datagram::parse(&bytes).expect("a message").header;
+        assert_eq!(header.flags, Flags::COMMIT);
+    }
+
+    #[test]
+    fn an_encrypted_message_is_marked_and_keeps_its_other_flags() {
+        let bytes = encrypted_message(TEMPLATE, PayloadType::HASH, &[1; 16]);
+        let datagram = Datagram::parse(&bytes).expect("a message");
+        assert_eq!(datagram.header.flags, Flags::COMMIT | Flags::ENCRYPTION);
+        assert_eq!(datagram.header.next_payload, PayloadType::HASH);
+        assert_eq!(datagram.header.length, 44);
+        assert_eq!(datagram.body, [1; 16]);
+    }
+}

@@ -94,3 +94,25 @@ fn join(encoding: CertificateEncoding, data: &[u8]) -> Vec<u8> {
     out.extend_from_slice(data);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_has_an_encoding_and_a_body() {
+        assert!(Certificate::parse(&[]).is_err());
+        assert!(Certificate::parse(&[4]).is_err());
+        let certificate = Certificate::parse(&[4, 0x30, 0]).expect("a certificate");
+        assert_eq!(certificate.encoding, CertificateEncoding::X509_SIGNATURE);
+        assert_eq!(certificate.emit(), [4, 0x30, 0]);
+    }
+
+    #[test]
+    fn a_request_may_name_no_authority() {
+        assert!(CertificateRequest::parse(&[]).is_err());
+        let request = CertificateRequest::parse(&[4]).expect("any authority");
+        assert!(request.authority.is_empty());
+        assert_eq!(request.emit(), [4]);
+    }
+}

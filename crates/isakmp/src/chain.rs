@@ -105,3 +105,98 @@ pub(crate) fn emit_payload(out: &mut Vec<u8>, next: PayloadType, body: &[u8]) {
     out.extend_from_slice(&length_field(body.len() + 4));
     out.extend_from_slice(body);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Fault;
+
+    fn error(first: PayloadType, body: &[u8]) -> ParseError {
+        parse_chain(first, body, Trailing::Refuse).expect_err("malformed")
+    }
+
+    #[test]
+    fn no_payload_at_all_is_a_chain() {
+        let chain = parse_chain(PayloadType::NONE, &[], Trailing::Refuse).expect("empty");
+        assert_eq!((chain.payloads.len(), chain.consumed), (0, 0));
+        assert_eq!(emit_chain(&[]), (PayloadType::NONE, Vec::new()));
+    }
+
+    #[test]
+    fn payloads_without_a_body_and_of_unknown_kinds_are_kept() {
+        let body = [77, 0, 0, 4, 0, 0, 0, 5, 9];
+        let chain = parse_chain(PayloadType::HASH, &body, Trailing::Refuse).expect("two payloads");
+        assert_eq!(
+            chain.payloads,
+            [
+                RawPayload {
+                    kind: PayloadType::HASH,
+                    body: Vec::new()
+                },
+                RawPayload {
+                    kind: PayloadType(77),
+                    body: vec![9]
+                }
+            ]
+        );
+        assert_eq!(
+            emit_chain(&chain.payloads),
+            (PayloadType::HASH, body.to_vec())
+        );
+    }
+
+    #[test]
+    fn a_length_of_less_than_the_header_is_refused() {
+        for told in 0..4 {
+            assert_eq!(
+                error(PayloadType::KE, &[0, 0, 0, told, 1, 2, 3, 4]),
+                ParseError::new(PayloadType::KE, Fault::LengthTooSmall { told: told.into() })
+            );
+        }
+    }
+
+    #[test]
+    fn a_length_past_the_end_is_refused() {
+        for told in [9, 10, 0xffff_u16] {
+            let [high, low] = told.to_be_bytes();
+            assert_eq!(
+                error(PayloadType::KE, &[0, 0, high, low, 1, 2, 3, 4]),
+                ParseError::new(PayloadType::KE, Fault::LengthPastEnd { told, available: 8 })
+            );
+        }
+    }
+
+    #[test]
+    fn the_reserved_byte_must_be_zero() {
+        assert_eq!(
+            error(PayloadType::KE, &[0, 0x80, 0, 4]),
+            ParseError::new(PayloadType::KE, Fault::Reserved(0x80))
+        );
+    }
+
+    #[test]
+    fn a_payload_that_is_announced_and_not_there_is_named() {
+        assert_eq!(
+            error(PayloadType::KE, &[10, 0, 0, 4]).payload(),
+            Some(PayloadType::NONCE)
+        );
+    }
+
+    #[test]
+    fn bytes_behind_the_last_payload_are_refused_in_clear() {
+        assert_eq!(
+            error(PayloadType::KE, &[0, 0, 0, 4, 0, 0]),
+            ParseError::TrailingBytes { count: 2 }
+        );
+    }
+
+    #[test]
+    fn a_body_that_no_length_field_can_tell_is_refused_by_the_receiver() {
+        let raw = RawPayload {
+            kind: PayloadType::KE,
+            body: vec![0; 70_000],
+        };
+        let (first, body) = emit_chain(&[raw]);
+        assert!(parse_chain(first, &body, Trailing::Refuse).is_err());
+    }
+}

@@ -112,3 +112,29 @@ impl ConfigAttributes {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_asks_with_empty_values() {
+        let body = [1, 0, 0x12, 0x34, 0, 1, 0, 0, 0, 3, 0, 0];
+        let request = ConfigAttributes::parse(&body).expect("a request");
+        assert_eq!(request.kind, ConfigType::REQUEST);
+        assert_eq!(request.identifier, 0x1234);
+        assert_eq!(
+            request.attributes,
+            [
+                Attribute::long(class::INTERNAL_IP4_ADDRESS, []),
+                Attribute::long(class::INTERNAL_IP4_DNS, [])
+            ]
+        );
+        assert_eq!(request.emit(), body);
+    }
+
+    #[test]
+    fn its_reserved_byte_must_be_zero() {
+        assert!(ConfigAttributes::parse(&[1, 1, 0, 0]).is_err());
+    }
+}

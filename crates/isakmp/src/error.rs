@@ -174,3 +174,38 @@ pub enum Fault {
     #[error("identification type {0} is not an address")]
     NotAnAddress(u8),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_where_and_what_in_words() {
+        let error = ParseError::new(
+            PayloadType::NONCE,
+            Fault::BadLength {
+                length: 7,
+                expected: "8 to 256",
+            },
+        );
+        assert_eq!(
+            error.to_string(),
+            "nonce payload: 7 bytes, expected 8 to 256"
+        );
+        assert_eq!(error.payload(), Some(PayloadType::NONCE));
+        assert_eq!(
+            ParseError::new(PayloadType(99), Fault::Trailing(3)).to_string(),
+            "type 99 payload: 3 bytes left over"
+        );
+        let error = ParseError::Length {
+            told: 30,
+            received: 28,
+        };
+        assert_eq!(
+            error.to_string(),
+            "the header says 30 bytes, the datagram has 28"
+        );
+        assert_eq!(error.payload(), None);
+        assert_eq!(error.fault(), None);
+    }
+}

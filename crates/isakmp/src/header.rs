@@ -265,3 +265,88 @@ impl<'a> Datagram<'a> {
         Ok(Self { header, body })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BYTES: [u8; 28] = [
+        0x08, 0x0f, 0xd6, 0xf2, 0x05, 0xd3, 0x87, 0x9d, 0, 0, 0, 0, 0, 0, 0, 0x2a, //
+        1, 0x10, 2, 0, 0, 0, 0x12, 0x34, 0, 0, 0, 28,
+    ];
+
+    #[test]
+    fn a_header_has_its_fields_where_the_specification_puts_them() {
+        let header = Header::parse(&BYTES).expect("28 bytes");
+        assert_eq!(header.initiator_cookie.to_string(), "080fd6f205d3879d");
+        assert_eq!(format!("{:?}", header.responder_cookie), "000000000000002a");
+        assert_eq!(header.next_payload, PayloadType::SA);
+        assert_eq!((header.major, header.minor), (1, 0));
+        assert_eq!(header.exchange, ExchangeType::IDENTITY_PROTECTION);
+        assert_eq!(header.flags, Flags::NONE);
+        assert_eq!(header.message_id, 0x1234);
+        assert_eq!(header.length, 28);
+        let mut out = Vec::new();
+        header.emit(&mut out);
+        assert_eq!(out, BYTES);
+    }
+
+    #[test]
+    fn a_runt_is_refused_and_says_how_short_it_is() {
+        for length in 0..28 {
+            assert_eq!(
+                Datagram::parse(&BYTES[..length]),
+                Err(ParseError::Runt { length })
+            );
+        }
+        assert!(Datagram::parse(&BYTES).is_ok());
+    }
+
+    #[test]
+    fn bytes_behind_the_message_are_refused() {
+        let longer = [&BYTES[..], &[0]].concat();
+        assert_eq!(
+            Datagram::parse(&longer),
+            Err(ParseError::Length {
+                told: 28,
+                received: 29
+            })
+        );
+        assert!(
+            Header::parse(&longer).is_ok(),
+            "its header can still be read"
+        );
+    }
+
+    #[test]
+    fn each_reserved_flag_is_refused_and_each_known_one_accepted() {
+        for bit in 0..8 {
+            let mut bytes = BYTES;
+            bytes[19] = 1 << bit;
+            let expected = if bit < 3 {
+                None
+            } else {
+                Some(ParseError::ReservedFlags { flags: 1 << bit })
+            };
+            assert_eq!(Datagram::parse(&bytes).err(), expected);
+        }
+        assert!((Flags::COMMIT | Flags::ENCRYPTION).encrypted());
+        assert!(!(Flags::COMMIT | Flags::AUTH_ONLY).encrypted());
+    }
+
+    #[test]
+    fn exactly_the_four_exchanges_of_authip_are_its() {
+        let authip: Vec<u8> = (0..=255)
+            .filter(|number| ExchangeType(*number).is_authip())
+            .collect();
+        assert_eq!(authip, [243, 244, 245, 246]);
+        assert_eq!(ExchangeType(243).to_string(), "AuthIP Main Mode");
+        assert_eq!(ExchangeType(99).to_string(), "exchange type 99");
+    }
+
+    #[test]
+    fn only_eight_zero_bytes_are_no_cookie() {
+        assert!(Cookie::default().is_zero());
+        assert!(!Cookie([0, 0, 0, 0, 0, 0, 0, 1]).is_zero());
+    }
+}

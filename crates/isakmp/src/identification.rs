@@ -154,3 +154,32 @@ impl From<IpAddr> for Identification {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_an_identification_and_back() {
+        for text in ["192.0.2.1", "2001:db8::1"] {
+            let address: IpAddr = text.parse().expect("an address");
+            let id = Identification::from(address);
+            assert_eq!(id.address(), Some(address));
+            assert_eq!(Identification::parse(&id.emit()), Ok(id));
+        }
+    }
+
+    #[test]
+    fn a_name_is_no_address_even_of_four_bytes() {
+        let id = Identification::parse(&[2, 0, 0, 0, b'a', b'.', b'b', b'c']).expect("a name");
+        assert_eq!(id.address(), None);
+        assert_eq!(id.id_type.to_string(), "FQDN");
+    }
+
+    #[test]
+    fn a_body_without_an_identification_is_refused() {
+        for body in [&[][..], &[2], &[2, 0, 0], &[2, 0, 0, 0], &[99, 0, 0, 0]] {
+            assert!(Identification::parse(body).is_err());
+        }
+    }
+}

@@ -48,3 +48,41 @@ impl NatOa {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(body: &[u8]) -> Result<NatOa, Option<Fault>> {
+        NatOa::parse(PayloadType::NAT_OA, body).map_err(|error| error.fault().cloned())
+    }
+
+    #[test]
+    fn an_original_address_is_an_address_of_its_type() {
+        assert_eq!(
+            parse(&[1, 0, 0, 0, 192, 0, 2, 1]).map(|original| original.address.to_string()),
+            Ok("192.0.2.1".to_owned())
+        );
+        assert_eq!(
+            parse(&[2, 0, 0, 0, 192, 0, 2, 1]),
+            Err(Some(Fault::NotAnAddress(2)))
+        );
+        assert!(parse(&[5, 0, 0, 0, 192, 0, 2, 1]).is_err());
+        assert_eq!(
+            parse(&[1, 0, 0, 0, 192, 0, 2, 1, 0]),
+            Err(Some(Fault::Trailing(1)))
+        );
+    }
+
+    #[test]
+    fn its_reserved_bytes_must_be_zero() {
+        assert_eq!(
+            parse(&[1, 1, 0, 0, 192, 0, 2, 1]),
+            Err(Some(Fault::Reserved(1)))
+        );
+        assert_eq!(
+            parse(&[1, 0, 0, 1, 192, 0, 2, 1]),
+            Err(Some(Fault::Reserved(1)))
+        );
+    }
+}

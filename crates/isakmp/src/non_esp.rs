@@ -16,3 +16,17 @@ pub fn prepend(message: &[u8]) -> Vec<u8> {
 
 /// The keepalive that holds a NAT's mapping open (RFC 3948 section 2.3).
 pub const KEEPALIVE: [u8; 1] = [0xff];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_marker_is_taken_away_and_put_back() {
+        let marked = prepend(b"message");
+        assert_eq!(strip(&marked), Some(&b"message"[..]));
+        assert_eq!(strip(b"message"), None);
+        assert_eq!(strip(&[0, 0, 0]), None);
+        assert_eq!(strip(&[0, 0, 0, 0]), Some(&[][..]));
+    }
+}

@@ -187,3 +187,51 @@ impl Notification {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notification_has_its_fields_where_the_specification_puts_them() {
+        let body = [0, 0, 0, 1, 1, 2, 0x60, 2, 0xaa, 0xbb, 7];
+        let notification = Notification::parse(&body).expect("a notification");
+        assert_eq!(notification.kind, NotifyType::INITIAL_CONTACT);
+        assert_eq!(notification.protocol, ProtocolId::ISAKMP);
+        assert_eq!(notification.spi, [0xaa, 0xbb]);
+        assert_eq!(notification.data, [7]);
+        assert_eq!(notification.emit(), body);
+    }
+
+    #[test]
+    fn an_spi_past_the_end_is_refused() {
+        assert!(Notification::parse(&[0, 0, 0, 1, 1, 4, 0, 14, 1, 2, 3]).is_err());
+        assert!(Notification::parse(&[0, 0, 0, 1, 1, 0, 0]).is_err());
+    }
+
+    #[test]
+    fn errors_are_the_numbers_up_to_8191_and_private_ones_apart() {
+        for (number, error, private) in [
+            (0, false, false),
+            (1, true, false),
+            (8191, true, false),
+            (8192, false, true),
+            (16383, false, true),
+            (16384, false, false),
+            (u16::MAX, false, false),
+        ] {
+            assert_eq!(NotifyType(number).is_error(), error);
+            assert_eq!(NotifyType(number).is_private_error(), private);
+        }
+    }
+
+    #[test]
+    fn all_thirty_errors_have_names_and_others_their_number() {
+        for number in 1..=30 {
+            assert!(NotifyType(number).name().is_some(), "{number}");
+        }
+        assert_eq!(NotifyType(14).to_string(), "NO-PROPOSAL-CHOSEN");
+        assert_eq!(NotifyType(36136).to_string(), "R-U-THERE");
+        assert_eq!(NotifyType(31).to_string(), "notification type 31");
+    }
+}

@@ -261,3 +261,136 @@ fn emit_parts<T>(out: &mut Vec<u8>, kind: PayloadType, parts: &[T], emit: impl F
         emit_payload(out, next, &emit(part));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(body: &[u8]) -> (PayloadType, Fault) {
+        match SecurityAssociation::parse(body).expect_err("malformed") {
+            ParseError::Payload { payload, fault } => (payload, fault),
+            other => panic!("{other}"),
+        }
+    }
+
+    /// An SA with these bytes of proposals.
+    fn sa(proposals: &[u8]) -> Vec<u8> {
+        [&[0, 0, 0, 1, 0, 0, 0, 1], proposals].concat()
+    }
+
+    #[test]
+    fn another_doi_or_situation_is_named() {
+        let error = SecurityAssociation::parse(&[0, 0, 0, 2, 1, 2, 3]).expect_err("GDOI");
+        assert_eq!(error.unknown_doi(), Some(2));
+        assert_eq!(error.unknown_situation(), None);
+        let error = SecurityAssociation::parse(&[0, 0, 0, 1, 0, 0, 0, 3]).expect_err("secrecy");
+        assert_eq!(error.unknown_situation(), Some(3));
+        assert_eq!(error.unknown_doi(), None);
+    }
+
+    #[test]
+    fn an_sa_without_proposals_or_a_proposal_without_transforms_is_refused() {
+        assert_eq!(fault(&sa(&[])), (PayloadType::SA, Fault::Empty("proposal")));
+        assert_eq!(
+            fault(&sa(&[0, 0, 0, 8, 1, 1, 0, 0])),
+            (PayloadType::PROPOSAL, Fault::Empty("transform"))
+        );
+    }
+
+    #[test]
+    fn the_count_of_transforms_must_be_right() {
+        let one = [0, 0, 0, 8, 1, 1, 0, 0];
+        assert_eq!(
+            fault(&sa(&[&[0, 0, 0, 16, 1, 1, 0, 2][..], &one].concat())),
+            (
+                PayloadType::PROPOSAL,
+                Fault::Count {
+                    what: "transforms",
+                    told: 2,
+                    found: 1
+                }
+            )
+        );
+        let more = [3, 0, 0, 8, 1, 1, 0, 0];
+        assert_eq!(
+            fault(&sa(&[&[0, 0, 0, 24, 1, 1, 0, 1][..], &more, &one].concat())),
+            (
+                PayloadType::PROPOSAL,
+                Fault::Count {
+                    what: "transforms",
+                    told: 1,
+                    found: 2
+                }
+            )
+        );
+    }
+
+    #[test]
+    fn nothing_but_a_proposal_follows_a_proposal() {
+        assert_eq!(
+            fault(&sa(&[4, 0, 0, 8, 1, 1, 0, 0])),
+            (
+                PayloadType::PROPOSAL,
+                Fault::NextPayload {
+                    found: PayloadType::KE,
+                    expected: PayloadType::PROPOSAL
+                }
+            )
+        );
+        assert_eq!(
+            fault(&sa(&[0, 0, 0, 16, 1, 1, 0, 1, 2, 0, 0, 8, 1, 1, 0, 0])),
+            (
+                PayloadType::TRANSFORM,
+                Fault::NextPayload {
+                    found: PayloadType::PROPOSAL,
+                    expected: PayloadType::TRANSFORM
+                }
+            )
+        );
+    }
+
+    #[test]
+    fn reserved_fields_of_a_transform_must_be_zero() {
+        assert_eq!(
+            fault(&sa(&[0, 0, 0, 16, 1, 1, 0, 1, 0, 0, 0, 8, 1, 1, 1, 0])),
+            (PayloadType::TRANSFORM, Fault::Reserved(0x100))
+        );
+    }
+
+    #[test]
+    fn bytes_left_over_are_refused_where_they_are() {
+        assert_eq!(
+            fault(&sa(&[0, 0, 0, 17, 1, 1, 0, 1, 0, 0, 0, 8, 1, 1, 0, 0, 9])),
+            (PayloadType::PROPOSAL, Fault::Trailing(1))
+        );
+        assert_eq!(
+            fault(&sa(&[0, 0, 0, 16, 1, 1, 0, 1, 0, 0, 0, 8, 1, 1, 0, 0, 9])),
+            (PayloadType::SA, Fault::Trailing(1))
+        );
+    }
+
+    #[test]
+    fn an_spi_longer_than_its_proposal_is_refused() {
+        assert_eq!(
+            fault(&sa(&[0, 0, 0, 8, 1, 1, 255, 1])),
+            (
+                PayloadType::PROPOSAL,
+                Fault::Truncated {
+                    needed: 255,
+                    available: 0
+                }
+            )
+        );
+    }
+
+    #[test]
+    fn an_attribute_is_found_by_its_class() {
+        let transform = Transform {
+            number: 1,
+            id: 1,
+            attributes: vec![Attribute::short(1, 7), Attribute::short(14, 256)],
+        };
+        assert_eq!(transform.attribute(14), Some(&Attribute::short(14, 256)));
+        assert_eq!(transform.attribute(2), None);
+    }
+}

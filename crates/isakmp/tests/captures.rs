@@ -6,8 +6,8 @@
 use std::{fmt::Write as _, fs, path::PathBuf};
 
 use isakmp::{
-    Attribute, AttributeValue, Datagram, Payload, RawPayload, Trailing, build, emit_chain,
-    parse_chain,
+    Attribute, AttributeValue, Datagram, Payload, RawPayload, SecurityAssociation, Trailing, build,
+    emit_chain, parse_chain,
 };
 
 #[derive(Default)]
@@ -69,6 +69,59 @@ fn attribute(attribute: &Attribute) -> String {
     format!("attribute class={} {value}", attribute.class)
 }
 
+/// The facts of an SA with its proposals and transforms.
+fn sa_facts(sa: &SecurityAssociation, facts: &mut Vec<String>) {
+    facts.push(format!("sa doi={} situation={}", sa.doi, sa.situation));
+    for (index, proposal) in sa.proposals.iter().enumerate() {
+        let transforms: Vec<(usize, Vec<String>)> = proposal
+            .transforms
+            .iter()
+            .map(|transform| {
+                let attributes: usize = transform
+                    .attributes
+                    .iter()
+                    .map(|attribute| match &attribute.value {
+                        AttributeValue::Short(_) => 4,
+                        AttributeValue::Long(value) => 4 + value.len(),
+                    })
+                    .sum();
+                (
+                    8 + attributes,
+                    transform.attributes.iter().map(attribute).collect(),
+                )
+            })
+            .collect();
+        facts.push(format!(
+            "proposal length={} next={} number={} protocol={} spi={} transforms={}",
+            8 + proposal.spi.len() + transforms.iter().map(|(length, _)| length).sum::<usize>(),
+            if index + 1 == sa.proposals.len() {
+                0
+            } else {
+                2
+            },
+            proposal.number,
+            proposal.protocol.0,
+            hex(&proposal.spi),
+            proposal.transforms.len()
+        ));
+        for (index, (transform, (length, lines))) in
+            proposal.transforms.iter().zip(transforms).enumerate()
+        {
+            facts.push(format!(
+                "transform length={length} next={} number={} id={}",
+                if index + 1 == proposal.transforms.len() {
+                    0
+                } else {
+                    3
+                },
+                transform.number,
+                transform.id
+            ));
+            facts.extend(lines);
+        }
+    }
+}
+
 /// The facts of one payload in the words of the capture files. Lengths are those of the raw payload.
 fn payload_facts(raw: &RawPayload, next: u8, facts: &mut Vec<String>) {
     facts.push(format!(
@@ -77,58 +130,7 @@ fn payload_facts(raw: &RawPayload, next: u8, facts: &mut Vec<String>) {
         raw.body.len() + 4
     ));
     match Payload::parse(raw).expect("a real payload") {
-        Payload::Sa(sa) => {
-            facts.push(format!("sa doi={} situation={}", sa.doi, sa.situation));
-            for (index, proposal) in sa.proposals.iter().enumerate() {
-                let transforms: Vec<(usize, Vec<String>)> = proposal
-                    .transforms
-                    .iter()
-                    .map(|transform| {
-                        let attributes: usize = transform
-                            .attributes
-                            .iter()
-                            .map(|attribute| match &attribute.value {
-                                AttributeValue::Short(_) => 4,
-                                AttributeValue::Long(value) => 4 + value.len(),
-                            })
-                            .sum();
-                        (
-                            8 + attributes,
-                            transform.attributes.iter().map(attribute).collect(),
-                        )
-                    })
-                    .collect();
-                facts.push(format!(
-                    "proposal length={} next={} number={} protocol={} spi={} transforms={}",
-                    8 + proposal.spi.len()
-                        + transforms.iter().map(|(length, _)| length).sum::<usize>(),
-                    if index + 1 == sa.proposals.len() {
-                        0
-                    } else {
-                        2
-                    },
-                    proposal.number,
-                    proposal.protocol.0,
-                    hex(&proposal.spi),
-                    proposal.transforms.len()
-                ));
-                for (index, (transform, (length, lines))) in
-                    proposal.transforms.iter().zip(transforms).enumerate()
-                {
-                    facts.push(format!(
-                        "transform length={length} next={} number={} id={}",
-                        if index + 1 == proposal.transforms.len() {
-                            0
-                        } else {
-                            3
-                        },
-                        transform.number,
-                        transform.id
-                    ));
-                    facts.extend(lines);
-                }
-            }
-        }
+        Payload::Sa(sa) => sa_facts(&sa, facts),
         Payload::Identification(id) => facts.push(format!(
             "identification type={} protocol={} port={} data={}",
             id.id_type.0,
