@@ -92,7 +92,11 @@ impl LogError {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
             ),
             LogError::Database { source, .. } => {
-                source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+                // The index of the write-ahead log is a file of the same disk.
+                let index = source.sqlite_error().is_some_and(|error| {
+                    error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+                });
+                index || source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
             }
             _ => false,
         }

@@ -298,8 +298,8 @@ impl Snapshot {
         self.segments
             .iter()
             .map(|(segment, _)| {
-                let [wal, shm] = crate::directory::companions(&segment.path);
-                bytes(&segment.path) + bytes(&wal) + bytes(&shm)
+                let [wal, _] = crate::directory::companions(&segment.path);
+                bytes(&segment.path) + bytes(&wal)
             })
             .sum()
     }

@@ -129,8 +129,9 @@ impl Writer {
             |total, closed| total.saturating_add(closed.bytes),
         );
         let mut gone = Vec::new();
+        let budget = self.max_size() - self.segment_size();
         for closed in kept {
-            if total <= self.max_size() {
+            if total <= budget {
                 break;
             }
             total = total.saturating_sub(closed.bytes);
@@ -138,7 +139,7 @@ impl Writer {
         }
         let mut next = Next::default();
         match self.options.retention {
-            Retention::Stop if !gone.is_empty() || total > self.max_size() => {
+            Retention::Stop if !gone.is_empty() || total > budget => {
                 return Err(self.refuse());
             }
             Retention::Archive => self.archive(&gone, &mut next)?,

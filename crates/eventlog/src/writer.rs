@@ -88,6 +88,7 @@ impl Writer {
             closed: Vec::new(),
             untidy: true,
         };
+        remove_unfinished(&writer.options.directory.join(UNFINISHED))?;
         let new_log = segment_numbers(&writer.options.directory)?.is_empty();
         if new_log {
             writer.begin()?;

@@ -1,0 +1,586 @@
+//! What the log promises while nothing breaks: order, account, retention, queries.
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use audit::{Cause, Outcome, Policy, Setting, StoredRecord, Subcategory, Subject};
+use eventlog::{
+    AccountChange, Counters, Entry, LogError, Options, Query, Reader, Retention, Service, Writer,
+};
+use support::*;
+use tempfile::tempdir;
+
+fn all(reader: &Reader) -> Vec<StoredRecord> {
+    query(reader, &Query::default())
+}
+
+fn query(reader: &Reader, query: &Query) -> Vec<StoredRecord> {
+    reader.query(query).map(Result::unwrap).collect()
+}
+
+fn ids(records: &[StoredRecord]) -> Vec<u64> {
+    records.iter().map(|record| record.record_id).collect()
+}
+
+#[test]
+fn ids_begin_at_one_and_go_on_over_restarts() {
+    let dir = tempdir().unwrap();
+    let (mut writer, recovery) = open(dir.path(), Retention::Overwrite);
+    assert!(recovery.new_log);
+    let appended = writer
+        .append(&[failed(1), account(&[AccountChange::Started]), failed(2)])
+        .unwrap();
+    assert_eq!(appended.ids, [Some(1), None, Some(2)]);
+    drop(writer);
+    let (mut writer, recovery) = open(dir.path(), Retention::Overwrite);
+    assert!(!recovery.new_log);
+    assert_eq!(writer.append(&[failed(3)]).unwrap().ids, [Some(3)]);
+    writer.close().unwrap();
+    let records = all(&Reader::open(dir.path()).unwrap());
+    assert_eq!(ids(&records), [1, 2, 3, 4]);
+    assert_eq!(records[3].record.event_id, 1100);
+    assert_eq!(records[0].record, failed(1).record.unwrap());
+    assert_eq!(records[0].computer, "gw");
+    assert_eq!(records[0].process_id, 4711);
+}
+
+#[test]
+fn a_second_writer_is_refused() {
+    let dir = tempdir().unwrap();
+    let (writer, _) = open(dir.path(), Retention::Overwrite);
+    let refused = Writer::open(options(dir.path(), Retention::Overwrite)).unwrap_err();
+    assert!(matches!(refused, LogError::Locked { .. }), "{refused}");
+    drop(writer);
+    open(dir.path(), Retention::Overwrite);
+}
+
+#[test]
+fn rotation_keeps_the_size_the_chain_and_the_account() {
+    let dir = tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), Retention::Overwrite);
+    let mut policy = Policy::default();
+    policy.set(Subcategory::IpsecMainMode, Some(Setting::SUCCESS));
+    writer.set_policy(&policy).unwrap();
+    assert_eq!(writer.filter_id("branch").unwrap(), 1);
+    assert_eq!(writer.filter_id("office").unwrap(), 2);
+    let block = writer.reserve_mmsa_ids(100).unwrap();
+    writer.append(&[established(7)]).unwrap();
+    fill(&mut writer, 0, 12_000);
+    let reader = Reader::open(dir.path()).unwrap();
+    let info = reader.info().unwrap();
+    assert!(info.size <= SMALL, "{} bytes", info.size);
+    assert!(info.segments >= 6, "{} segments", info.segments);
+    assert!(info.floor.0 > 0, "nothing was overwritten");
+    assert_eq!(info.last, Some(12_001));
+    assert_eq!(info.retention, Some(Retention::Overwrite));
+    assert_eq!(info.max_size, Some(SMALL));
+    let verified = reader.verify(None).unwrap();
+    assert_eq!(verified.records, info.records);
+    assert_eq!(verified.head, writer.head());
+    assert_eq!(
+        ids(&all(&reader)),
+        (info.first.unwrap()..=12_001).collect::<Vec<_>>()
+    );
+    // Its 4650 is long overwritten, and it is still owed its 4655.
+    drop(writer);
+    let (mut writer, recovery) = open(dir.path(), Retention::Overwrite);
+    assert_eq!(recovery.orphans, [live(7)]);
+    assert_eq!(writer.policy().unwrap(), policy);
+    assert_eq!(writer.filter_id("office").unwrap(), 2);
+    assert_eq!(writer.reserve_mmsa_ids(1).unwrap().start, block.end);
+    assert_eq!(writer.counters().failed, 12_000);
+    assert_eq!(writer.counters().live(), 1);
+}
+
+#[test]
+fn closed_segments_are_one_read_only_file_each() {
+    let dir = tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), Retention::Overwrite);
+    fill(&mut writer, 0, 3_000);
+    writer.tidy().unwrap();
+    let segments = segments(dir.path());
+    let (active, closed) = segments.split_last().unwrap();
+    assert!(closed.len() > 2);
+    for path in closed {
+        let mode = path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o440, "{}", path.display());
+        let name = path.to_str().unwrap();
+        assert!(!std::path::Path::new(&format!("{name}-wal")).exists());
+    }
+    assert_eq!(
+        active.metadata().unwrap().permissions().mode() & 0o777,
+        0o640
+    );
+}
+
+#[test]
+fn the_smallest_log_keeps_most_of_its_size() {
+    let dir = tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), Retention::Overwrite);
+    fill(&mut writer, 0, 10_000);
+    let info = Reader::open(dir.path()).unwrap().info().unwrap();
+    assert!(info.size > SMALL * 6 / 10, "{} bytes", info.size);
+}
+
+#[test]
+fn archive_renames_the_oldest_and_says_where_to() {
+    let dir = tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), Retention::Archive);
+    fill(&mut writer, 0, 8_000);
+    writer.tidy().unwrap();
+    let archives = archives(dir.path());
+    assert!(archives.len() > 1);
+    let reader = Reader::open(dir.path()).unwrap();
+    let verified = reader.verify(None).unwrap();
+    // Everything is either in the log or in an archive, and each archive verifies by itself.
+    let mut seen = Vec::new();
+    for archive in &archives {
+        let archive = Reader::open(archive).unwrap();
+        archive.verify(None).unwrap();
+        seen.extend(ids(&all(&archive)));
+    }
+    seen.extend(ids(&all(&reader)));
+    assert_eq!(seen, (1..=verified.head.0).collect::<Vec<_>>());
+    let said = query(
+        &reader,
+        &Query {
+            ids: vec![1105],
+            ..Query::default()
+        },
+    );
+    let newest = archives.last().unwrap().canonicalize().unwrap();
+    assert_eq!(
+        said.last().unwrap().record.values,
+        ["Security", newest.to_str().unwrap()]
+    );
+    // The chain goes through: the oldest archive's end is where the next begins.
+    let end = Reader::open(&archives[0]).unwrap().info().unwrap().head;
+    let next = Reader::open(&archives[1]).unwrap().info().unwrap().floor;
+    assert_eq!(end, next);
+}
+
+#[test]
+fn stop_writes_one_1104_and_refuses_until_there_is_room() {
+    let dir = tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), Retention::Stop);
+    let mut n = 0;
+    let refused = loop {
+        n += 1;
+        match writer.append(&[failed(n)]) {
+            Ok(_) => assert!(n < 100_000),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, LogError::Full));
+    assert!(writer.is_full());
+    let head = writer.head();
+    assert!(matches!(writer.append(&[failed(1)]), Err(LogError::Full)));
+    // The account goes on, and a refused entry left nothing in it.
+    writer
+        .append(&[account(&[AccountChange::Started, AccountChange::Failed])])
+        .unwrap();
+    assert_eq!(writer.head(), head);
+    assert_eq!(writer.counters().failed, n);
+    writer.close().unwrap();
+    let (mut writer, _) = open(dir.path(), Retention::Stop);
+    assert!(matches!(writer.append(&[failed(1)]), Err(LogError::Full)));
+    let reader = Reader::open(dir.path()).unwrap();
+    let full = query(
+        &reader,
+        &Query {
+            ids: vec![1104],
+            ..Query::default()
+        },
+    );
+    assert_eq!(ids(&full), [head.0]);
+    assert!(reader.info().unwrap().size <= SMALL);
+    drop(writer);
+    // More room: it goes on, with the next ID.
+    let mut larger = options(dir.path(), Retention::Stop);
+    larger.max_size *= 2;
+    let (mut writer, _) = Writer::open(larger).unwrap();
+    assert_eq!(writer.append(&[failed(1)]).unwrap().ids, [Some(head.0 + 1)]);
+    assert!(!writer.is_full());
+    reader.verify(None).unwrap();
+}
+
+#[test]
+fn clear_names_the_old_head_and_keeps_the_account() {
+    let dir = tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), Retention::Overwrite);
+    fill(&mut writer, 0, 2_500);
+    writer.append(&[established(9)]).unwrap();
+    let old = writer.head();
+    let backup = dir.path().join("backup.db");
+    let subject = Subject::unix(0, "root", "gw", None);
+    writer.clear(subject.clone(), Some(&backup)).unwrap();
+    let reader = Reader::open(dir.path()).unwrap();
+    let records = all(&reader);
+    assert_eq!(ids(&records), [old.0 + 1]);
+    assert_eq!(records[0].record.event_id, 1102);
+    assert_eq!(records[0].record.values[1], "root");
+    let named = format!("{}:{}", old.0, eventlog::hex(&old.1));
+    let extra = records[0].record.extra.as_ref().unwrap();
+    assert!(extra.advice.as_ref().unwrap().contains(&named));
+    let info = reader.info().unwrap();
+    assert_eq!(info.floor, old);
+    assert_eq!(info.segments, 1);
+    reader.verify(Some(old)).unwrap();
+    assert_eq!(writer.live().unwrap(), [live(9)]);
+    assert_eq!(writer.counters().failed, 2_500);
+    // The backup is the log of before, whole.
+    let copy = Reader::open(&backup).unwrap();
+    let verified = copy.verify(Some(old)).unwrap();
+    assert_eq!((verified.records, verified.head), (2_501, old));
+    assert_eq!(all(&copy).len(), 2_501);
+    let refused = writer.clear(subject, Some(&backup)).unwrap_err();
+    assert!(matches!(refused, LogError::BackupExists(_)));
+    assert_eq!(all(&reader).len(), 1);
+}
+
+#[test]
+fn orphans_and_lost_verdicts_are_reconciled_at_the_start() {
+    let dir = tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), Retention::Overwrite);
+    let unaudited = account(&[AccountChange::Started, AccountChange::Established(None)]);
+    let begun = account(&[AccountChange::Started]);
+    writer
+        .append(&[
+            established(1),
+            established(2),
+            unaudited.clone(),
+            unaudited,
+            begun.clone(),
+            begun,
+            failed(3),
+            account(&[AccountChange::Started, AccountChange::Superseded]),
+            account(&[AccountChange::HeldBack(5)]),
+        ])
+        .unwrap();
+    writer
+        .append(&[ended(&live(1), Cause::DeletedByPeer)])
+        .unwrap();
+    drop(writer);
+    let (mut writer, recovery) = open(dir.path(), Retention::Overwrite);
+    assert_eq!(recovery.orphans, [live(2)]);
+    assert_eq!(recovery.interrupted, 2);
+    assert_eq!(recovery.ended_uncounted, 2);
+    let counters = recovery.counters;
+    assert_eq!(
+        counters,
+        Counters {
+            negotiations: 8,
+            established: 4,
+            failed: 1,
+            superseded: 1,
+            interrupted: 2,
+            ended: 3,
+            held_back: 5,
+        }
+    );
+    assert_eq!(counters.live(), 1);
+    // A crash before the orphans have their 4655: they are found again, and nothing is counted twice.
+    drop(writer);
+    let (again, recovery) = open(dir.path(), Retention::Overwrite);
+    writer = again;
+    assert_eq!(recovery.orphans, [live(2)]);
+    assert_eq!(recovery.counters, counters);
+    writer
+        .append(&[ended(&recovery.orphans[0], Cause::OrphanedByCrash)])
+        .unwrap();
+    assert_eq!(writer.counters().live(), 0);
+    drop(writer);
+    let (_, recovery) = open(dir.path(), Retention::Overwrite);
+    assert_eq!(recovery.orphans, []);
+    assert_eq!(recovery.counters.ended, 4);
+}
+
+#[test]
+fn queries_find_what_they_ask_for_over_all_segments() {
+    let dir = tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), Retention::Overwrite);
+    let mut mmsa = 0;
+    for round in 0..30 {
+        fill(&mut writer, round * 50, 50);
+        for _ in 0..5 {
+            mmsa += 1;
+            writer.append(&[established(mmsa)]).unwrap();
+        }
+    }
+    let reader = Reader::open(dir.path()).unwrap();
+    assert!(reader.info().unwrap().segments > 2);
+    let everything = all(&reader);
+    let filters: Vec<Query> = vec![
+        Query {
+            ids: vec![4650],
+            ..Query::default()
+        },
+        Query {
+            peer: Some(peer(77)),
+            ..Query::default()
+        },
+        Query {
+            outcome: Some(Outcome::Failure),
+            since: Some(everything[200].time),
+            until: Some(everything[900].time),
+            ..Query::default()
+        },
+        Query {
+            outcome: Some(Outcome::None),
+            ..Query::default()
+        },
+        Query {
+            after_record: Some(1_000),
+            peer: Some(peer(1_200)),
+            ..Query::default()
+        },
+        Query {
+            xpath: Some(
+                "*[System[EventID=4650 and EventRecordID > 700]]"
+                    .parse()
+                    .unwrap(),
+            ),
+            ..Query::default()
+        },
+        Query {
+            xpath: Some(
+                "*[EventData[Data[@Name='RemoteAddress']='10.9.0.77']]"
+                    .parse()
+                    .unwrap(),
+            ),
+            ..Query::default()
+        },
+        Query::default(),
+    ];
+    for filter in filters {
+        let expected: Vec<u64> = everything
+            .iter()
+            .filter(|stored| {
+                (filter.ids.is_empty() || filter.ids.contains(&stored.record.event_id))
+                    && filter.peer.is_none_or(|p| stored.record.peer() == Some(p))
+                    && filter.outcome.is_none_or(|o| stored.record.outcome() == o)
+                    && filter.since.is_none_or(|t| stored.time >= t)
+                    && filter.until.is_none_or(|t| stored.time <= t)
+                    && filter.after_record.is_none_or(|id| stored.record_id > id)
+                    && filter.xpath.as_ref().is_none_or(|x| x.matches(stored, 0))
+            })
+            .map(|stored| stored.record_id)
+            .collect();
+        assert_eq!(ids(&query(&reader, &filter)), expected, "{filter:?}");
+        let reverse = Query {
+            reverse: true,
+            limit: Some(7),
+            ..filter
+        };
+        let newest: Vec<u64> = expected.into_iter().rev().take(7).collect();
+        assert_eq!(ids(&query(&reader, &reverse)), newest, "{reverse:?}");
+    }
+}
+
+#[test]
+fn a_reader_goes_on_while_the_log_is_rotated_under_it() {
+    let dir = tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), Retention::Overwrite);
+    fill(&mut writer, 0, 3_000);
+    let reader = Reader::open(dir.path()).unwrap();
+    let mut records = reader.query(&Query::default());
+    let mut newest_first = reader.query(&Query {
+        reverse: true,
+        ..Query::default()
+    });
+    let first = records.next().unwrap().unwrap().record_id;
+    let last = newest_first.next().unwrap().unwrap().record_id;
+    // Everything that the two have begun to read is overwritten.
+    fill(&mut writer, 0, 20_000);
+    let mut before = first;
+    for record in records {
+        let id = record.unwrap().record_id;
+        assert!(id > before);
+        before = id;
+    }
+    assert_eq!(
+        before,
+        writer.head().0,
+        "a reader on its way sees the newest"
+    );
+    let mut before = last;
+    for record in newest_first {
+        let id = record.unwrap().record_id;
+        assert!(id < before);
+        before = id;
+    }
+    reader.verify(None).unwrap();
+    // Readers kept segments from being closed; now they are not there any more.
+    writer.tidy().unwrap();
+    assert!(Reader::open(dir.path()).unwrap().info().unwrap().size <= SMALL);
+}
+
+#[test]
+fn many_readers_and_a_writer_never_see_a_broken_log() {
+    let dir = tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), Retention::Overwrite);
+    fill(&mut writer, 0, 100);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let reader = Reader::open(dir.path()).unwrap();
+                let mut checks = 0;
+                while !done.load(std::sync::atomic::Ordering::Relaxed) || checks == 0 {
+                    reader.verify(None).unwrap();
+                    let newest = Query {
+                        reverse: true,
+                        limit: Some(50),
+                        ..Query::default()
+                    };
+                    let found = query(&reader, &newest);
+                    assert_eq!(found.len(), 50);
+                    assert!(
+                        found
+                            .windows(2)
+                            .all(|w| w[0].record_id == w[1].record_id + 1)
+                    );
+                    checks += 1;
+                }
+            });
+        }
+        for round in 0..80 {
+            fill(&mut writer, round * 200, 200);
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert!(writer.head().0 == 16_100);
+}
+
+#[test]
+fn the_service_batches_and_answers_each_entry_once() {
+    let dir = tempdir().unwrap();
+    let (writer, _) = open(dir.path(), Retention::Overwrite);
+    let service = Service::start(writer).unwrap();
+    let (sender, answers) = channel();
+    for n in 0..2_000u64 {
+        let sender = sender.clone();
+        service.submit(failed(n), move |result| {
+            sender.send((n, result.unwrap().unwrap())).unwrap();
+        });
+    }
+    let mut answered: Vec<(u64, u64)> = (0..2_000)
+        .map(|_| answers.recv_timeout(Duration::from_secs(30)).unwrap())
+        .collect();
+    answered.sort_unstable();
+    // In the order handed in.
+    assert!(answered.iter().all(|(n, id)| *id == n + 1));
+    assert_eq!(service.counters().unwrap().failed, 2_000);
+    service.close().unwrap();
+    let reader = Reader::open(dir.path()).unwrap();
+    assert_eq!(reader.verify(None).unwrap().head.0, 2_001);
+}
+
+#[test]
+fn the_service_keeps_the_account_when_records_are_refused() {
+    let dir = tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), Retention::Stop);
+    let mut n = 0;
+    while writer.append(&[failed(n)]).is_ok() {
+        n += 1;
+    }
+    let service = Service::start(writer).unwrap();
+    let (sender, answers) = channel();
+    for entry in [
+        account(&[AccountChange::Started]),
+        established(5),
+        account(&[AccountChange::Failed]),
+    ] {
+        let sender = sender.clone();
+        service.submit(entry, move |result| sender.send(result).unwrap());
+    }
+    let results: Vec<_> = (0..3)
+        .map(|_| answers.recv_timeout(Duration::from_secs(30)).unwrap())
+        .collect();
+    assert_eq!(results.iter().filter(|r| r.is_ok()).count(), 2);
+    assert!(
+        results
+            .iter()
+            .any(|result| matches!(result, Err(LogError::Full)))
+    );
+    let counters = service.counters().unwrap();
+    assert_eq!((counters.negotiations, counters.failed), (n + 1, n + 1));
+    assert_eq!(counters.established, 0);
+    service.close().unwrap();
+    let (_, recovery) = open(dir.path(), Retention::Stop);
+    assert_eq!(recovery.counters, counters);
+}
+
+#[test]
+fn an_sa_that_ends_without_a_record_is_no_orphan() {
+    let dir = tempdir().unwrap();
+    let (writer, _) = open(dir.path(), Retention::Overwrite);
+    let service = Service::start(writer).unwrap();
+    // Both may go into one transaction, whose account must not strike the SA before it is listed.
+    for mmsa in 1..50 {
+        service.submit(established(mmsa), |result| {
+            result.unwrap();
+        });
+        service.submit(account(&[AccountChange::Ended { mmsa_id: mmsa }]), |_| {});
+    }
+    service.close().unwrap();
+    let (_, recovery) = open(dir.path(), Retention::Overwrite);
+    assert_eq!(recovery.orphans, []);
+    assert_eq!(recovery.counters.ended, 49);
+}
+
+#[test]
+fn a_record_too_large_is_refused_and_harms_nothing() {
+    let dir = tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), Retention::Overwrite);
+    let mut large = failed(1);
+    large.record.as_mut().unwrap().values[0] = "x".repeat(eventlog::MAX_RECORD + 1);
+    let refused = writer.append(&[failed(0), large]).unwrap_err();
+    assert!(matches!(refused, LogError::RecordTooLarge { .. }));
+    assert_eq!(writer.append(&[failed(1)]).unwrap().ids, [Some(1)]);
+}
+
+#[test]
+fn an_absent_log_is_said_to_be_absent() {
+    let dir = tempdir().unwrap();
+    assert!(matches!(Reader::open(dir.path()), Err(LogError::NoLog(_))));
+    assert!(matches!(
+        Reader::open(dir.path().join("none")),
+        Err(LogError::NoLog(_))
+    ));
+    std::fs::write(dir.path().join("security-0000000001.db"), "no database").unwrap();
+    let opened = Writer::open(Options {
+        ..options(dir.path(), Retention::Overwrite)
+    });
+    assert!(opened.is_err());
+}
+
+#[test]
+fn a_newest_segment_that_was_taken_away_does_not_stop_the_log() {
+    let dir = tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), Retention::Overwrite);
+    fill(&mut writer, 0, 2_000);
+    writer.tidy().unwrap();
+    let head = writer.head();
+    drop(writer);
+    let newest = segments(dir.path()).pop().unwrap();
+    std::fs::remove_file(newest).unwrap();
+    let (mut writer, _) = open(dir.path(), Retention::Overwrite);
+    writer.append(&[failed(1)]).unwrap();
+    let reader = Reader::open(dir.path()).unwrap();
+    reader.verify(None).unwrap();
+    let fault = reader.verify(Some(head)).unwrap_err();
+    assert_eq!(fault.record_id, writer.head().0 + 1, "{fault}");
+}
+
+#[test]
+fn entries_are_cheap_to_make() {
+    // A default entry writes nothing and is no error.
+    let dir = tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), Retention::Overwrite);
+    assert_eq!(writer.append(&[Entry::default()]).unwrap().ids, [None]);
+    assert_eq!(writer.append(&[]).unwrap().ids, []);
+}
