@@ -25,6 +25,11 @@ impl Rules {
         self.add(lab, initiator, kind, "drop")
     }
 
+    /// From now on every other message of this kind is lost, the first among them.
+    pub fn drop_every_other(&mut self, lab: &Lab, initiator: &str, kind: &str) -> Outcome {
+        self.add(lab, initiator, kind, "numgen inc mod 2 == 0 drop")
+    }
+
     /// From now on messages of this kind are counted.
     pub fn watch(&mut self, lab: &Lab, initiator: &str, kind: &str) -> Outcome {
         self.add(lab, initiator, kind, "accept")

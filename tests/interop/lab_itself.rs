@@ -28,6 +28,7 @@ pub const TRIALS: crate::OwnTrials = &[
         || loses("user"),
     ),
     ("a_rule_that_meets_nothing_is_told", meets_nothing),
+    ("every_other_message_is_lost", loses_every_other),
     ("a_stranger_refuses", refuses),
     ("charon_and_pluto_meet", meets_pluto),
 ];
@@ -129,6 +130,23 @@ fn loses(mode: &str) -> Outcome {
             peer.log()
         );
     }
+    Ok(())
+}
+
+fn loses_every_other() -> Outcome {
+    let (lab, vars, folder) = lab("lab-every-other", &[])?;
+    let mut rules = Rules::default();
+    let us = charon_on(&lab, "us", &vars, folder.path())?;
+    let peer = charon_on(&lab, "peer", &vars, folder.path())?;
+    rules.drop_every_other(&lab, "us", "message-5")?;
+    assert!(us.initiate("us", 3)?, "{}", us.log());
+    rules.check(&lab)?;
+    assert!(
+        us.log().contains("sending retransmit 1 of request"),
+        "{}",
+        us.log()
+    );
+    assert_eq!(peer.established()?, 1);
     Ok(())
 }
 

@@ -65,6 +65,8 @@ pub enum Step {
     Until { id: u16, count: usize },
     /// From now on a message of this kind gets lost on its way. By the end at least one has to have been.
     Drop(String),
+    /// From now on every other message of this kind gets lost, the first among them.
+    DropEveryOther(String),
     /// Counts a kind of message; by the end at least one has to have been seen.
     Watch(String),
     /// Nothing gets lost any more.

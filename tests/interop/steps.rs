@@ -39,6 +39,10 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
             })
         }
         Step::Drop(kind) => stage.rules.drop(&stage.lab, &initiator, kind),
+        Step::DropEveryOther(kind) => {
+            let kind = stage.vars.fill(kind)?;
+            stage.rules.drop_every_other(&stage.lab, &initiator, &kind)
+        }
         Step::Watch(kind) => stage.rules.watch(&stage.lab, &initiator, kind),
         Step::Heal {} => stage.rules.heal(&stage.lab),
         Step::Kill(host) => {

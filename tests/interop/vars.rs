@@ -30,6 +30,8 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("peer-id", "peer.example"),
     ("peer-id-here", "${peer-id}"),
     ("peer-principal", "${peer-id}"),
+    ("local-id", ", id = \"${us-id}\""),
+    ("remote-id", ", id = \"${peer-id-here}\""),
     ("our-remote", "${peer-seen}"),
     ("our-lifetime", "28800"),
     ("peer-lifetime", "10000"),

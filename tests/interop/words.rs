@@ -45,6 +45,7 @@ const REASONS: &[(u32, &str)] = &[
     (13808, "IKE SA deleted before establishment completed"),
     (13816, "Unknown error occurred"),
     (13822, "Failure in Diffie-Hellman computation"),
+    (13824, "Invalid header"),
     (13825, "No policy configured"),
     (13843, "Invalid payload received"),
     (13846, "Invalid cookie received."),
