@@ -7,6 +7,10 @@ use crate::{
     sa::ProtocolId,
 };
 
+/// SPIs in one delete. Peers send one, or a few with the same number; a datagram has room for 65,000 of
+/// one byte, each of which would cost an allocation.
+pub const MAX_SPIS: usize = 1024;
+
 /// A delete payload: SAs that the sender has given up.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Delete {
@@ -41,6 +45,12 @@ impl Delete {
                 found,
             });
         }
+        if found > MAX_SPIS {
+            return Err(Fault::TooMany {
+                what: "SPIs",
+                limit: MAX_SPIS,
+            });
+        }
         let pieces = list.chunks_exact(usize::from(spi_size).max(1));
         let left = if spi_size == 0 {
             list.len()
@@ -67,5 +77,39 @@ impl Delete {
             out.extend_from_slice(spi);
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delete_has_its_fields_where_the_specification_puts_them() {
+        let body = [0, 0, 0, 1, 3, 4, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8];
+        let delete = Delete::parse(&body).expect("a delete");
+        assert_eq!(delete.protocol, ProtocolId::ESP);
+        assert_eq!(delete.spis, [vec![1, 2, 3, 4], vec![5, 6, 7, 8]]);
+        assert_eq!(delete.emit(), body);
+    }
+
+    #[test]
+    fn spis_of_no_bytes_cannot_be_counted() {
+        assert!(Delete::parse(&[0, 0, 0, 1, 3, 0, 0xff, 0xff]).is_err());
+        let none = Delete::parse(&[0, 0, 0, 1, 3, 0, 0, 0]).expect("a delete of nothing");
+        assert!(none.spis.is_empty());
+    }
+
+    #[test]
+    fn more_spis_than_the_limit_are_refused() {
+        let delete = |count| Delete {
+            doi: 1,
+            protocol: ProtocolId::ESP,
+            spi_size: 1,
+            spis: vec![vec![9]; count],
+        };
+        assert!(Delete::parse(&delete(MAX_SPIS).emit()).is_ok());
+        let error = Delete::parse(&delete(MAX_SPIS + 1).emit()).expect_err("too many");
+        assert!(matches!(error.fault(), Some(Fault::TooMany { .. })));
     }
 }

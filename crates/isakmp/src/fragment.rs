@@ -57,3 +57,25 @@ impl Fragment {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fragment_has_its_fields_where_the_specification_puts_them() {
+        let body = [0x12, 0x34, 3, 1, 7, 8];
+        let fragment = Fragment::parse(&body).expect("a fragment");
+        assert_eq!(
+            fragment,
+            Fragment {
+                id: 0x1234,
+                number: 3,
+                last: true,
+                data: vec![7, 8]
+            }
+        );
+        assert_eq!(fragment.emit(), body);
+        assert!(!Fragment::parse(&[0, 1, 1, 0, 7]).expect("the first").last);
+    }
+}

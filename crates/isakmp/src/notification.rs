@@ -114,6 +114,10 @@ notify_types! {
     MS_DOS_COOKIE = 40004 "NOTIFY_DOS_COOKIE";
     /// Windows' negotiation discovery ([MS-IKEE] section 2.2.6).
     MS_EXCHANGE_INFO = 40005 "EXCHANGE_INFO";
+    /// AuthIP says why no SA came about ([MS-AIPS] section 2.2.3.5).
+    AUTHIP_STATUS = 40020 "AuthIP NOTIFY_STATUS";
+    /// AuthIP asks for its cookie back while it is flooded ([MS-AIPS] section 2.2.3.5).
+    AUTHIP_DOS_COOKIE = 40021 "AuthIP NOTIFY_DOS_COOKIE";
 }
 
 /// The last number of RFC 2408's range of errors, private ones included.

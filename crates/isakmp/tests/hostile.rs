@@ -135,7 +135,7 @@ fn only_tabled_payload_kinds_mean_anything_in_any_exchange() {
                 Trailing::Refuse,
             )
             .expect("well formed");
-            assert_eq!(chain.payloads, [raw.clone()]);
+            assert_eq!(chain.payloads, std::slice::from_ref(&raw));
             let known = matches!(kind, 1 | 4..=14 | 20 | 21 | 130..=132);
             let kept = Payload::parse(&raw) == Ok(Payload::Unknown(raw));
             assert_eq!(kept, !known, "kind {kind}");
