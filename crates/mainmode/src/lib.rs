@@ -1,3 +1,29 @@
 //! The program `mainmode`: its configuration, its control socket and its commands.
 
+pub mod cli;
 pub mod config;
+pub mod control;
+pub mod daemon;
+pub mod demo;
+pub mod policy;
+pub mod records;
+
+/// This host's name, as gethostname says: `Computer` of every record.
+pub fn host_name() -> String {
+    nix::unistd::gethostname().map_or_else(
+        |_| "localhost".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+/// An error and its causes, in one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -23,8 +23,8 @@ use toml::de::DeTable;
 pub use diagnostic::{Diagnostic, Severity};
 pub use model::{
     AuditConfig, Auth, Config, Connection, ControlConfig, DEFAULT_PATH, Dpd, Encap, Fragmentation,
-    IKE_PORT, ListenConfig, ListenSocket, Local, LogConfig, NAT_PORT, Remote, RemoteAddress,
-    Retention, Retransmit, Start, WhenUnwritable,
+    IKE_PORT, ListenConfig, ListenSocket, Local, LogConfig, NAT_PORT, Places, Remote,
+    RemoteAddress, Retransmit, Start, WhenUnwritable,
 };
 pub use source::Location;
 
@@ -95,6 +95,35 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Where the file at `path` says that things are. What it says of connections is not looked at:
+    /// their secrets are not for everybody who may look at the log.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, is not TOML, or is wrong about these places.
+    pub fn places(path: &Path) -> Result<Places, ConfigErrors> {
+        let (text, _) =
+            read(path).map_err(|why| ConfigErrors(vec![Diagnostic::of_file(path, why, None)]))?;
+        let mut source = Source::new(path, text);
+        let mut findings = Findings::default();
+        let places = document(&source, &mut findings).map(|document| {
+            // What else is wrong at the top is for `check` to say.
+            let top = Table::new("", 0..0, document.get_ref(), &mut Findings::default());
+            Places {
+                audit: sections::audit(&top, &source, &mut findings),
+                log: sections::log(&top, &source, &mut findings),
+                control: sections::control(&top, &source, &mut findings),
+            }
+        });
+        let unusable = findings.has_errors();
+        match places {
+            Some(places) if !unusable => Ok(places),
+            _ => Err(ConfigErrors(findings.diagnostics(&mut source))),
+        }
+    }
+}
+
 fn read(path: &Path) -> Result<(String, bool), String> {
     let cannot = |error: std::io::Error| format!("cannot be read: {error}");
     let file = File::open(path).map_err(cannot)?;
@@ -121,21 +150,23 @@ fn read(path: &Path) -> Result<(String, bool), String> {
     Ok((text, meta.mode() & 0o044 != 0))
 }
 
-/// Nothing when something needed is missing or wrong; the findings say what.
-fn read_document(source: &Source, others_read: bool, findings: &mut Findings) -> Option<Config> {
+/// The document, unless it is not TOML: what could still be read then may not be what was meant, and
+/// more errors would only mislead.
+fn document<'a>(source: &'a Source, findings: &mut Findings) -> Option<toml::Spanned<DeTable<'a>>> {
     let (document, errors) = DeTable::parse_recoverable(source.text());
     for error in &errors {
-        let span = error.span().unwrap_or(0..0);
         findings.error_help(
-            span,
+            error.span().unwrap_or(0..0),
             format!("this is not TOML: {}", error.message()),
             "see https://toml.io for how TOML is written",
         );
     }
-    if !errors.is_empty() {
-        // What could still be read may not be what was meant; more errors would only mislead.
-        return None;
-    }
+    errors.is_empty().then_some(document)
+}
+
+/// Nothing when something needed is missing or wrong; the findings say what.
+fn read_document(source: &Source, others_read: bool, findings: &mut Findings) -> Option<Config> {
+    let document = document(source, findings)?;
     let top = Table::new("", 0..0, document.get_ref(), findings);
     let audit = sections::audit(&top, source, findings);
     let log = sections::log(&top, source, findings);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use audit::{Policy, Setting, Subcategory};
 use crypto::{Proposal, Secret};
+use eventlog::Retention;
 use ipnet::IpNet;
 use keying::identity::Identity;
 
@@ -35,6 +36,17 @@ pub struct Config {
     pub control: ControlConfig,
     /// The connections, in the order of the file; their names are unique.
     pub connections: Vec<Connection>,
+}
+
+/// The parts of a configuration that say where things are: enough for the commands that look.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The audit policy that wins over the stored one.
+    pub audit: AuditConfig,
+    /// The log on disk.
+    pub log: LogConfig,
+    /// The control socket.
+    pub control: ControlConfig,
 }
 
 /// `[audit]`: like Group Policy, what it sets cannot be changed by `audit set`.
@@ -76,15 +88,17 @@ pub struct LogConfig {
     pub when_unwritable: WhenUnwritable,
 }
 
-/// What happens when the log is full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retention {
-    /// The oldest segment goes.
-    Overwrite,
-    /// The oldest segment is put aside (1105).
-    Archive,
-    /// Nothing more is written (1104).
-    Stop,
+impl LogConfig {
+    /// How to open the log for writing.
+    pub fn options(&self) -> eventlog::Options {
+        eventlog::Options {
+            directory: self.directory.clone(),
+            max_size: self.max_size,
+            retention: self.retention,
+            computer: crate::host_name(),
+            process_id: std::process::id(),
+        }
+    }
 }
 
 /// What happens when an event cannot be written.

@@ -4,10 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use audit::{Setting, Subcategory};
+use eventlog::{MIN_SIZE, Retention};
 
 use super::diagnostic::Findings;
 use super::model::{
-    AuditConfig, Config, ControlConfig, IKE_PORT, ListenConfig, LogConfig, NAT_PORT, Retention,
+    AuditConfig, Config, ControlConfig, IKE_PORT, ListenConfig, LogConfig, NAT_PORT, Places,
     WhenUnwritable,
 };
 use super::source::Source;
@@ -18,9 +19,6 @@ use super::values;
 const LOG_DIRECTORY: &str = "/var/lib/mainmode/log";
 /// How large the log may become unless the file says otherwise, in bytes.
 const LOG_MAX_SIZE: u64 = 128 << 20;
-/// The least that a log must be allowed, in bytes: as Windows has it, a megabyte; below it a handful of
-/// segments would hold next to nothing.
-pub const LOG_MIN_SIZE: u64 = 1 << 20;
 /// Where the control socket is unless the file says otherwise.
 const CONTROL_SOCKET: &str = "/run/mainmode/control";
 /// The longest path that a Unix socket's address can hold, in bytes (`sun_path`, its NUL apart).
@@ -33,6 +31,36 @@ const SUBCATEGORIES: [(&str, Subcategory); 4] = [
     ("ipsec-extended-mode", Subcategory::IpsecExtendedMode),
     ("ipsec-driver", Subcategory::IpsecDriver),
 ];
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            directory: PathBuf::from(LOG_DIRECTORY),
+            max_size: LOG_MAX_SIZE,
+            retention: Retention::Overwrite,
+            when_unwritable: WhenUnwritable::Continue,
+        }
+    }
+}
+
+impl Default for ControlConfig {
+    fn default() -> Self {
+        Self {
+            socket: PathBuf::from(CONTROL_SOCKET),
+        }
+    }
+}
+
+impl Default for Places {
+    /// Where things are without a file.
+    fn default() -> Self {
+        Self {
+            audit: AuditConfig::default(),
+            log: LogConfig::default(),
+            control: ControlConfig::default(),
+        }
+    }
+}
 
 fn section<'a>(top: &Table<'a>, name: &'static str, findings: &mut Findings) -> Option<Table<'a>> {
     let field = top.get(name)?;
@@ -81,12 +109,7 @@ pub fn audit(top: &Table<'_>, source: &Source, findings: &mut Findings) -> Audit
 
 /// `[log]`.
 pub fn log(top: &Table<'_>, source: &Source, findings: &mut Findings) -> LogConfig {
-    let mut config = LogConfig {
-        directory: PathBuf::from(LOG_DIRECTORY),
-        max_size: LOG_MAX_SIZE,
-        retention: Retention::Overwrite,
-        when_unwritable: WhenUnwritable::Continue,
-    };
+    let mut config = LogConfig::default();
     let Some(table) = section(top, "log", findings) else {
         return config;
     };
@@ -130,8 +153,8 @@ pub fn log(top: &Table<'_>, source: &Source, findings: &mut Findings) -> LogConf
 fn max_size(field: &Field<'_>, findings: &mut Findings) -> Option<u64> {
     field.parsed(findings, "\"128MiB\"", |text| {
         let size = values::size(text)?;
-        if size < LOG_MIN_SIZE {
-            return Err("must be at least 1MiB".to_owned());
+        if size < MIN_SIZE {
+            return Err(format!("must be at least {}MiB", MIN_SIZE >> 20));
         }
         // SQLite and the file systems below it count in signed 64 bits.
         if i64::try_from(size).is_err() {
@@ -217,9 +240,7 @@ pub fn ports(table: &Table<'_>, default: (u16, u16), findings: &mut Findings) ->
 
 /// `[control]`.
 pub fn control(top: &Table<'_>, source: &Source, findings: &mut Findings) -> ControlConfig {
-    let mut config = ControlConfig {
-        socket: PathBuf::from(CONTROL_SOCKET),
-    };
+    let mut config = ControlConfig::default();
     let Some(table) = section(top, "control", findings) else {
         return config;
     };

@@ -2,6 +2,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
+use eventlog::Retention;
 use proptest::prelude::*;
 
 use super::*;

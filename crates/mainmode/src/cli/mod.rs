@@ -1,0 +1,149 @@
+//! The command line.
+
+mod args;
+mod audit;
+mod check;
+mod connection;
+mod explain;
+mod log;
+mod output;
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+pub use args::{Args, Command, DemoArgs};
+pub use output::Out;
+
+use crate::config::{Config, DEFAULT_PATH, Places};
+use crate::control::{Client, ClientError};
+
+/// Why a command failed: what to say on stderr, and the exit code.
+#[derive(Debug)]
+pub struct Failure {
+    /// What to say; nothing where all has been said.
+    message: String,
+    /// 1: the thing asked for failed; 2: the words were wrong.
+    code: u8,
+}
+
+impl Failure {
+    /// The thing asked for failed.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            code: 1,
+        }
+    }
+
+    /// The words were wrong.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            code: 2,
+        }
+    }
+
+    /// The thing asked for failed, and why has been said.
+    pub fn said() -> Self {
+        Self::new("")
+    }
+
+    /// The error and its causes.
+    pub fn of(error: &dyn std::error::Error) -> Self {
+        Self::new(crate::with_causes(error))
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            // Whoever read our output has had enough.
+            return Self {
+                message: String::new(),
+                code: 0,
+            };
+        }
+        Self::of(&error)
+    }
+}
+
+/// What a command gives.
+pub type Outcome = Result<(), Failure>;
+
+/// What every command gets: where the configuration is, and how to print.
+pub struct Context {
+    file: Option<PathBuf>,
+    /// Whether JSON was asked for.
+    pub json: bool,
+    /// Where output goes.
+    pub out: Out,
+}
+
+impl Context {
+    /// The configuration's path.
+    pub fn path(&self) -> &Path {
+        self.file.as_deref().unwrap_or(Path::new(DEFAULT_PATH))
+    }
+
+    /// Where log and control socket are. Where the default file is absent or closed to us, they are
+    /// where they are by default.
+    fn places(&self) -> Result<Places, Failure> {
+        if self.file.is_none() && std::fs::File::open(self.path()).is_err() {
+            return Ok(Places::default());
+        }
+        Config::places(self.path()).map_err(|errors| Failure::new(errors.to_string()))
+    }
+}
+
+/// A connection to the daemon; nothing when none runs.
+fn daemon(places: &Places) -> Result<Option<Client>, Failure> {
+    match Client::connect(&places.control.socket) {
+        Ok(client) => Ok(Some(client)),
+        Err(ClientError::NoDaemon(_)) => Ok(None),
+        Err(error) => Err(Failure::of(&error)),
+    }
+}
+
+/// The program: reads the command line, does what it says, gives the exit code.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    let mut context = Context {
+        file: args.config,
+        json: args.json,
+        out: Out::stdout(),
+    };
+    let outcome = run(args.command, &mut context).and_then(|()| Ok(context.out.flush()?));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // What was printed before the failure comes first.
+            let _ = context.out.flush();
+            if !failure.message.is_empty() {
+                output::complain(&failure.message);
+            }
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn run(command: Command, context: &mut Context) -> Outcome {
+    match command {
+        Command::Demo(args) => crate::demo::run(&args, context),
+        Command::Run => crate::daemon::run(check::load(context)?, context),
+        Command::Check => check::run(context),
+        Command::Up { name } => connection::up(&name, context),
+        Command::Down { name } => connection::down(&name, context),
+        Command::Status => connection::status(context),
+        Command::Audit { command } => audit::run(command, context),
+        Command::Log { command } => log::run(command, context),
+        Command::Explain { what } => explain::run(&what, context),
+        Command::Inspect { .. } => Err(not_yet("reading captures")),
+    }
+}
+
+fn not_yet(what: &str) -> Failure {
+    Failure::new(format!("not yet: {what}"))
+}

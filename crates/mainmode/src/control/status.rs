@@ -1,0 +1,150 @@
+//! What `status` shows; its JSON is pinned.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// All of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The SAs that are there, by MMSAID.
+    pub main_mode_sas: Vec<MainModeSa>,
+    /// The account since the log began.
+    pub counters: Counters,
+    /// The connections of the configuration, in its order.
+    pub connections: Vec<ConnectionStatus>,
+    /// The daemon's version.
+    pub version: String,
+    /// The daemon's process.
+    pub pid: u32,
+    /// When it started, RFC 3339.
+    pub started: String,
+    /// What the operator must know now, such as a log that cannot be written; one sentence each.
+    pub alerts: Vec<String>,
+}
+
+/// A Main Mode SA.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MainModeSa {
+    /// Its MMSAID.
+    pub id: u64,
+    /// The connection's name.
+    pub connection: Option<String>,
+    /// Our address and port.
+    pub local: SocketAddr,
+    /// The peer's.
+    pub remote: SocketAddr,
+    /// `Initiator` or `Responder`, as the events have it.
+    pub role: String,
+    /// `established`, or what it is on its way to.
+    pub state: String,
+    /// 16 hexadecimal digits.
+    pub initiator_cookie: String,
+    /// 16 hexadecimal digits.
+    pub responder_cookie: String,
+    /// The cipher, in the events' words.
+    pub cipher: String,
+    /// The hash, in the events' words.
+    pub integrity: String,
+    /// The Diffie-Hellman group, in the events' words.
+    pub dh_group: String,
+    /// When it was established, RFC 3339.
+    pub established: String,
+    /// How long it lives in all, in seconds.
+    pub lifetime_seconds: u64,
+    /// What the peer runs, by its vendor IDs.
+    pub peer_software: Option<String>,
+}
+
+/// The account: `established - ended = live`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Negotiations begun.
+    pub negotiations: u64,
+    /// Verdicts 4650 and 4651.
+    pub established: u64,
+    /// Verdicts 4652 and 4653.
+    pub failed: u64,
+    /// Negotiations that another keying module won.
+    pub superseded: u64,
+    /// Negotiations that a crash ended.
+    pub interrupted: u64,
+    /// SAs that ended.
+    pub ended: u64,
+    /// SAs that are there.
+    pub live: u64,
+    /// Events that were counted and not written.
+    pub held_back: u64,
+}
+
+impl From<eventlog::Counters> for Counters {
+    fn from(counters: eventlog::Counters) -> Self {
+        Self {
+            negotiations: counters.negotiations,
+            established: counters.established,
+            failed: counters.failed,
+            superseded: counters.superseded,
+            interrupted: counters.interrupted,
+            ended: counters.ended,
+            live: counters.live(),
+            held_back: counters.held_back,
+        }
+    }
+}
+
+/// A connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionStatus {
+    /// Its name.
+    pub name: String,
+    /// `up`, `negotiating` or `down`.
+    pub state: String,
+    /// Our address, `any` where any will do.
+    pub local: String,
+    /// The peer's address as configured.
+    pub remote: String,
+    /// Its last verdict, in one line.
+    pub last_verdict: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pinned_names_of_the_json_stand() {
+        let sa = MainModeSa {
+            id: 7,
+            connection: Some("branch".to_owned()),
+            local: "192.0.2.1:500".parse().expect("v4"),
+            remote: "[2001:db8::1]:4500".parse().expect("v6"),
+            role: "Initiator".to_owned(),
+            state: "established".to_owned(),
+            initiator_cookie: "00".repeat(8),
+            responder_cookie: "11".repeat(8),
+            cipher: "AES-256".to_owned(),
+            integrity: "SHA 256".to_owned(),
+            dh_group: "DH group 14".to_owned(),
+            established: "2026-11-23T09:00:00Z".to_owned(),
+            lifetime_seconds: 28_800,
+            peer_software: None,
+        };
+        let json = serde_json::to_value(&sa).expect("json");
+        let names: std::collections::BTreeSet<&str> = json
+            .as_object()
+            .expect("object")
+            .keys()
+            .map(String::as_str)
+            .collect();
+        let pinned = "id connection local remote role state initiator_cookie responder_cookie cipher \
+                      integrity dh_group established lifetime_seconds peer_software";
+        assert_eq!(names, pinned.split_whitespace().collect());
+        assert_eq!(json["id"], 7);
+        assert_eq!(json["local"], "192.0.2.1:500");
+        assert_eq!(json["remote"], "[2001:db8::1]:4500");
+        let counters = serde_json::to_value(Counters::default()).expect("json");
+        for name in "negotiations established failed superseded interrupted ended live".split(' ') {
+            assert_eq!(counters[name], 0, "{name}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Reading the log: for the commands, and for the daemon on behalf of those who come through it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use audit::StoredRecord;
+use eventlog::{LogError, Reader, hex};
+
+use crate::control::{Gone, LogInfo, QuerySpec, Replies, Request, Response};
+
+/// How often a follower looks for new records: a fraction of what a person notices.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Why records could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The query cannot be understood.
+    #[error("{0}")]
+    Query(String),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// Gives every record that `spec` asks for to `sink`, until `sink` says that it is enough.
+///
+/// # Errors
+///
+/// The query or the log.
+pub fn query(
+    place: &Path,
+    spec: &QuerySpec,
+    mut sink: impl FnMut(StoredRecord) -> bool,
+) -> Result<(), ReadError> {
+    let query = spec.query().map_err(ReadError::Query)?;
+    for record in Reader::open(place)?.query(&query) {
+        if !sink(record?) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// What happens while a log is followed.
+pub enum Step {
+    /// From now on nothing that is written will be missed.
+    Ready,
+    /// A record was written.
+    Record(Box<StoredRecord>),
+    /// Nothing new for a moment: time to see whether anybody still listens.
+    Idle,
+}
+
+/// Gives records to `sink` as they are written, from now on, until `sink` says that it is enough.
+///
+/// # Errors
+///
+/// The query or the log.
+pub fn follow(
+    place: &Path,
+    spec: &QuerySpec,
+    mut sink: impl FnMut(Step) -> bool,
+) -> Result<(), ReadError> {
+    let mut query = spec.query().map_err(ReadError::Query)?;
+    let reader = Reader::open(place)?;
+    let mut seen = reader.info()?.head.0;
+    let mut left = query.limit.take().unwrap_or(u64::MAX);
+    query.reverse = false;
+    if !sink(Step::Ready) {
+        return Ok(());
+    }
+    while left > 0 && sink(Step::Idle) {
+        // What does not match is passed over once: the head is taken before the look.
+        let head = reader.info()?.head.0;
+        if head > seen {
+            query.after_record = Some(seen);
+            query.limit = Some(left);
+            for record in reader.query(&query) {
+                let record = record?;
+                seen = seen.max(record.record_id);
+                left -= 1;
+                if !sink(Step::Record(Box::new(record))) {
+                    return Ok(());
+                }
+            }
+            seen = seen.max(head);
+        }
+        if left > 0 {
+            std::thread::sleep(LOOK);
+        }
+    }
+    Ok(())
+}
+
+/// What the log holds.
+///
+/// # Errors
+///
+/// The log.
+pub fn info(place: &Path) -> Result<LogInfo, LogError> {
+    let info = Reader::open(place)?.info()?;
+    let anchor = |(id, hash): (u64, eventlog::Hash)| format!("{id}:{}", hex(&hash));
+    Ok(LogInfo {
+        directory: place.to_owned(),
+        records: info.records,
+        first: info.first,
+        last: info.last,
+        size: info.size,
+        max_size: info.max_size,
+        retention: info.retention.map(|retention| retention.name().to_owned()),
+        segments: info.segments,
+        head: anchor(info.head),
+        floor: anchor(info.floor),
+        complete: info.complete,
+    })
+}
+
+/// Answers the requests that read the log: [`Request::LogQuery`], [`Request::LogFollow`] and
+/// [`Request::LogInfo`]. Nothing for any other.
+///
+/// # Errors
+///
+/// [`Gone`] when the client has gone.
+pub fn answer(
+    place: &Path,
+    request: &Request,
+    replies: &mut Replies<'_>,
+) -> Option<Result<(), Gone>> {
+    let mut gone = false;
+    let outcome = match request {
+        Request::LogInfo => match info(place) {
+            Ok(info) => return Some(replies.send(&Response::LogInfo(info))),
+            Err(error) => Err(ReadError::Log(error)),
+        },
+        Request::LogQuery { query: spec } => query(place, spec, |record| {
+            gone = replies.send(&Response::Record(Box::new(record))).is_err();
+            !gone
+        }),
+        Request::LogFollow { query: spec } => follow(place, spec, |step| {
+            let sent = match step {
+                Step::Ready => replies.send(&Response::Following),
+                Step::Record(record) => replies.send(&Response::Record(record)),
+                Step::Idle if replies.is_over() => Err(Gone),
+                Step::Idle => Ok(()),
+            };
+            gone = sent.is_err();
+            !gone
+        }),
+        _ => return None,
+    };
+    if gone {
+        return Some(Err(Gone));
+    }
+    Some(match outcome {
+        Ok(()) => replies.send(&Response::done()),
+        Err(error) => replies.send(&Response::failed(crate::with_causes(&error))),
+    })
+}
