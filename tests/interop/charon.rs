@@ -15,6 +15,11 @@ pub struct Charon {
 impl Charon {
     /// Starts it and loads its configuration; `directory` holds its `strongswan.conf` and `swanctl.conf`.
     pub fn start(lab: &Lab, host: &str, directory: &Path) -> Outcome<Self> {
+        let socket = directory.join("vici");
+        // One that was killed leaves its socket behind.
+        if socket.exists() {
+            std::fs::remove_file(&socket)?;
+        }
         let settings = directory.join("strongswan.conf");
         let settings = settings.to_string_lossy();
         let script = format!("mount -t tmpfs none /run && exec {CHARON}");
@@ -28,7 +33,6 @@ impl Charon {
             daemon,
             directory: directory.to_owned(),
         };
-        let socket = directory.join("vici");
         until(10, "charon's vici socket", || {
             match charon.daemon.ended()? {
                 Some(why) => Err(format!("{why}\n{}", charon.log()).into()),
@@ -58,6 +62,17 @@ impl Charon {
             true,
         )
         .map(drop)
+    }
+
+    /// Begins a new Main Mode, and ends the old SA when that has come up.
+    pub fn replace(&self, connection: &str) -> Outcome {
+        self.control(&["--rekey", "--ike", connection], true)
+            .map(drop)
+    }
+
+    /// Where its files are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// How many established SAs it has.

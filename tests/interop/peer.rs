@@ -51,6 +51,22 @@ impl Peer {
         }
     }
 
+    /// Lets it replace its SA by a new one.
+    pub fn replace(&self, connection: &str) -> Outcome {
+        match self {
+            Self::Charon(charon) => charon.replace(connection),
+            Self::Pluto(pluto) => pluto.replace(connection),
+        }
+    }
+
+    /// Where its files are.
+    pub fn directory(&self) -> &Path {
+        match self {
+            Self::Charon(charon) => charon.directory(),
+            Self::Pluto(pluto) => pluto.directory(),
+        }
+    }
+
     /// How many established Main Mode SAs it has.
     pub fn established(&self) -> Outcome<usize> {
         match self {

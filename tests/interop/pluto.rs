@@ -35,7 +35,7 @@ impl Pluto {
         let at = |name: &str| directory.join(name).to_string_lossy().into_owned();
         let libraries = libraries(&root);
         let certificates = format!("sql:{}", at("nss"));
-        std::fs::create_dir(directory.join("nss"))?;
+        std::fs::create_dir_all(directory.join("nss"))?;
         let certutil = root.join("usr/bin/certutil");
         run(&[
             "env",
@@ -95,6 +95,16 @@ impl Pluto {
     /// Ends the connection's SAs with deletes.
     pub fn terminate(&self, connection: &str) -> Outcome {
         self.whack(&["--name", connection, "--terminate"]).map(drop)
+    }
+
+    /// Begins a new Main Mode beside the old SA.
+    pub fn replace(&self, connection: &str) -> Outcome {
+        self.whack(&["--name", connection, "--rekey-ike"]).map(drop)
+    }
+
+    /// Where its files are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// How many established Main Mode SAs it has, in either role.

@@ -73,8 +73,10 @@ pub enum Step {
     Heal {},
     /// The peer, or our daemon, goes without goodbye.
     Kill(String),
-    /// Our daemon starts again, with the same configuration and log.
-    Start {},
+    /// The peer, or our daemon, starts again, with the same configuration and files.
+    Start(String),
+    /// The peer replaces its SA by a new one.
+    Replace {},
     /// A stranger at the peer's address answers every message 1 with this unprotected notification.
     Stranger { notify: String },
     /// A program on a host; words that its output must hold.

@@ -52,7 +52,11 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
             }
             Ok(())
         }
-        Step::Start {} => stage.daemon.start_again(&stage.lab),
+        Step::Start(host) => match host.as_str() {
+            "us" => stage.daemon.start_again(&stage.lab),
+            _ => peer_again(stage),
+        },
+        Step::Replace {} => peer(stage)?.replace(AT_PEER),
         Step::Stranger { notify } => {
             let address = stage.vars.get("peer").to_owned();
             let notify = stage.vars.fill(notify)?.parse()?;
@@ -80,6 +84,18 @@ const NO_PEER: &str = "nobody is the peer of this scenario";
 
 fn peer(stage: &Stage) -> Outcome<&Peer> {
     stage.peer.as_ref().ok_or_else(|| NO_PEER.into())
+}
+
+fn peer_again(stage: &mut Stage) -> Outcome {
+    let directory = peer(stage)?.directory().to_owned();
+    // The old one's namespace, sockets and files have to be free.
+    stage.peer = None;
+    stage.peer = Some(Peer::start(
+        stage.vars.get("peer-is"),
+        &stage.lab,
+        &directory,
+    )?);
+    Ok(())
 }
 
 fn ours(stage: &Stage, verb: &str, command: &Command) -> Outcome {

@@ -44,6 +44,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("evidence-hold", "1s"),
     ("our-fragmentation", "yes"),
     ("peer-fragmentation", "yes"),
+    ("start", "wait"),
     ("our-more", ""),
     ("peer-more", ""),
     ("strongswan-more", ""),
