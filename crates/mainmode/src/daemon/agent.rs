@@ -2,6 +2,7 @@
 //! others bring.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use nix::sys::eventfd::EventFd;
 use super::journal::Journal;
 use super::sockets::Sockets;
 use super::workers::Workers;
+use crate::config::Connection;
 
 /// What other threads tell the agent.
 pub enum Message {
@@ -23,11 +25,33 @@ pub enum Message {
     /// The log dealt with an event.
     Ticket(Ticket, bool),
     /// Bring a connection up, and tell the verdict.
-    Up { connection: String, local: std::net::SocketAddr, remote: std::net::SocketAddr, reply: Sender<UpAnswer> },
+    Up {
+        /// Its name.
+        connection: String,
+        /// From where.
+        local: SocketAddr,
+        /// To where.
+        remote: SocketAddr,
+        /// Who waits; nobody, where the daemon itself asks.
+        reply: Option<Sender<UpAnswer>>,
+    },
     /// End a connection, and tell when it is done.
-    Down { connection: String, reply: Sender<usize> },
+    Down {
+        /// Its name.
+        connection: String,
+        /// Told how many negotiations and SAs ended.
+        reply: Sender<usize>,
+    },
+    /// A connection that is to be kept up has no address now.
+    Unresolved {
+        /// Its name.
+        connection: String,
+    },
     /// Tell what there is.
-    Status { reply: Sender<StatusAnswer> },
+    Status {
+        /// Who asks.
+        reply: Sender<StatusAnswer>,
+    },
     /// End everything, and tell when it is done.
     Stop,
 }
@@ -70,13 +94,6 @@ impl Mailbox {
     }
 }
 
-/// A connection that the daemon keeps up.
-#[derive(Debug)]
-pub struct Kept {
-    /// From where to where; resolved again for each attempt.
-    pub route: Box<dyn Fn() -> Result<(std::net::SocketAddr, std::net::SocketAddr), String> + Send + DebugRoute>,
-}
-
 /// How many datagrams of one socket are taken before the others have their turn.
 const TURN: usize = 64;
 /// The first wait before a connection that failed is tried again; it doubles.
@@ -87,3 +104,279 @@ const RETRY_LAST: Duration = Duration::from_secs(600);
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long a stop waits for the log.
 const STOP: Duration = Duration::from_secs(10);
+
+/// What the daemon does for a connection with `start = "auto"`.
+#[derive(Debug)]
+struct Kept {
+    connection: Arc<Connection>,
+    /// When it is begun again; `None` while it is up, under way, or was brought down.
+    next: Option<Instant>,
+    wait: Duration,
+}
+
+/// See the module.
+pub struct Agent {
+    endpoint: Endpoint,
+    sockets: Sockets,
+    journal: Journal,
+    workers: Workers,
+    inbox: Receiver<Message>,
+    nudge: Arc<EventFd>,
+    mailbox: Mailbox,
+    kept: BTreeMap<String, Kept>,
+    /// Who waits for a verdict, and whether the connection was up when it was asked for.
+    waiting_up: BTreeMap<String, Vec<(Sender<UpAnswer>, bool)>>,
+    waiting_down: BTreeMap<String, Vec<Sender<usize>>>,
+    last_verdicts: BTreeMap<String, String>,
+    /// A stop was asked for: until when the log is waited for.
+    stopping: Option<Instant>,
+}
+
+impl Agent {
+    /// An agent; it begins with [`Agent::run`].
+    #[expect(clippy::too_many_arguments, reason = "it is made at one place, of parts that are made there")]
+    pub(super) fn new(
+        endpoint: Endpoint,
+        sockets: Sockets,
+        journal: Journal,
+        workers: Workers,
+        inbox: Receiver<Message>,
+        nudge: Arc<EventFd>,
+        mailbox: Mailbox,
+        auto: Vec<Arc<Connection>>,
+        now: Instant,
+    ) -> Self {
+        let kept = auto
+            .into_iter()
+            .map(|connection| {
+                let name = connection.name.clone();
+                (name, Kept { connection, next: Some(now), wait: RETRY_FIRST })
+            })
+            .collect();
+        Agent {
+            endpoint,
+            sockets,
+            journal,
+            workers,
+            inbox,
+            nudge,
+            mailbox,
+            kept,
+            waiting_up: BTreeMap::new(),
+            waiting_down: BTreeMap::new(),
+            last_verdicts: BTreeMap::new(),
+            stopping: None,
+        }
+    }
+
+    /// Works until it is told to stop and all has ended; gives the journal back.
+    pub fn run(mut self) -> Journal {
+        let mut ready: Vec<usize> = Vec::new();
+        loop {
+            let now = Instant::now();
+            self.endpoint.handle(now, Input::Timeout);
+            self.keep_up(now);
+            self.outputs();
+            let journal_wants = self.journal.tick(now, false);
+            if self.stopping.is_some_and(|until| now >= until || self.endpoint.is_idle()) {
+                return self.journal;
+            }
+            let next = [
+                self.endpoint.next_timeout(),
+                self.kept.values().filter_map(|kept| kept.next).min(),
+                journal_wants,
+                self.stopping,
+            ];
+            let wait = next.into_iter().flatten().min().map(|at| at.saturating_duration_since(now));
+            self.wait(wait, &mut ready);
+            for number in ready.drain(..) {
+                for _ in 0..TURN {
+                    let Some(received) = self.sockets.receive(number) else { break };
+                    let input = Input::Datagram {
+                        local: received.local,
+                        remote: received.remote,
+                        bytes: received.bytes,
+                    };
+                    self.endpoint.handle(Instant::now(), input);
+                    self.outputs();
+                }
+            }
+            while let Ok(message) = self.inbox.try_recv() {
+                self.message(message);
+                self.outputs();
+            }
+        }
+    }
+
+    /// Waits for a datagram, a nudge or the time.
+    fn wait(&self, wait: Option<Duration>, ready: &mut Vec<usize>) {
+        // Up to the next millisecond: waking too early would be for nothing.
+        let timeout = wait.map_or(PollTimeout::NONE, |wait| {
+            let millis = wait.as_micros().div_ceil(1_000);
+            PollTimeout::try_from(i32::try_from(millis).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX)
+        });
+        let mut fds: Vec<PollFd<'_>> =
+            self.sockets.descriptors().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        fds.push(PollFd::new(self.nudge.as_fd(), PollFlags::POLLIN));
+        // An error is a signal; the loop looks at everything anyway.
+        if poll(&mut fds, timeout).is_ok() {
+            let has = |fd: &PollFd<'_>| fd.revents().is_some_and(|events| !events.is_empty());
+            ready.extend(fds.iter().enumerate().filter(|(_, fd)| has(fd)).map(|(number, _)| number));
+        }
+        if ready.pop_if(|number| *number == fds.len() - 1).is_some() {
+            let _ = self.nudge.read();
+        }
+    }
+
+    fn message(&mut self, message: Message) {
+        let now = Instant::now();
+        match message {
+            Message::JobDone(id, result) => self.endpoint.handle(now, Input::JobDone(id, result)),
+            Message::Ticket(ticket, true) => self.endpoint.handle(now, Input::Durable(ticket)),
+            Message::Ticket(ticket, false) => self.endpoint.handle(now, Input::Refused(ticket)),
+            Message::Up { connection, local, remote, reply } => {
+                if self.stopping.is_some() {
+                    return;
+                }
+                if let Some(kept) = self.kept.get_mut(&connection) {
+                    kept.next = None;
+                }
+                if let Some(reply) = reply {
+                    let already = self.endpoint.is_up(&connection);
+                    self.waiting_up.entry(connection.clone()).or_default().push((reply, already));
+                }
+                let command = keying::Command::Initiate { connection, local, remote };
+                self.endpoint.handle(now, Input::Command(command));
+            }
+            Message::Down { connection, reply } => {
+                if let Some(kept) = self.kept.get_mut(&connection) {
+                    kept.next = None;
+                }
+                self.waiting_down.entry(connection.clone()).or_default().push(reply);
+                self.endpoint.handle(now, Input::Command(keying::Command::Terminate { connection }));
+            }
+            Message::Unresolved { connection } => {
+                if let Some(kept) = self.kept.get_mut(&connection) {
+                    kept.next = Some(now + kept.wait);
+                    kept.wait = (kept.wait * 2).min(RETRY_LAST);
+                }
+            }
+            Message::Status { reply } => {
+                let answer = StatusAnswer {
+                    endpoint: self.endpoint.status(now),
+                    last_verdicts: self.last_verdicts.clone(),
+                };
+                // Who asked may have gone.
+                let _ = reply.send(answer);
+            }
+            Message::Stop => {
+                self.stopping = Some(now + STOP);
+                self.endpoint.handle(now, Input::Command(keying::Command::Shutdown));
+            }
+        }
+    }
+
+    fn outputs(&mut self) {
+        while let Some(output) = self.endpoint.poll() {
+            match output {
+                Output::Transmit { local, remote, bytes } => {
+                    // What cannot be sent is lost like any datagram: it is sent again, or the
+                    // verdict says that nobody answered.
+                    let _ = self.sockets.send(local, remote, &bytes);
+                }
+                Output::Job(id, job) => self.workers.submit(id, job),
+                Output::Audit(audit) => {
+                    if let Event::MainModeEnded(_) = &audit.event {
+                        self.lost(audit.extra.connection.as_deref(), audit.extra.cause);
+                    }
+                    self.journal.audit(*audit);
+                }
+                Output::Account(change) => self.journal.account(change),
+                Output::Verdict(verdict) => self.verdict(verdict),
+                Output::Terminated { connection, ended } => {
+                    for reply in self.waiting_down.remove(&connection).unwrap_or_default() {
+                        let _ = reply.send(ended);
+                    }
+                }
+                Output::NeedMainModeIds => self.reserve_ids(),
+            }
+        }
+    }
+
+    /// Asks the log for Main Mode SA IDs.
+    fn reserve_ids(&mut self) {
+        match self.journal.service().reserve_mmsa_ids(super::MM_ID_BLOCK) {
+            Ok(ids) => self.endpoint.handle(Instant::now(), Input::MainModeIds(ids)),
+            // The endpoint asks again when it takes the next one.
+            Err(error) => {
+                self.journal.trouble().note(&error);
+                self.endpoint.handle(Instant::now(), Input::MainModeIds(0..0));
+            }
+        }
+    }
+
+    fn verdict(&mut self, verdict: Verdict) {
+        let Some(name) = verdict.connection.clone() else { return };
+        let established = matches!(verdict.outcome, VerdictOutcome::Established { .. });
+        self.last_verdicts.insert(name.clone(), super::words::verdict(&verdict));
+        // A peer's failed attempt is no answer to ours.
+        if established || verdict.role == Role::Initiator {
+            for (reply, already) in self.waiting_up.remove(&name).unwrap_or_default() {
+                let _ = reply.send(UpAnswer { verdict: verdict.clone(), already });
+            }
+        }
+        let Some(kept) = self.kept.get_mut(&name) else { return };
+        if established {
+            kept.next = None;
+            kept.wait = RETRY_FIRST;
+        } else if verdict.role == Role::Initiator && self.stopping.is_none() {
+            let by_operator = matches!(
+                verdict.outcome,
+                VerdictOutcome::Failed { cause: Cause::StoppedByOperator | Cause::ShuttingDown, .. }
+            );
+            if !by_operator {
+                kept.next = Some(Instant::now() + kept.wait);
+                kept.wait = (kept.wait * 2).min(RETRY_LAST);
+            }
+        }
+    }
+
+    /// An SA of a connection ended: one that is to be kept up is begun again.
+    fn lost(&mut self, connection: Option<&str>, cause: Option<Cause>) {
+        let again = matches!(cause, Some(Cause::Expired | Cause::DeletedByPeer | Cause::PeerDead));
+        if let Some(kept) = connection.and_then(|name| self.kept.get_mut(name))
+            && again
+            && self.stopping.is_none()
+        {
+            kept.next = Some(Instant::now() + AGAIN);
+        }
+    }
+
+    /// Begins what is due. Names are resolved on a thread of their own.
+    fn keep_up(&mut self, now: Instant) {
+        if self.stopping.is_some() {
+            return;
+        }
+        for kept in self.kept.values_mut().filter(|kept| kept.next.is_some_and(|next| next <= now)) {
+            kept.next = None;
+            let (connection, mailbox) = (kept.connection.clone(), self.mailbox.clone());
+            let spawned = std::thread::Builder::new().name("resolve".to_owned()).spawn(move || {
+                match super::convert::route(&connection) {
+                    Ok((local, remote)) => mailbox.send(Message::Up {
+                        connection: connection.name.clone(),
+                        local,
+                        remote,
+                        reply: None,
+                    }),
+                    Err(why) => {
+                        eprintln!("mainmode: {why}");
+                        mailbox.send(Message::Unresolved { connection: connection.name.clone() });
+                    }
+                }
+            });
+            if spawned.is_err() {
+                kept.next = Some(now + kept.wait);
+            }
+        }
+    }
+}

@@ -39,7 +39,8 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    fn note(&self, error: &LogError) {
+    /// The log could not be written.
+    pub fn note(&self, error: &LogError) {
         *self.why.lock().unwrap_or_else(PoisonError::into_inner) = crate::with_causes(error);
         if !self.unwritable.swap(true, Ordering::SeqCst) {
             eprintln!("mainmode: the log cannot be written: {}", crate::with_causes(error));

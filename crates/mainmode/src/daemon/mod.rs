@@ -1,9 +1,272 @@
-//! The daemon.
+//! The daemon: the log, the sockets, the workers and the endpoint, put together.
+//!
+//! Three kinds of threads and two channels: the [agent](agent) owns the endpoint and the sockets; the
+//! [workers] have the keys; the log's thread writes. What the endpoint asks of the others comes back as
+//! messages.
+
+mod agent;
+mod control;
+mod convert;
+mod journal;
+mod sockets;
+mod words;
+mod workers;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, RwLock};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use audit::{Cause, Event, Extra, MainModeEnded, Policy};
+use crossbeam_channel::unbounded;
+use eventlog::{AccountChange, Caller, Counters, Entry, LogError, Recovery, Service, Writer};
+use keying::{Command, Endpoint, EndpointConfig, Input};
+use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::cli::{Context, Failure, Outcome};
-use crate::config::Config;
+use crate::config::{Config, Start};
+use crate::control::{Peer, Server, ServerError};
+use agent::{Agent, Mailbox, Message};
+use journal::{Journal, Told, Trouble};
+use sockets::{SocketError, Sockets};
+use workers::{Keyring, Workers};
 
-/// Runs the daemon.
-pub fn run(_config: Config, _context: &mut Context) -> Outcome {
-    Err(Failure::new("not yet: the daemon"))
+/// Main Mode SA IDs that are reserved on disk at once: few enough that a crash wastes no meaningful part
+/// of 64 bits, enough that a flood of negotiations does not wait for the disk each time.
+const MM_ID_BLOCK: u64 = 1_024;
+
+/// The control socket: its owner and group may ask; what changes something is for administrators.
+const SOCKET_MODE: u32 = 0o660;
+
+/// Why the daemon did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The log.
+    #[error("the log in {} cannot be used", directory.display())]
+    Log {
+        /// Where it is.
+        directory: PathBuf,
+        /// Why.
+        source: LogError,
+    },
+    /// A UDP socket.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The control socket.
+    #[error(transparent)]
+    Control(#[from] ServerError),
+    /// No randomness.
+    #[error("the system gives no random numbers: {0}")]
+    Random(getrandom::Error),
+    /// No thread or descriptor.
+    #[error("the system gives no thread or descriptor")]
+    System(#[from] std::io::Error),
 }
+
+/// What all threads of the daemon share.
+struct Shared {
+    config: Config,
+    mailbox: Mailbox,
+    /// What is in force: what is stored, and over it what the configuration sets.
+    policy: Arc<RwLock<Policy>>,
+    /// The account of earlier starts.
+    before: Counters,
+    trouble: Arc<Trouble>,
+    /// The log's writer, in turn with the events.
+    log: Caller,
+    started: jiff::Timestamp,
+    stopping: Arc<AtomicBool>,
+}
+
+/// A daemon that runs.
+pub struct Daemon {
+    shared: Arc<Shared>,
+    agent: Option<JoinHandle<Journal>>,
+    control: Option<JoinHandle<()>>,
+}
+
+impl Daemon {
+    /// Starts it: log, sockets, workers, endpoint, control socket.
+    ///
+    /// # Errors
+    ///
+    /// What could not be had. Nothing runs then.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        let log_error = |source| StartError::Log { directory: config.log.directory.clone(), source };
+        let sockets = Sockets::open(&config.listen_sockets())?;
+        let server = Server::bind(&config.control.socket, SOCKET_MODE)?;
+        let (mut writer, recovery) = Writer::open(eventlog::Options {
+            directory: config.log.directory.clone(),
+            max_size: config.log.max_size,
+            retention: config.log.retention,
+            computer: crate::host_name(),
+            process_id: std::process::id(),
+        })
+        .map_err(log_error)?;
+        let stored = writer.policy().map_err(log_error)?;
+        let policy = config.audit.over(&stored);
+        let before = settle(&mut writer, &policy, &recovery).map_err(log_error)?;
+        let ids = writer.reserve_mmsa_ids(MM_ID_BLOCK).map_err(log_error)?;
+
+        let mut keyring = Keyring::default();
+        let mut connections = Vec::new();
+        for connection in &config.connections {
+            let filter_id = |name: &str| writer.filter_id(name);
+            connections
+                .extend(convert::connection(connection, &mut keyring, filter_id).map_err(log_error)?);
+        }
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(StartError::Random)?;
+        let nat_ports =
+            config.listen_sockets().iter().filter(|s| s.nat).map(|s| s.address.port()).collect();
+        let now = Instant::now();
+        let mut endpoint = Endpoint::new(EndpointConfig { nat_ports, seed }, now);
+        endpoint.handle(now, Input::MainModeIds(ids));
+        endpoint.handle(now, Input::Command(Command::Connections(connections)));
+
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let nudge = EventFd::from_value_and_flags(0, flags).map_err(std::io::Error::from)?;
+        let nudge = Arc::new(nudge);
+        // Bounded by what the endpoint has under way, and by the clients of the control socket.
+        let (sender, inbox) = unbounded();
+        let mailbox = Mailbox::new(sender, nudge.clone());
+        let (to_jobs, to_tickets) = (mailbox.clone(), mailbox.clone());
+        let workers =
+            Workers::start(keyring, move |id, result| to_jobs.send(Message::JobDone(id, result)))?;
+        let told: Told = Arc::new(move |ticket, ok| to_tickets.send(Message::Ticket(ticket, ok)));
+        let service = Service::start(writer).map_err(log_error)?;
+        let log = service.caller();
+        let policy = Arc::new(RwLock::new(policy));
+        let journal = Journal::new(service, policy.clone(), config.log.when_unwritable, told);
+        journal.own(Event::ServicesStarted);
+
+        let auto = config
+            .connections
+            .iter()
+            .filter(|connection| connection.start == Start::Auto)
+            .map(|connection| Arc::new(connection.clone()))
+            .collect();
+        let shared = Arc::new(Shared {
+            config,
+            mailbox: mailbox.clone(),
+            policy,
+            before,
+            trouble: journal.trouble(),
+            log,
+            started: jiff::Timestamp::now(),
+            stopping: Arc::default(),
+        });
+        let agent =
+            Agent::new(endpoint, sockets, journal, workers, inbox, nudge, mailbox, auto, now);
+        let agent = thread::Builder::new().name("agent".to_owned()).spawn(move || agent.run())?;
+        let handler = shared.clone();
+        let control = thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(move || server.run(&handler, &handler.stopping))?;
+        Ok(Daemon { shared, agent: Some(agent), control: Some(control) })
+    }
+
+    /// Whether the agent still works; it ends by itself only when something is badly wrong.
+    pub fn is_running(&self) -> bool {
+        self.agent.as_ref().is_some_and(|agent| !agent.is_finished())
+    }
+
+    /// Ends all negotiations and SAs, tells the peers, writes the last events, closes the log.
+    ///
+    /// # Errors
+    ///
+    /// What the log says, or that the agent had failed.
+    pub fn stop(mut self) -> Result<(), Failure> {
+        self.shared.mailbox.send(Message::Stop);
+        let journal = self.agent.take().and_then(|agent| agent.join().ok());
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        if let Some(control) = self.control.take() {
+            let _ = control.join();
+        }
+        let Some(journal) = journal else {
+            return Err(Failure::new("the agent's thread has failed; its message stands above"));
+        };
+        journal.own(Event::ServicesStopped);
+        journal.close().map_err(|error| Failure::of(&error))
+    }
+}
+
+/// Gives SAs that a crash orphaned their 4655, and the account of all starts before this one.
+fn settle(writer: &mut Writer, policy: &Policy, recovery: &Recovery) -> Result<Counters, LogError> {
+    let entries: Vec<Entry> = recovery
+        .orphans
+        .iter()
+        .map(|sa| {
+            let event = Event::MainModeEnded(MainModeEnded {
+                local: sa.local,
+                remote: sa.remote,
+                key_mod: sa.key_mod,
+                mmsa_id: sa.mmsa_id,
+            });
+            let extra = Extra {
+                connection: sa.connection.clone(),
+                cause: Some(Cause::OrphanedByCrash),
+                ..Extra::default()
+            };
+            let asked = policy.asks_for(event.id());
+            Entry {
+                record: asked.then(|| event.into_record(Some(sa.activity), extra)),
+                account: vec![AccountChange::Ended { mmsa_id: sa.mmsa_id }],
+            }
+        })
+        .collect();
+    if !entries.is_empty() {
+        writer.append(&entries)?;
+    }
+    Ok(writer.counters())
+}
+
+/// The control client of this process itself: what `up` and `down` do, without a socket.
+impl Daemon {
+    /// Brings a connection up and waits for the verdict.
+    pub fn up(&self, name: &str) -> Result<crate::control::Verdict, String> {
+        self.shared.up(name, &|| false)
+    }
+
+    /// Brings a connection down and waits until that is on disk.
+    pub fn down(&self, name: &str) -> Result<usize, String> {
+        self.shared.down(name, &|| false)
+    }
+
+    /// This process as a client.
+    pub fn peer() -> Peer {
+        Peer::this_process()
+    }
+}
+
+/// Runs the daemon in the foreground until a signal ends it.
+pub fn run(config: Config, context: &mut Context) -> Outcome {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]);
+    let mut signals = signals.map_err(|error| Failure::of(&error))?;
+    let mut lines = vec![];
+    for socket in config.listen_sockets() {
+        lines.push(format!("listening on {}", socket.address));
+    }
+    let daemon = Daemon::start(config).map_err(|error| Failure::of(&error))?;
+    writeln!(context.out, "mainmode: started; {}", lines.join(", "))?;
+    context.out.flush()?;
+    // Without systemd there is nobody to tell.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    while daemon.is_running() {
+        if signals.pending().next().is_some() {
+            break;
+        }
+        thread::sleep(SIGNAL_LOOK);
+    }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    daemon.stop()?;
+    writeln!(context.out, "mainmode: stopped")?;
+    Ok(())
+}
+
+/// How often signals are looked for.
+const SIGNAL_LOOK: std::time::Duration = std::time::Duration::from_millis(50);

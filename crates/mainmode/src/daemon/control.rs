@@ -1,0 +1,200 @@
+//! What the daemon answers on the control socket.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use jiff::Timestamp;
+
+use super::agent::Message;
+use super::words::{self, shown};
+use super::{Shared, convert};
+use crate::control::status::{ConnectionStatus, Counters, MainModeSa, Status};
+use crate::control::{self, Gone, Handler, Peer, PolicyChange, Replies, Request, Response};
+use crate::{policy, records};
+
+/// How often a client that waits is looked at: has it gone?
+const LOOK: Duration = Duration::from_millis(100);
+
+impl Handler for Shared {
+    fn handle(&self, peer: &Peer, request: Request, replies: &mut Replies<'_>) -> Result<(), Gone> {
+        let response = match &request {
+            Request::LogQuery { .. } | Request::LogFollow { .. } | Request::LogInfo => {
+                let answered = records::answer(&self.config.log.directory, &request, replies);
+                return answered.unwrap_or(Ok(()));
+            }
+            Request::Ping => Response::done(),
+            Request::Up { connection } => match self.up(connection, &|| replies.is_over()) {
+                Ok(verdict) => Response::Verdict(verdict),
+                Err(why) => Response::failed(why),
+            },
+            Request::Down { connection } => match self.down(connection, &|| replies.is_over()) {
+                Ok(0) => Response::Done { notes: vec!["there was nothing to end".to_owned()] },
+                Ok(1) => Response::Done { notes: vec!["ended".to_owned()] },
+                Ok(n) => Response::Done { notes: vec![format!("ended: {n} negotiations and SAs")] },
+                Err(why) => Response::failed(why),
+            },
+            Request::Status => match self.status() {
+                Some(status) => Response::Status(Box::new(status)),
+                None => Response::failed("the daemon is stopping"),
+            },
+            Request::AuditGet => match self.log.call(eventlog::Writer::policy) {
+                Ok(stored) => Response::Policy(policy::view(&stored, &self.config.audit)),
+                Err(error) => Response::failed(crate::with_causes(&error)),
+            },
+            Request::AuditChange { change } => self.change_policy(change.clone(), peer),
+            Request::LogClear { backup } => {
+                let (subject, backup) = (peer.subject(), backup.clone());
+                match self.log.call(move |writer| writer.clear(subject, backup.as_deref())) {
+                    Ok(()) => Response::done(),
+                    Err(error) => Response::failed(crate::with_causes(&error)),
+                }
+            }
+        };
+        replies.send(&response)
+    }
+}
+
+impl Shared {
+    /// Brings a connection up and waits for the verdict.
+    pub(super) fn up(&self, name: &str, gone: &dyn Fn() -> bool) -> Result<control::Verdict, String> {
+        let connection = self.config.connection(name).ok_or_else(|| self.unknown(name))?;
+        let (local, remote) = convert::route(connection)?;
+        let (reply, answer) = bounded(1);
+        let connection = name.to_owned();
+        self.mailbox.send(Message::Up { connection, local, remote, reply: Some(reply) });
+        let answer = wait(&answer, gone).ok_or("the daemon is stopping")?;
+        Ok(words::answer(name, &answer.verdict, answer.already))
+    }
+
+    /// Brings a connection down and waits until that is on disk. Gives how much ended.
+    pub(super) fn down(&self, name: &str, gone: &dyn Fn() -> bool) -> Result<usize, String> {
+        self.config.connection(name).ok_or_else(|| self.unknown(name))?;
+        let (reply, answer) = bounded(1);
+        self.mailbox.send(Message::Down { connection: name.to_owned(), reply });
+        wait(&answer, gone).ok_or_else(|| "the daemon is stopping".to_owned())
+    }
+
+    fn unknown(&self, name: &str) -> String {
+        let names: Vec<&str> = self.config.connections.iter().map(|c| c.name.as_str()).collect();
+        let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        format!("there is no connection \"{name}\"; the configuration has: {known}")
+    }
+
+    fn change_policy(&self, change: PolicyChange, peer: &Peer) -> Response {
+        let (config, subject) = (self.config.audit.clone(), peer.subject());
+        let in_force = self.policy.clone();
+        // The policy in force changes between two events of the log, at the 4719 itself.
+        let changed = self.log.call(move |writer| {
+            let changed = policy::change(writer, &config, &change, &subject);
+            if let Ok(new) = &changed {
+                *in_force.write().unwrap_or_else(PoisonError::into_inner) = new.clone();
+            }
+            Ok(changed)
+        });
+        match changed {
+            Ok(Ok(_)) => Response::done(),
+            Ok(Err(error)) => Response::failed(crate::with_causes(&error)),
+            Err(error) => Response::failed(crate::with_causes(&error)),
+        }
+    }
+
+    fn status(&self) -> Option<Status> {
+        let (reply, answer) = bounded(1);
+        self.mailbox.send(Message::Status { reply });
+        let answer = wait(&answer, &|| false)?;
+        let now = Timestamp::now();
+        let endpoint = answer.endpoint;
+        let mut main_mode_sas: Vec<MainModeSa> = endpoint
+            .sas
+            .iter()
+            .map(|sa| {
+                let [cipher, integrity, dh_group] = sa.suite.map(shown);
+                let age = jiff::SignedDuration::try_from(sa.age).unwrap_or_default();
+                MainModeSa {
+                    id: sa.mmsa_id,
+                    connection: Some(sa.connection.clone()),
+                    local: sa.local,
+                    remote: sa.remote,
+                    role: role(sa.role),
+                    state: "established".to_owned(),
+                    initiator_cookie: sa.cookies.0.to_string(),
+                    responder_cookie: sa.cookies.1.to_string(),
+                    cipher,
+                    integrity,
+                    dh_group,
+                    established: now.checked_sub(age).unwrap_or(now).to_string(),
+                    lifetime_seconds: sa.lifetime.as_secs(),
+                    peer_software: sa.peer_software.clone(),
+                }
+            })
+            .collect();
+        main_mode_sas.sort_by_key(|sa| sa.id);
+        let before = self.before;
+        let own = endpoint.counters;
+        let counters = Counters {
+            negotiations: before.negotiations + own.negotiations,
+            established: before.established + own.established,
+            failed: before.failed + own.failed,
+            superseded: before.superseded,
+            interrupted: before.interrupted,
+            ended: before.ended + own.ended,
+            live: endpoint.sas.len() as u64,
+            held_back: before.held_back + own.held_back,
+        };
+        let connections = self
+            .config
+            .connections
+            .iter()
+            .map(|connection| {
+                let name = &connection.name;
+                let up = endpoint.sas.iter().any(|sa| sa.connection == *name);
+                let negotiating =
+                    endpoint.negotiations.iter().any(|n| n.connection.as_ref() == Some(name));
+                let state = match (up, negotiating) {
+                    (true, _) => "up",
+                    (false, true) => "negotiating",
+                    (false, false) => "down",
+                };
+                ConnectionStatus {
+                    name: name.clone(),
+                    state: state.to_owned(),
+                    local: connection
+                        .local
+                        .address
+                        .map_or_else(|| "any".to_owned(), |address| address.to_string()),
+                    remote: connection.remote.address.to_string(),
+                    last_verdict: answer.last_verdicts.get(name).cloned(),
+                }
+            })
+            .collect();
+        Some(Status {
+            main_mode_sas,
+            counters,
+            connections,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started: self.started.to_string(),
+            alerts: self.trouble.alert().into_iter().collect(),
+        })
+    }
+}
+
+fn role(role: audit::Role) -> String {
+    match role {
+        audit::Role::Initiator => "Initiator".to_owned(),
+        audit::Role::Responder => "Responder".to_owned(),
+    }
+}
+
+/// Waits for an answer of the agent, as long as it works and somebody listens.
+fn wait<T>(answer: &Receiver<T>, gone: &dyn Fn() -> bool) -> Option<T> {
+    loop {
+        match answer.recv_timeout(LOOK) {
+            Ok(answer) => return Some(answer),
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) if gone() => return None,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+}
