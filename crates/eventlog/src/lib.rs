@@ -20,7 +20,7 @@ pub use error::LogError;
 pub use query::{Query, Records};
 pub use reader::{Info, Reader};
 pub use retention::{MIN_SIZE, Retention};
-pub use service::{QUEUE, Service};
+pub use service::{Caller, QUEUE, Service};
 pub use verify::{Fault, FaultKind, Verified};
 pub use writer::{Appended, Options, Writer};
 pub use xpath::{XPath, XPathError};

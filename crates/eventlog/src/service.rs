@@ -96,23 +96,22 @@ impl Service {
         })
     }
 
-    /// Does something with the writer, in turn with the entries: everything handed in before is on
-    /// disk by then. Waits for it.
+    /// [`Caller::call`].
     ///
     /// # Errors
-    /// What `f` gives; [`LogError::Stopped`] when the thread has ended.
+    /// As there.
     pub fn call<T: Send + 'static>(
         &self,
         f: impl FnOnce(&mut Writer) -> Result<T, LogError> + Send + 'static,
     ) -> Result<T, LogError> {
-        let (reply, answer) = sync_channel(1);
-        let call: Call = Box::new(move |writer| {
-            let _ = reply.send(f(writer));
-        });
-        self.requests
-            .send(Request::Call(call))
-            .map_err(|_| LogError::Stopped)?;
-        answer.recv().map_err(|_| LogError::Stopped)?
+        self.caller().call(f)
+    }
+
+    /// A way to the writer for another thread.
+    pub fn caller(&self) -> Caller {
+        Caller {
+            requests: self.requests.clone(),
+        }
     }
 
     /// [`Writer::reserve_mmsa_ids`].
@@ -179,6 +178,33 @@ impl Service {
             let _ = thread.join();
         }
         closed
+    }
+}
+
+/// A way to a [`Service`]'s writer, in turn with the entries. Works until the service is closed.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    requests: SyncSender<Request>,
+}
+
+impl Caller {
+    /// Does something with the writer, in turn with the entries: everything handed in before is on
+    /// disk by then. Waits for it.
+    ///
+    /// # Errors
+    /// What `f` gives; [`LogError::Stopped`] when the thread has ended.
+    pub fn call<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut Writer) -> Result<T, LogError> + Send + 'static,
+    ) -> Result<T, LogError> {
+        let (reply, answer) = sync_channel(1);
+        let call: Call = Box::new(move |writer| {
+            let _ = reply.send(f(writer));
+        });
+        self.requests
+            .send(Request::Call(call))
+            .map_err(|_| LogError::Stopped)?;
+        answer.recv().map_err(|_| LogError::Stopped)?
     }
 }
 

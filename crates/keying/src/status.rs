@@ -139,6 +139,20 @@ impl Endpoint {
         }
     }
 
+    /// Whether a connection has a live SA.
+    pub fn is_up(&self, connection: &str) -> bool {
+        self.sas.values().any(|sa| sa.connection.name == connection)
+    }
+
+    /// Whether nothing is under way and nothing lives: no negotiation, no SA, no event whose fate is not
+    /// known, no output that was not taken.
+    pub fn is_idle(&self) -> bool {
+        self.negotiations.is_empty()
+            && self.sas.is_empty()
+            && self.tickets.is_empty()
+            && self.core.out.is_empty()
+    }
+
     /// The account.
     pub fn counters(&self) -> Counters {
         self.counters
