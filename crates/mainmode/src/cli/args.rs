@@ -65,7 +65,7 @@ pub enum Command {
     },
     /// Say what an event, a reason or a cause means and what to do about it
     Explain {
-        /// An event such as 4653, a reason such as 13801 or IKE_AUTH_FAIL, or a cause such as psk-mismatch
+        /// An event such as 4653, a reason such as 13801, or a cause such as psk-mismatch
         what: String,
     },
     /// Show the verdicts of a capture

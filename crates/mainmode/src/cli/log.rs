@@ -78,12 +78,15 @@ enum Style {
 
 impl Style {
     fn of(format: &Format, context: &Context) -> Self {
-        match format.format {
-            Some(FormatWord::Table) => Self::Table,
-            Some(FormatWord::Xml) => Self::Xml,
-            Some(FormatWord::Json) => Self::Json { raw: format.raw },
-            None if context.json || format.raw => Self::Json { raw: format.raw },
-            None => Self::Table,
+        let plain = if context.json || format.raw {
+            FormatWord::Json
+        } else {
+            FormatWord::Table
+        };
+        match format.format.unwrap_or(plain) {
+            FormatWord::Table => Self::Table,
+            FormatWord::Json => Self::Json { raw: format.raw },
+            FormatWord::Xml => Self::Xml,
         }
     }
 }
@@ -233,7 +236,7 @@ impl<'a, W: Write> Printer<'a, W> {
 /// Takes records from the daemon until its last response.
 fn receive(client: &mut Client, mut sink: impl FnMut(Step) -> bool) -> Outcome {
     loop {
-        let wanted = match client.next().map_err(|error| Failure::of(&error))? {
+        let wanted = match client.receive().map_err(|error| Failure::of(&error))? {
             Response::Record(record) => sink(Step::Record(record)),
             Response::Following => sink(Step::Ready),
             Response::Done { .. } => return Ok(()),

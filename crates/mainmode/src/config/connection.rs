@@ -31,7 +31,7 @@ const DEFAULT_PROPOSALS: [&str; 4] = [
     "aes128-sha256-modp2048",
 ];
 /// Lifetimes unless the file says otherwise.
-const LIFETIME: Duration = Duration::from_secs(8 * 3600);
+const LIFETIME: Duration = Duration::from_hours(8);
 /// The largest IKE fragment that fits every link: IPv6's least MTU.
 const FRAGMENT_SIZE: u16 = 1280;
 /// Below this the headers of a fragment would outweigh what it carries.
@@ -186,7 +186,7 @@ fn local(
         address: address?,
         port,
         nat_port,
-        id: id?,
+        id: id.ok()?,
     };
     Some((local, span))
 }
@@ -194,19 +194,16 @@ fn local(
 fn remote(field: &Field<'_>, findings: &mut Findings) -> Option<(Remote, Range<usize>)> {
     let side = field.table("connection.remote", findings, REMOTE_EXAMPLE)?;
     let example = "\"198.51.100.7\", \"any\", a subnet or a host name";
-    let address = match side.get("address") {
-        Some(field) => {
-            let address = field.parsed(findings, example, values::remote_address);
-            address.map(|address| (address, field.span))
-        }
-        None => {
-            findings.error_help(
-                field.span.clone(),
-                "\"address\" is missing in \"remote\"",
-                format!("add address = {example}"),
-            );
-            None
-        }
+    let address = if let Some(field) = side.get("address") {
+        let address = field.parsed(findings, example, values::remote_address);
+        address.map(|address| (address, field.span))
+    } else {
+        findings.error_help(
+            field.span.clone(),
+            "\"address\" is missing in \"remote\"",
+            format!("add address = {example}"),
+        );
+        None
     };
     let (port, nat_port) = ports(&side, (IKE_PORT, NAT_PORT), findings);
     let id = identity(&side, findings);
@@ -216,21 +213,23 @@ fn remote(field: &Field<'_>, findings: &mut Findings) -> Option<(Remote, Range<u
         port,
         port_written: side.has("port"),
         nat_port,
-        id: id?,
+        id: id.ok()?,
     };
     Some((remote, span))
 }
 
-/// `id`: nothing when it is wrong, `Some(None)` when it is left out.
-fn identity(side: &Table<'_>, findings: &mut Findings) -> Option<Option<Identity>> {
+/// What is wrong has been said.
+struct Wrong;
+
+/// `id`, where there is one.
+fn identity(side: &Table<'_>, findings: &mut Findings) -> Result<Option<Identity>, Wrong> {
     let Some(field) = side.get("id") else {
-        return Some(None);
+        return Ok(None);
     };
-    let example = "\"gw.example\"";
-    let id = field.parsed(findings, example, |text| {
+    let id = field.parsed(findings, "\"gw.example\"", |text| {
         Identity::parse(text).map_err(|error| error.to_string())
     });
-    id.map(Some)
+    id.map(Some).ok_or(Wrong)
 }
 
 fn auth(
@@ -440,7 +439,7 @@ fn wait(
         .get(name)
         .and_then(|field| {
             field.parsed(findings, example, |text| {
-                values::duration(text, MILLISECOND, Duration::from_secs(86_400))
+                values::duration(text, MILLISECOND, Duration::from_hours(24))
             })
         })
         .unwrap_or(Duration::from_secs(default))

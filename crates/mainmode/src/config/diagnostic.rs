@@ -43,7 +43,7 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// Something about the file as a whole.
-    pub fn of_file(path: &Path, message: String, help: Option<String>) -> Self {
+    pub fn of_file(path: &Path, message: &str, help: Option<String>) -> Self {
         Self {
             severity: Severity::Error,
             location: None,

@@ -68,7 +68,7 @@ impl Config {
         let (text, others_read) = read(path).map_err(|why| {
             let help = (path == Path::new(DEFAULT_PATH))
                 .then(|| "write one there, or name another with -c FILE".to_owned());
-            ConfigErrors(vec![Diagnostic::of_file(path, why, help)])
+            ConfigErrors(vec![Diagnostic::of_file(path, &why, help)])
         })?;
         Self::from_text(path, text, others_read)
     }
@@ -104,7 +104,7 @@ impl Config {
     /// The file cannot be read, is not TOML, or is wrong about these places.
     pub fn places(path: &Path) -> Result<Places, ConfigErrors> {
         let (text, _) =
-            read(path).map_err(|why| ConfigErrors(vec![Diagnostic::of_file(path, why, None)]))?;
+            read(path).map_err(|why| ConfigErrors(vec![Diagnostic::of_file(path, &why, None)]))?;
         let mut source = Source::new(path, text);
         let mut findings = Findings::default();
         let places = document(&source, &mut findings).map(|document| {
@@ -139,12 +139,9 @@ fn read(path: &Path) -> Result<(String, bool), String> {
         return Err(format!("has more than {MAX_FILE} bytes"));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..at]
-            .iter()
-            .filter(|&&b| b == b'\n')
-            .count()
-            + 1;
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = valid.split(|&byte| byte == b'
+').count();
         format!("is not UTF-8: see line {line}")
     })?;
     Ok((text, meta.mode() & 0o044 != 0))

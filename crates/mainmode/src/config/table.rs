@@ -89,13 +89,13 @@ fn unknown_key(table: &'static str, text: &str, span: Range<usize>, findings: &m
         "audit" | "log" | "listen" | "control" => format!("in [{table}]"),
         inner => format!("in \"{}\"", inner.rsplit('.').next().unwrap_or(inner)),
     };
-    let help = match nearest(table, text) {
-        Some(known) => format!("did you mean \"{known}\"?"),
-        None => {
+    let help = nearest(table, text).map_or_else(
+        || {
             let known: Vec<&str> = keys_of(table).map(|key| key.name).collect();
             format!("known here: {}", known.join(", "))
-        }
-    };
+        },
+        |known| format!("did you mean \"{known}\"?"),
+    );
     findings.error_help(
         span,
         format!("unknown key \"{}\" {place}", text.escape_debug()),
@@ -261,7 +261,7 @@ impl<'a> Field<'a> {
             return None;
         };
         let mut texts = Vec::with_capacity(items.len());
-        for item in items.iter() {
+        for item in items {
             match item.get_ref() {
                 DeValue::String(text) => texts.push((text.as_ref(), item.span())),
                 other => findings.error_help(

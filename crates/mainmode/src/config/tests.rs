@@ -50,7 +50,7 @@ fn what_is_left_out_has_the_documented_default() {
     assert_eq!(config.control.socket, Path::new("/run/mainmode/control"));
     let connection = config.connection("branch").expect("there");
     assert_eq!(connection.location.to_string(), "mainmode.toml:3:8");
-    assert_eq!(connection.lifetime, Duration::from_secs(28_800));
+    assert_eq!(connection.lifetime, Duration::from_hours(8));
     assert_eq!(connection.half_open_timeout, Duration::from_secs(30));
     assert_eq!(connection.evidence_hold, Duration::from_secs(5));
     let retransmit = Retransmit {
@@ -246,7 +246,9 @@ fn errors_name_file_line_column_what_is_wrong_and_what_to_write() {
             }
             Err(errors) => errors.to_string(),
         };
-        rewritten.push_str(&format!("=== {title}\n{text}--- says\n{answer}\n\n"));
+        for part in ["=== ", title, "\n", text, "--- says\n", &answer, "\n\n"] {
+            rewritten.push_str(part);
+        }
         if std::env::var_os("UPDATE_GOLDEN").is_none() {
             assert_eq!(answer, said.trim_end(), "{title}");
         }

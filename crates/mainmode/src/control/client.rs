@@ -60,7 +60,7 @@ impl Client {
         })
     }
 
-    /// Sends the request. Its responses come from [`Client::next`].
+    /// Sends the request. Its responses come from [`Client::receive`].
     ///
     /// # Errors
     ///
@@ -84,7 +84,7 @@ impl Client {
     /// # Errors
     ///
     /// [`ClientError::Broken`], also when the daemon ends before its last response.
-    pub fn next(&mut self) -> Result<Response, ClientError> {
+    pub fn receive(&mut self) -> Result<Response, ClientError> {
         let line =
             read_line(&mut self.stream, MAX_RESPONSE).map_err(|source| self.broken(source))?;
         let line = line.ok_or_else(|| self.broken(io::ErrorKind::UnexpectedEof.into()))?;
@@ -98,7 +98,7 @@ impl Client {
     /// [`ClientError::Broken`].
     pub fn ask(&mut self, request: &Request) -> Result<Response, ClientError> {
         self.send(request)?;
-        self.next()
+        self.receive()
     }
 
     fn broken(&self, source: io::Error) -> ClientError {
