@@ -140,8 +140,7 @@ fn read(path: &Path) -> Result<(String, bool), String> {
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = valid.split(|&byte| byte == b'
-').count();
+        let line = valid.split(|&byte| byte == b'\n').count();
         format!("is not UTF-8: see line {line}")
     })?;
     Ok((text, meta.mode() & 0o044 != 0))
