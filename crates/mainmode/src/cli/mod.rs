@@ -6,7 +6,7 @@ mod check;
 mod connection;
 mod explain;
 mod log;
-mod output;
+pub(crate) mod output;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};

@@ -134,7 +134,10 @@ pub struct Agent {
 
 impl Agent {
     /// An agent; it begins with [`Agent::run`].
-    #[expect(clippy::too_many_arguments, reason = "it is made at one place, of parts that are made there")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "it is made at one place, of parts that are made there"
+    )]
     pub(super) fn new(
         endpoint: Endpoint,
         sockets: Sockets,
@@ -150,7 +153,14 @@ impl Agent {
             .into_iter()
             .map(|connection| {
                 let name = connection.name.clone();
-                (name, Kept { connection, next: Some(now), wait: RETRY_FIRST })
+                (
+                    name,
+                    Kept {
+                        connection,
+                        next: Some(now),
+                        wait: RETRY_FIRST,
+                    },
+                )
             })
             .collect();
         Agent {
@@ -178,7 +188,10 @@ impl Agent {
             self.keep_up(now);
             self.outputs();
             let journal_wants = self.journal.tick(now, false);
-            if self.stopping.is_some_and(|until| now >= until || self.endpoint.is_idle()) {
+            if self
+                .stopping
+                .is_some_and(|until| now >= until || self.endpoint.is_idle())
+            {
                 return self.journal;
             }
             let next = [
@@ -187,11 +200,17 @@ impl Agent {
                 journal_wants,
                 self.stopping,
             ];
-            let wait = next.into_iter().flatten().min().map(|at| at.saturating_duration_since(now));
+            let wait = next
+                .into_iter()
+                .flatten()
+                .min()
+                .map(|at| at.saturating_duration_since(now));
             self.wait(wait, &mut ready);
             for number in ready.drain(..) {
                 for _ in 0..TURN {
-                    let Some(received) = self.sockets.receive(number) else { break };
+                    let Some(received) = self.sockets.receive(number) else {
+                        break;
+                    };
                     let input = Input::Datagram {
                         local: received.local,
                         remote: received.remote,
@@ -213,15 +232,24 @@ impl Agent {
         // Up to the next millisecond: waking too early would be for nothing.
         let timeout = wait.map_or(PollTimeout::NONE, |wait| {
             let millis = wait.as_micros().div_ceil(1_000);
-            PollTimeout::try_from(i32::try_from(millis).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX)
+            PollTimeout::try_from(i32::try_from(millis).unwrap_or(i32::MAX))
+                .unwrap_or(PollTimeout::MAX)
         });
-        let mut fds: Vec<PollFd<'_>> =
-            self.sockets.descriptors().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        let mut fds: Vec<PollFd<'_>> = self
+            .sockets
+            .descriptors()
+            .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
+            .collect();
         fds.push(PollFd::new(self.nudge.as_fd(), PollFlags::POLLIN));
         // An error is a signal; the loop looks at everything anyway.
         if poll(&mut fds, timeout).is_ok() {
             let has = |fd: &PollFd<'_>| fd.revents().is_some_and(|events| !events.is_empty());
-            ready.extend(fds.iter().enumerate().filter(|(_, fd)| has(fd)).map(|(number, _)| number));
+            ready.extend(
+                fds.iter()
+                    .enumerate()
+                    .filter(|(_, fd)| has(fd))
+                    .map(|(number, _)| number),
+            );
         }
         if ready.pop_if(|number| *number == fds.len() - 1).is_some() {
             let _ = self.nudge.read();
@@ -234,7 +262,12 @@ impl Agent {
             Message::JobDone(id, result) => self.endpoint.handle(now, Input::JobDone(id, result)),
             Message::Ticket(ticket, true) => self.endpoint.handle(now, Input::Durable(ticket)),
             Message::Ticket(ticket, false) => self.endpoint.handle(now, Input::Refused(ticket)),
-            Message::Up { connection, local, remote, reply } => {
+            Message::Up {
+                connection,
+                local,
+                remote,
+                reply,
+            } => {
                 if self.stopping.is_some() {
                     return;
                 }
@@ -243,17 +276,30 @@ impl Agent {
                 }
                 if let Some(reply) = reply {
                     let already = self.endpoint.is_up(&connection);
-                    self.waiting_up.entry(connection.clone()).or_default().push((reply, already));
+                    self.waiting_up
+                        .entry(connection.clone())
+                        .or_default()
+                        .push((reply, already));
                 }
-                let command = keying::Command::Initiate { connection, local, remote };
+                let command = keying::Command::Initiate {
+                    connection,
+                    local,
+                    remote,
+                };
                 self.endpoint.handle(now, Input::Command(command));
             }
             Message::Down { connection, reply } => {
                 if let Some(kept) = self.kept.get_mut(&connection) {
                     kept.next = None;
                 }
-                self.waiting_down.entry(connection.clone()).or_default().push(reply);
-                self.endpoint.handle(now, Input::Command(keying::Command::Terminate { connection }));
+                self.waiting_down
+                    .entry(connection.clone())
+                    .or_default()
+                    .push(reply);
+                self.endpoint.handle(
+                    now,
+                    Input::Command(keying::Command::Terminate { connection }),
+                );
             }
             Message::Unresolved { connection } => {
                 if let Some(kept) = self.kept.get_mut(&connection) {
@@ -271,7 +317,8 @@ impl Agent {
             }
             Message::Stop => {
                 self.stopping = Some(now + STOP);
-                self.endpoint.handle(now, Input::Command(keying::Command::Shutdown));
+                self.endpoint
+                    .handle(now, Input::Command(keying::Command::Shutdown));
             }
         }
     }
@@ -279,7 +326,11 @@ impl Agent {
     fn outputs(&mut self) {
         while let Some(output) = self.endpoint.poll() {
             match output {
-                Output::Transmit { local, remote, bytes } => {
+                Output::Transmit {
+                    local,
+                    remote,
+                    bytes,
+                } => {
                     // What cannot be sent is lost like any datagram: it is sent again, or the
                     // verdict says that nobody answered.
                     let _ = self.sockets.send(local, remote, &bytes);
@@ -306,33 +357,47 @@ impl Agent {
     /// Asks the log for Main Mode SA IDs.
     fn reserve_ids(&mut self) {
         match self.journal.service().reserve_mmsa_ids(super::MM_ID_BLOCK) {
-            Ok(ids) => self.endpoint.handle(Instant::now(), Input::MainModeIds(ids)),
+            Ok(ids) => self
+                .endpoint
+                .handle(Instant::now(), Input::MainModeIds(ids)),
             // The endpoint asks again when it takes the next one.
             Err(error) => {
                 self.journal.trouble().note(&error);
-                self.endpoint.handle(Instant::now(), Input::MainModeIds(0..0));
+                self.endpoint
+                    .handle(Instant::now(), Input::MainModeIds(0..0));
             }
         }
     }
 
     fn verdict(&mut self, verdict: Verdict) {
-        let Some(name) = verdict.connection.clone() else { return };
+        let Some(name) = verdict.connection.clone() else {
+            return;
+        };
         let established = matches!(verdict.outcome, VerdictOutcome::Established { .. });
-        self.last_verdicts.insert(name.clone(), super::words::verdict(&verdict));
+        self.last_verdicts
+            .insert(name.clone(), super::words::verdict(&verdict));
         // A peer's failed attempt is no answer to ours.
         if established || verdict.role == Role::Initiator {
             for (reply, already) in self.waiting_up.remove(&name).unwrap_or_default() {
-                let _ = reply.send(UpAnswer { verdict: verdict.clone(), already });
+                let _ = reply.send(UpAnswer {
+                    verdict: verdict.clone(),
+                    already,
+                });
             }
         }
-        let Some(kept) = self.kept.get_mut(&name) else { return };
+        let Some(kept) = self.kept.get_mut(&name) else {
+            return;
+        };
         if established {
             kept.next = None;
             kept.wait = RETRY_FIRST;
         } else if verdict.role == Role::Initiator && self.stopping.is_none() {
             let by_operator = matches!(
                 verdict.outcome,
-                VerdictOutcome::Failed { cause: Cause::StoppedByOperator | Cause::ShuttingDown, .. }
+                VerdictOutcome::Failed {
+                    cause: Cause::StoppedByOperator | Cause::ShuttingDown,
+                    ..
+                }
             );
             if !by_operator {
                 kept.next = Some(Instant::now() + kept.wait);
@@ -343,7 +408,10 @@ impl Agent {
 
     /// An SA of a connection ended: one that is to be kept up is begun again.
     fn lost(&mut self, connection: Option<&str>, cause: Option<Cause>) {
-        let again = matches!(cause, Some(Cause::Expired | Cause::DeletedByPeer | Cause::PeerDead));
+        let again = matches!(
+            cause,
+            Some(Cause::Expired | Cause::DeletedByPeer | Cause::PeerDead)
+        );
         if let Some(kept) = connection.and_then(|name| self.kept.get_mut(name))
             && again
             && self.stopping.is_none()
@@ -357,11 +425,16 @@ impl Agent {
         if self.stopping.is_some() {
             return;
         }
-        for kept in self.kept.values_mut().filter(|kept| kept.next.is_some_and(|next| next <= now)) {
+        for kept in self
+            .kept
+            .values_mut()
+            .filter(|kept| kept.next.is_some_and(|next| next <= now))
+        {
             kept.next = None;
             let (connection, mailbox) = (kept.connection.clone(), self.mailbox.clone());
-            let spawned = std::thread::Builder::new().name("resolve".to_owned()).spawn(move || {
-                match super::convert::route(&connection) {
+            let spawned = std::thread::Builder::new()
+                .name("resolve".to_owned())
+                .spawn(move || match super::convert::route(&connection) {
                     Ok((local, remote)) => mailbox.send(Message::Up {
                         connection: connection.name.clone(),
                         local,
@@ -370,10 +443,11 @@ impl Agent {
                     }),
                     Err(why) => {
                         eprintln!("mainmode: {why}");
-                        mailbox.send(Message::Unresolved { connection: connection.name.clone() });
+                        mailbox.send(Message::Unresolved {
+                            connection: connection.name.clone(),
+                        });
                     }
-                }
-            });
+                });
             if spawned.is_err() {
                 kept.next = Some(now + kept.wait);
             }

@@ -29,9 +29,15 @@ impl Handler for Shared {
                 Err(why) => Response::failed(why),
             },
             Request::Down { connection } => match self.down(connection, &|| replies.is_over()) {
-                Ok(0) => Response::Done { notes: vec!["there was nothing to end".to_owned()] },
-                Ok(1) => Response::Done { notes: vec!["ended".to_owned()] },
-                Ok(n) => Response::Done { notes: vec![format!("ended: {n} negotiations and SAs")] },
+                Ok(0) => Response::Done {
+                    notes: vec!["there was nothing to end".to_owned()],
+                },
+                Ok(1) => Response::Done {
+                    notes: vec!["ended".to_owned()],
+                },
+                Ok(n) => Response::Done {
+                    notes: vec![format!("ended: {n} negotiations and SAs")],
+                },
                 Err(why) => Response::failed(why),
             },
             Request::Status => match self.status() {
@@ -45,7 +51,10 @@ impl Handler for Shared {
             Request::AuditChange { change } => self.change_policy(change.clone(), peer),
             Request::LogClear { backup } => {
                 let (subject, backup) = (peer.subject(), backup.clone());
-                match self.log.call(move |writer| writer.clear(subject, backup.as_deref())) {
+                match self
+                    .log
+                    .call(move |writer| writer.clear(subject, backup.as_deref()))
+                {
                     Ok(()) => Response::done(),
                     Err(error) => Response::failed(crate::with_causes(&error)),
                 }
@@ -57,27 +66,53 @@ impl Handler for Shared {
 
 impl Shared {
     /// Brings a connection up and waits for the verdict.
-    pub(super) fn up(&self, name: &str, gone: &dyn Fn() -> bool) -> Result<control::Verdict, String> {
-        let connection = self.config.connection(name).ok_or_else(|| self.unknown(name))?;
+    pub(super) fn up(
+        &self,
+        name: &str,
+        gone: &dyn Fn() -> bool,
+    ) -> Result<control::Verdict, String> {
+        let connection = self
+            .config
+            .connection(name)
+            .ok_or_else(|| self.unknown(name))?;
         let (local, remote) = convert::route(connection)?;
         let (reply, answer) = bounded(1);
         let connection = name.to_owned();
-        self.mailbox.send(Message::Up { connection, local, remote, reply: Some(reply) });
+        self.mailbox.send(Message::Up {
+            connection,
+            local,
+            remote,
+            reply: Some(reply),
+        });
         let answer = wait(&answer, gone).ok_or("the daemon is stopping")?;
         Ok(words::answer(name, &answer.verdict, answer.already))
     }
 
     /// Brings a connection down and waits until that is on disk. Gives how much ended.
     pub(super) fn down(&self, name: &str, gone: &dyn Fn() -> bool) -> Result<usize, String> {
-        self.config.connection(name).ok_or_else(|| self.unknown(name))?;
+        self.config
+            .connection(name)
+            .ok_or_else(|| self.unknown(name))?;
         let (reply, answer) = bounded(1);
-        self.mailbox.send(Message::Down { connection: name.to_owned(), reply });
+        self.mailbox.send(Message::Down {
+            connection: name.to_owned(),
+            reply,
+        });
         wait(&answer, gone).ok_or_else(|| "the daemon is stopping".to_owned())
     }
 
     fn unknown(&self, name: &str) -> String {
-        let names: Vec<&str> = self.config.connections.iter().map(|c| c.name.as_str()).collect();
-        let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let names: Vec<&str> = self
+            .config
+            .connections
+            .iter()
+            .map(|c| c.name.as_str())
+            .collect();
+        let known = if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        };
         format!("there is no connection \"{name}\"; the configuration has: {known}")
     }
 
@@ -149,8 +184,10 @@ impl Shared {
             .map(|connection| {
                 let name = &connection.name;
                 let up = endpoint.sas.iter().any(|sa| sa.connection == *name);
-                let negotiating =
-                    endpoint.negotiations.iter().any(|n| n.connection.as_ref() == Some(name));
+                let negotiating = endpoint
+                    .negotiations
+                    .iter()
+                    .any(|n| n.connection.as_ref() == Some(name));
                 let state = match (up, negotiating) {
                     (true, _) => "up",
                     (false, true) => "negotiating",

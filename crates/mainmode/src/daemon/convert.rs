@@ -15,12 +15,15 @@ pub fn connection(
     keyring: &mut Keyring,
     filter_id: impl FnOnce(&str) -> Result<u64, LogError>,
 ) -> Result<Option<Arc<keyed::Connection>>, LogError> {
-    let Some(psk) = connection.psk() else { return Ok(None) };
+    let Some(psk) = connection.psk() else {
+        return Ok(None);
+    };
     let remote_address = match &connection.remote.address {
         RemoteAddress::Any => keyed::RemoteAddress::Any,
-        RemoteAddress::Subnet(net) => {
-            keyed::RemoteAddress::Subnet { network: net.network(), prefix: net.prefix_len() }
-        }
+        RemoteAddress::Subnet(net) => keyed::RemoteAddress::Subnet {
+            network: net.network(),
+            prefix: net.prefix_len(),
+        },
         RemoteAddress::Address(address) => keyed::RemoteAddress::Host(*address),
         RemoteAddress::Host(name) => match resolve(name, connection.local.address) {
             Some(address) => keyed::RemoteAddress::Host(address),
@@ -54,7 +57,10 @@ pub fn connection(
         },
         half_open_timeout: connection.half_open_timeout,
         evidence_hold: connection.evidence_hold,
-        dpd: connection.dpd.map(|dpd| keyed::Dpd { delay: dpd.delay, timeout: dpd.timeout }),
+        dpd: connection.dpd.map(|dpd| keyed::Dpd {
+            delay: dpd.delay,
+            timeout: dpd.timeout,
+        }),
         fragmentation: match connection.fragmentation {
             Fragmentation::No => keyed::Fragmentation::No,
             Fragmentation::Yes => keyed::Fragmentation::Yes,
@@ -78,26 +84,38 @@ pub fn route(connection: &Connection) -> Result<(SocketAddr, SocketAddr), String
         RemoteAddress::Any => return Err(cannot("any address")),
         RemoteAddress::Subnet(net) => return Err(cannot(&format!("the subnet {net}"))),
         RemoteAddress::Address(address) => *address,
-        RemoteAddress::Host(name) => resolve(name, connection.local.address)
-            .ok_or_else(|| format!("{name}, the peer of \"{}\", has no address", connection.name))?,
+        RemoteAddress::Host(name) => resolve(name, connection.local.address).ok_or_else(|| {
+            format!(
+                "{name}, the peer of \"{}\", has no address",
+                connection.name
+            )
+        })?,
     };
     let remote = SocketAddr::new(remote, connection.remote.port);
     let local = match connection.local.address {
         Some(address) => address,
-        None => source_for(remote).map_err(|error| format!("there is no route to {remote}: {error}"))?,
+        None => {
+            source_for(remote).map_err(|error| format!("there is no route to {remote}: {error}"))?
+        }
     };
     Ok((SocketAddr::new(local, connection.local.port), remote))
 }
 
 fn resolve(name: &str, local: Option<IpAddr>) -> Option<IpAddr> {
-    let mut found = (name, 0).to_socket_addrs().ok()?.map(|address| address.ip());
+    let mut found = (name, 0)
+        .to_socket_addrs()
+        .ok()?
+        .map(|address| address.ip());
     found.find(|ip| local.is_none_or(|local| local.is_ipv4() == ip.is_ipv4()))
 }
 
 /// The address that the system would send from. Connecting a UDP socket sends nothing.
 fn source_for(remote: SocketAddr) -> std::io::Result<IpAddr> {
-    let any: SocketAddr =
-        if remote.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
+    let any: SocketAddr = if remote.is_ipv4() {
+        ([0, 0, 0, 0], 0).into()
+    } else {
+        ([0u16; 8], 0).into()
+    };
     let socket = UdpSocket::bind(any)?;
     socket.connect(remote)?;
     Ok(socket.local_addr()?.ip())

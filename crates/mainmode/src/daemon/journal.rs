@@ -43,7 +43,10 @@ impl Trouble {
     pub fn note(&self, error: &LogError) {
         *self.why.lock().unwrap_or_else(PoisonError::into_inner) = crate::with_causes(error);
         if !self.unwritable.swap(true, Ordering::SeqCst) {
-            eprintln!("mainmode: the log cannot be written: {}", crate::with_causes(error));
+            eprintln!(
+                "mainmode: the log cannot be written: {}",
+                crate::with_causes(error)
+            );
         }
     }
 
@@ -93,24 +96,41 @@ impl Journal {
     }
 
     fn asks_for(&self, event_id: u16) -> bool {
-        self.policy.read().unwrap_or_else(PoisonError::into_inner).asks_for(event_id)
+        self.policy
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .asks_for(event_id)
     }
 
     /// Takes an event of the endpoint.
     pub fn audit(&self, output: AuditOutput) {
-        let AuditOutput { ticket, event, activity, extra } = output;
+        let AuditOutput {
+            ticket,
+            event,
+            activity,
+            extra,
+        } = output;
         let asked = self.asks_for(event.id());
         let establishes = matches!(event, Event::MainModeEstablished(_));
         let account = account_of(&event, asked, activity, &extra);
         let told = self.told.clone();
         if !asked {
             // Durable at once; the account follows on its own time.
-            self.service.submit(Entry { record: None, account }, |_| ());
+            self.service.submit(
+                Entry {
+                    record: None,
+                    account,
+                },
+                |_| (),
+            );
             told(ticket, true);
             return;
         }
         let refuses = establishes && self.when_unwritable == WhenUnwritable::Refuse;
-        let entry = Entry { record: Some(event.into_record(activity, extra)), account: account.clone() };
+        let entry = Entry {
+            record: Some(event.into_record(activity, extra)),
+            account: account.clone(),
+        };
         let trouble = self.trouble.clone();
         let unrecorded = self.unrecorded.clone();
         self.service.submit(entry, move |written| match written {
@@ -123,7 +143,10 @@ impl Journal {
                 trouble.discarded.fetch_add(1, Ordering::SeqCst);
                 if !refuses {
                     let account = account.into_iter().map(without_event);
-                    unrecorded.lock().unwrap_or_else(PoisonError::into_inner).extend(account);
+                    unrecorded
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .extend(account);
                 }
                 told(ticket, !refuses);
             }
@@ -142,7 +165,10 @@ impl Journal {
                 vec![AccountChange::HeldBack(1)]
             }
         };
-        self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner).extend(account);
+        self.unrecorded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(account);
     }
 
     fn held_back(&self, event_id: u16) {
@@ -156,26 +182,45 @@ impl Journal {
         if self.asks_for(event.id()) {
             let record = Some(event.into_record(None, Extra::default()));
             let trouble = self.trouble.clone();
-            self.service.submit(Entry { record, account: Vec::new() }, move |written| match written {
-                Ok(_) => trouble.over(),
-                Err(error) => trouble.note(&error),
-            });
+            self.service.submit(
+                Entry {
+                    record,
+                    account: Vec::new(),
+                },
+                move |written| match written {
+                    Ok(_) => trouble.over(),
+                    Err(error) => trouble.note(&error),
+                },
+            );
         }
     }
 
     /// Does what is due: hands in account changes without event, and tells of events that were
     /// discarded (4612). Gives when it wants to be called again.
     pub fn tick(&mut self, now: Instant, at_once: bool) -> Option<Instant> {
-        let account =
-            std::mem::take(&mut *self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner));
+        let account = std::mem::take(
+            &mut *self
+                .unrecorded
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         if !account.is_empty() {
             let unrecorded = self.unrecorded.clone();
             let again = account.clone();
-            self.service.submit(Entry { record: None, account }, move |taken| {
-                if taken.is_err() {
-                    unrecorded.lock().unwrap_or_else(PoisonError::into_inner).extend(again);
-                }
-            });
+            self.service.submit(
+                Entry {
+                    record: None,
+                    account,
+                },
+                move |taken| {
+                    if taken.is_err() {
+                        unrecorded
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .extend(again);
+                    }
+                },
+            );
         }
         let discarded = self.trouble.discarded.load(Ordering::SeqCst);
         if discarded == 0 {
@@ -187,16 +232,24 @@ impl Journal {
             return Some(since + DISCARDED_EVERY);
         }
         self.discarded_since = None;
-        self.trouble.discarded.fetch_sub(discarded, Ordering::SeqCst);
+        self.trouble
+            .discarded
+            .fetch_sub(discarded, Ordering::SeqCst);
         let count = u32::try_from(discarded).unwrap_or(u32::MAX);
         let record = Some(Event::AuditsDiscarded(count).into_record(None, Extra::default()));
         let trouble = self.trouble.clone();
-        self.service.submit(Entry { record, account: Vec::new() }, move |written| {
-            if written.is_err() {
-                // Told with the next one.
-                trouble.discarded.fetch_add(discarded, Ordering::SeqCst);
-            }
-        });
+        self.service.submit(
+            Entry {
+                record,
+                account: Vec::new(),
+            },
+            move |written| {
+                if written.is_err() {
+                    // Told with the next one.
+                    trouble.discarded.fetch_add(discarded, Ordering::SeqCst);
+                }
+            },
+        );
         Some(now + DISCARDED_EVERY)
     }
 
@@ -231,7 +284,9 @@ fn account_of(
             vec![AccountChange::Established(live)]
         }
         Event::MainModeFailed(_) => vec![AccountChange::Failed],
-        Event::MainModeEnded(ended) => vec![AccountChange::Ended { mmsa_id: ended.mmsa_id }],
+        Event::MainModeEnded(ended) => vec![AccountChange::Ended {
+            mmsa_id: ended.mmsa_id,
+        }],
         _ => Vec::new(),
     }
 }

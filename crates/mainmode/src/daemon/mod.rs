@@ -28,6 +28,8 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use crate::cli::{Context, Failure, Outcome};
 use crate::config::{Config, Start};
 use crate::control::{Peer, Server, ServerError};
+pub use words::shown;
+
 use agent::{Agent, Mailbox, Message};
 use journal::{Journal, Told, Trouble};
 use sockets::{SocketError, Sockets};
@@ -95,7 +97,10 @@ impl Daemon {
     ///
     /// What could not be had. Nothing runs then.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        let log_error = |source| StartError::Log { directory: config.log.directory.clone(), source };
+        let log_error = |source| StartError::Log {
+            directory: config.log.directory.clone(),
+            source,
+        };
         let sockets = Sockets::open(&config.listen_sockets())?;
         let server = Server::bind(&config.control.socket, SOCKET_MODE)?;
         let (mut writer, recovery) = Writer::open(eventlog::Options {
@@ -115,13 +120,18 @@ impl Daemon {
         let mut connections = Vec::new();
         for connection in &config.connections {
             let filter_id = |name: &str| writer.filter_id(name);
-            connections
-                .extend(convert::connection(connection, &mut keyring, filter_id).map_err(log_error)?);
+            connections.extend(
+                convert::connection(connection, &mut keyring, filter_id).map_err(log_error)?,
+            );
         }
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(StartError::Random)?;
-        let nat_ports =
-            config.listen_sockets().iter().filter(|s| s.nat).map(|s| s.address.port()).collect();
+        let nat_ports = config
+            .listen_sockets()
+            .iter()
+            .filter(|s| s.nat)
+            .map(|s| s.address.port())
+            .collect();
         let now = Instant::now();
         let mut endpoint = Endpoint::new(EndpointConfig { nat_ports, seed }, now);
         endpoint.handle(now, Input::MainModeIds(ids));
@@ -134,8 +144,9 @@ impl Daemon {
         let (sender, inbox) = unbounded();
         let mailbox = Mailbox::new(sender, nudge.clone());
         let (to_jobs, to_tickets) = (mailbox.clone(), mailbox.clone());
-        let workers =
-            Workers::start(keyring, move |id, result| to_jobs.send(Message::JobDone(id, result)))?;
+        let workers = Workers::start(keyring, move |id, result| {
+            to_jobs.send(Message::JobDone(id, result))
+        })?;
         let told: Told = Arc::new(move |ticket, ok| to_tickets.send(Message::Ticket(ticket, ok)));
         let service = Service::start(writer).map_err(log_error)?;
         let log = service.caller();
@@ -159,19 +170,28 @@ impl Daemon {
             started: jiff::Timestamp::now(),
             stopping: Arc::default(),
         });
-        let agent =
-            Agent::new(endpoint, sockets, journal, workers, inbox, nudge, mailbox, auto, now);
-        let agent = thread::Builder::new().name("agent".to_owned()).spawn(move || agent.run())?;
+        let agent = Agent::new(
+            endpoint, sockets, journal, workers, inbox, nudge, mailbox, auto, now,
+        );
+        let agent = thread::Builder::new()
+            .name("agent".to_owned())
+            .spawn(move || agent.run())?;
         let handler = shared.clone();
         let control = thread::Builder::new()
             .name("control".to_owned())
             .spawn(move || server.run(&handler, &handler.stopping))?;
-        Ok(Daemon { shared, agent: Some(agent), control: Some(control) })
+        Ok(Daemon {
+            shared,
+            agent: Some(agent),
+            control: Some(control),
+        })
     }
 
     /// Whether the agent still works; it ends by itself only when something is badly wrong.
     pub fn is_running(&self) -> bool {
-        self.agent.as_ref().is_some_and(|agent| !agent.is_finished())
+        self.agent
+            .as_ref()
+            .is_some_and(|agent| !agent.is_finished())
     }
 
     /// Ends all negotiations and SAs, tells the peers, writes the last events, closes the log.
@@ -187,7 +207,9 @@ impl Daemon {
             let _ = control.join();
         }
         let Some(journal) = journal else {
-            return Err(Failure::new("the agent's thread has failed; its message stands above"));
+            return Err(Failure::new(
+                "the agent's thread has failed; its message stands above",
+            ));
         };
         journal.own(Event::ServicesStopped);
         journal.close().map_err(|error| Failure::of(&error))
@@ -214,7 +236,9 @@ fn settle(writer: &mut Writer, policy: &Policy, recovery: &Recovery) -> Result<C
             let asked = policy.asks_for(event.id());
             Entry {
                 record: asked.then(|| event.into_record(Some(sa.activity), extra)),
-                account: vec![AccountChange::Ended { mmsa_id: sa.mmsa_id }],
+                account: vec![AccountChange::Ended {
+                    mmsa_id: sa.mmsa_id,
+                }],
             }
         })
         .collect();

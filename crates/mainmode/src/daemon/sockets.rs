@@ -8,8 +8,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, SockaddrStorage,
-    bind, recvmsg, sendmsg, setsockopt, socket, sockopt,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
+    SockaddrStorage, bind, recvmsg, sendmsg, setsockopt, socket, sockopt,
 };
 
 use crate::config::ListenSocket;
@@ -71,12 +71,18 @@ impl Sockets {
     /// The first that cannot be opened, and why.
     pub fn open(wanted: &[ListenSocket]) -> Result<Self, SocketError> {
         let open = |address: SocketAddr| {
-            open(address).map_err(|errno| SocketError { address, source: errno.into() })
+            open(address).map_err(|errno| SocketError {
+                address,
+                source: errno.into(),
+            })
         };
         let mut sockets = Vec::new();
         for listen in wanted {
             match open(listen.address) {
-                Ok(fd) => sockets.push(Socket { fd, bound: listen.address }),
+                Ok(fd) => sockets.push(Socket {
+                    fd,
+                    bound: listen.address,
+                }),
                 // A host without IPv6 is no reason not to serve IPv4.
                 Err(error)
                     if listen.address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
@@ -84,7 +90,10 @@ impl Sockets {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Sockets { sockets, buffer: vec![0; MAX_DATAGRAM] })
+        Ok(Sockets {
+            sockets,
+            buffer: vec![0; MAX_DATAGRAM],
+        })
     }
 
     /// The descriptors, to wait on; in the order of [`Sockets::receive`]'s numbers.
@@ -106,11 +115,20 @@ impl Sockets {
             );
             match received {
                 Ok(message) => {
-                    let to = message.cmsgs().ok().and_then(|mut list| list.find_map(|c| destination(&c)));
-                    break (message.address.as_ref().and_then(address)?, message.bytes, to);
+                    let to = message
+                        .cmsgs()
+                        .ok()
+                        .and_then(|mut list| list.find_map(|c| destination(&c)));
+                    break (
+                        message.address.as_ref().and_then(address)?,
+                        message.bytes,
+                        to,
+                    );
                 }
                 // An earlier sending's ICMP error, or a signal: what waits is still there.
-                Err(Errno::EINTR | Errno::ECONNREFUSED | Errno::EHOSTUNREACH | Errno::ENETUNREACH) => {}
+                Err(
+                    Errno::EINTR | Errno::ECONNREFUSED | Errno::EHOSTUNREACH | Errno::ENETUNREACH,
+                ) => {}
                 Err(_) => return None,
             }
         };
@@ -142,20 +160,30 @@ impl Sockets {
         let slices = [IoSlice::new(bytes)];
         let to = SockaddrStorage::from(remote);
         let send = |control: &[ControlMessage<'_>]| {
-            sendmsg(socket.fd.as_raw_fd(), &slices, control, MsgFlags::MSG_DONTWAIT, Some(&to))
+            sendmsg(
+                socket.fd.as_raw_fd(),
+                &slices,
+                control,
+                MsgFlags::MSG_DONTWAIT,
+                Some(&to),
+            )
         };
         let sent = match local.ip() {
             IpAddr::V4(ip) => {
                 let info = libc::in_pktinfo {
                     ipi_ifindex: 0,
-                    ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(ip.octets()) },
+                    ipi_spec_dst: libc::in_addr {
+                        s_addr: u32::from_ne_bytes(ip.octets()),
+                    },
                     ipi_addr: libc::in_addr { s_addr: 0 },
                 };
                 send(&[ControlMessage::Ipv4PacketInfo(&info)])
             }
             IpAddr::V6(ip) => {
                 let info = libc::in6_pktinfo {
-                    ipi6_addr: libc::in6_addr { s6_addr: ip.octets() },
+                    ipi6_addr: libc::in6_addr {
+                        s6_addr: ip.octets(),
+                    },
                     ipi6_ifindex: 0,
                 };
                 send(&[ControlMessage::Ipv6PacketInfo(&info)])
@@ -166,7 +194,11 @@ impl Sockets {
 }
 
 fn open(address: SocketAddr) -> nix::Result<OwnedFd> {
-    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let family = if address.is_ipv4() {
+        AddressFamily::Inet
+    } else {
+        AddressFamily::Inet6
+    };
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket(family, SockType::Datagram, flags, None)?;
     if address.is_ipv4() {
@@ -195,7 +227,9 @@ fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
     if let Some(v4) = storage.as_sockaddr_in() {
         return Some(SocketAddr::new(v4.ip().into(), v4.port()));
     }
-    storage.as_sockaddr_in6().map(|v6| SocketAddr::new(v6.ip().into(), v6.port()))
+    storage
+        .as_sockaddr_in6()
+        .map(|v6| SocketAddr::new(v6.ip().into(), v6.port()))
 }
 
 #[cfg(test)]
@@ -206,11 +240,18 @@ mod tests {
     use super::*;
 
     fn listen(address: &str) -> ListenSocket {
-        ListenSocket { address: address.parse().unwrap(), nat: false }
+        ListenSocket {
+            address: address.parse().unwrap(),
+            nat: false,
+        }
     }
 
     fn free_port() -> u16 {
-        UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+        UdpSocket::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port()
     }
 
     fn wait_for(sockets: &mut Sockets) -> Received {
@@ -229,13 +270,19 @@ mod tests {
         let port = free_port();
         let mut sockets = Sockets::open(&[listen(&format!("0.0.0.0:{port}"))]).unwrap();
         let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
-        peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
         peer.send_to(b"ping", ("127.0.0.9", port)).unwrap();
         let received = wait_for(&mut sockets);
-        assert_eq!(received.local, SocketAddr::new("127.0.0.9".parse().unwrap(), port));
+        assert_eq!(
+            received.local,
+            SocketAddr::new("127.0.0.9".parse().unwrap(), port)
+        );
         assert_eq!(received.remote, peer.local_addr().unwrap());
         assert_eq!(received.bytes, b"ping");
-        sockets.send(received.local, received.remote, b"pong").unwrap();
+        sockets
+            .send(received.local, received.remote, b"pong")
+            .unwrap();
         let mut answer = [0; 8];
         let (length, from) = peer.recv_from(&mut answer).unwrap();
         assert_eq!((&answer[..length], from), (&b"pong"[..], received.local));
@@ -246,6 +293,9 @@ mod tests {
         let holder = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = holder.local_addr().unwrap().to_string();
         let error = Sockets::open(&[listen(&address)]).unwrap_err().to_string();
-        assert!(error.contains(&address) && error.contains("another IKE daemon"), "{error}");
+        assert!(
+            error.contains(&address) && error.contains("another IKE daemon"),
+            "{error}"
+        );
     }
 }

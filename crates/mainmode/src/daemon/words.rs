@@ -17,18 +17,30 @@ pub fn shown(word: &str) -> String {
 /// A verdict in one line.
 pub fn verdict(verdict: &Verdict) -> String {
     match &verdict.outcome {
-        VerdictOutcome::Established { mmsa_id, remote_name, suite } => {
+        VerdictOutcome::Established {
+            mmsa_id,
+            remote_name,
+            suite,
+        } => {
             let [cipher, hash, group] = suite.map(shown);
             let remote = verdict.remote;
-            format!("Main Mode SA {mmsa_id} with {remote_name} at {remote}: {cipher}, {hash}, {group}")
+            format!(
+                "Main Mode SA {mmsa_id} with {remote_name} at {remote}: {cipher}, {hash}, {group}"
+            )
         }
-        VerdictOutcome::Failed { cause, point, detail } => {
+        VerdictOutcome::Failed {
+            cause,
+            point,
+            detail,
+        } => {
             let who = match point {
                 FailurePoint::Local => "found here",
                 FailurePoint::Remote => "said by the peer",
             };
             let reason = cause.reason().map_or("", audit::Reason::text);
-            let detail = detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));
+            let detail = detail
+                .as_ref()
+                .map_or_else(String::new, |detail| format!(": {detail}"));
             let (remote, title) = (verdict.remote, cause.title());
             format!("{title} ({reason}; {who}, peer {remote}){detail}")
         }

@@ -58,14 +58,19 @@ impl Workers {
         let threads = (0..count)
             .map(|number| {
                 let (inbox, keyring, done) = (inbox.clone(), keyring.clone(), done.clone());
-                thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-                    for (id, job) in inbox {
-                        done(id, job.run(&*keyring));
-                    }
-                })
+                thread::Builder::new()
+                    .name(format!("worker-{number}"))
+                    .spawn(move || {
+                        for (id, job) in inbox {
+                            done(id, job.run(&*keyring));
+                        }
+                    })
             })
             .collect::<Result<_, _>>()?;
-        Ok(Workers { jobs: Some(jobs), threads })
+        Ok(Workers {
+            jobs: Some(jobs),
+            threads,
+        })
     }
 
     /// Hands out a job.
