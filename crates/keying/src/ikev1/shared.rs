@@ -140,9 +140,9 @@ pub(crate) fn new_sa(
         Role::Initiator => 0.85 + 0.05 * share,
         Role::Responder => 0.94 + 0.04 * share,
     };
-    let replace_at = connection
-        .may_initiate
-        .then(|| now + lifetime.mul_f64(part));
+    // Whoever began keeps it up, whether the daemon or the operator asked for it.
+    let replaces = n.role == Role::Initiator || connection.may_initiate;
+    let replace_at = replaces.then(|| now + lifetime.mul_f64(part));
     Ok(Sa {
         mmsa_id,
         role: n.role,
