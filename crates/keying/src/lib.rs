@@ -20,6 +20,8 @@ pub mod job;
 pub mod limits;
 mod remembered;
 mod status;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod verdicts;
 

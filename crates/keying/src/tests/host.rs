@@ -1,0 +1,246 @@
+//! One host: an endpoint, workers that need no chance, and a ledger that checks the account at every
+//! step.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use audit::{Cause, Event};
+use crypto::{Group, Secret};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng as _, SeedableRng as _};
+
+use super::ledger::Ledger;
+use crate::config::{
+    Connection, CredentialId, Dpd, EndpointConfig, Fragmentation, RemoteAddress, Retransmit,
+};
+use crate::endpoint::Endpoint;
+use crate::io::{AuditOutput, Command, Input, JobId, Output, Verdict};
+use crate::job::{Credentials, Job, JobResult};
+
+/// See the module.
+pub(super) struct Host {
+    pub endpoint: Endpoint,
+    pub address: IpAddr,
+    pub connections: Vec<Arc<Connection>>,
+    pub born: Instant,
+    pub incarnation: u32,
+    pub ledger: Ledger,
+    pub keys: Keyring,
+    pub hold_jobs: bool,
+    pub held_jobs: Vec<(JobId, JobResult)>,
+    pub hold_tickets: bool,
+    pub held_tickets: Vec<crate::io::Ticket>,
+    /// The log cannot be written, and that counts.
+    pub refuse_writes: bool,
+    /// How many IDs a block has.
+    pub block: u64,
+    /// What came out and was not yet put anywhere.
+    pub out: Vec<Output>,
+    pub events: Vec<AuditOutput>,
+    pub verdicts: Vec<Verdict>,
+    pub terminated: Vec<(String, usize)>,
+    pub sent: Vec<Vec<u8>>,
+    next_mm_id: u64,
+    seed: u64,
+    rng: ChaCha20Rng,
+}
+
+/// The pre-shared keys of a host.
+#[derive(Clone, Default)]
+pub(super) struct Keyring(pub BTreeMap<CredentialId, Secret>);
+
+impl Credentials for Keyring {
+    fn preshared_key(&self, id: CredentialId) -> Option<&Secret> {
+        self.0.get(&id)
+    }
+}
+
+/// A connection with what most tests want: quick suites, short times.
+pub(super) fn connection(name: &str, remote: IpAddr) -> Connection {
+    Connection {
+        name: name.to_owned(),
+        filter_id: 7,
+        local_address: None,
+        local_nat_port: 4500,
+        remote_address: RemoteAddress::Host(remote),
+        remote_port: 500,
+        remote_nat_port: 4500,
+        local_id: None,
+        remote_id: None,
+        credential: CredentialId(1),
+        proposals: vec!["aes128-sha256-x25519".parse().expect("a proposal")],
+        lifetime: Duration::from_secs(3600),
+        retransmit: Retransmit {
+            tries: 3,
+            first: Duration::from_secs(1),
+            factor: 1.5,
+        },
+        half_open_timeout: Duration::from_secs(15),
+        evidence_hold: Duration::from_secs(5),
+        dpd: Some(Dpd {
+            delay: Duration::from_secs(30),
+            timeout: Duration::from_secs(120),
+        }),
+        fragmentation: Fragmentation::Yes,
+        fragment_size: 1280,
+        force_encap: false,
+        may_initiate: true,
+    }
+}
+
+impl Host {
+    pub(super) fn new(seed: u64, address: IpAddr, connections: Vec<Connection>) -> Self {
+        let born = Instant::now();
+        let mut keys = Keyring::default();
+        keys.0
+            .insert(CredentialId(1), Secret::new(b"an open secret".to_vec()));
+        let mut host = Host {
+            endpoint: endpoint(seed, born),
+            address,
+            connections: connections.into_iter().map(Arc::new).collect(),
+            born,
+            incarnation: 0,
+            ledger: Ledger::default(),
+            keys,
+            hold_jobs: false,
+            held_jobs: Vec::new(),
+            hold_tickets: false,
+            held_tickets: Vec::new(),
+            refuse_writes: false,
+            block: 1_000,
+            out: Vec::new(),
+            events: Vec::new(),
+            verdicts: Vec::new(),
+            terminated: Vec::new(),
+            sent: Vec::new(),
+            next_mm_id: 1,
+            seed,
+            rng: ChaCha20Rng::seed_from_u64(seed ^ 0x5eed),
+        };
+        host.endpoint = endpoint(seed, born);
+        host
+    }
+
+    /// Dies and comes back: nothing of the endpoint survives but the numbers that were reserved on disk.
+    pub(super) fn restart(&mut self, now: Instant) {
+        self.incarnation += 1;
+        self.seed = self.seed.wrapping_add(1 << 32);
+        self.endpoint = endpoint(self.seed, now);
+        self.ledger.crashed();
+        self.held_jobs.clear();
+        self.held_tickets.clear();
+        self.out.clear();
+        let connections = self.connections.clone();
+        self.handle(now, Input::Command(Command::Connections(connections)));
+        self.give_ids(now);
+    }
+
+    pub(super) fn give_ids(&mut self, now: Instant) {
+        let first = self.next_mm_id;
+        self.next_mm_id += self.block;
+        self.handle(now, Input::MainModeIds(first..self.next_mm_id));
+    }
+
+    pub(super) fn initiate(&self, remote: IpAddr) -> Command {
+        let connection = &self.connections[0];
+        Command::Initiate {
+            connection: connection.name.clone(),
+            local: SocketAddr::new(self.address, 500),
+            remote: SocketAddr::new(remote, connection.remote_port),
+        }
+    }
+
+    pub(super) fn handle(&mut self, now: Instant, input: Input) {
+        if let Input::Durable(ticket) | Input::Refused(ticket) = &input {
+            let durable = matches!(input, Input::Durable(_));
+            self.ledger.logged(*ticket, durable);
+        }
+        self.endpoint.handle(now, input);
+        while let Some(output) = self.endpoint.poll() {
+            self.ledger.take(&output);
+            match &output {
+                Output::Transmit { bytes, .. } => self.sent.push(bytes.clone()),
+                Output::Audit(event) => self.events.push((**event).clone()),
+                Output::Verdict(verdict) => self.verdicts.push(verdict.clone()),
+                Output::Terminated { connection, ended } => {
+                    self.terminated.push((connection.clone(), *ended));
+                }
+                _ => {}
+            }
+            self.out.push(output);
+        }
+        self.ledger.check(&self.endpoint);
+    }
+
+    /// Does a job with a key share that comes of the host's seed, so that a run can be repeated.
+    pub(super) fn work(&mut self, job: &Job) -> JobResult {
+        match job {
+            Job::MakeShare {
+                group: Group::X25519,
+            } => {
+                let (public, private) = self.share();
+                JobResult::Share { public, private }
+            }
+            Job::Derive(derive) if derive.group == Group::X25519 && derive.share.is_none() => {
+                let mut derive = derive.clone();
+                derive.share = Some(self.share());
+                Job::Derive(derive).run(&self.keys)
+            }
+            job => job.run(&self.keys),
+        }
+    }
+
+    fn share(&mut self) -> (Vec<u8>, Secret) {
+        let mut private = vec![0; 32];
+        self.rng.fill_bytes(&mut private);
+        let share = crypto::share_from_private(Group::X25519, &Secret::new(private))
+            .expect("any 32 bytes are a private value");
+        (share.public, share.private)
+    }
+
+    /// The events of an ID, in order.
+    pub(super) fn of(&self, id: u16) -> Vec<&AuditOutput> {
+        self.events.iter().filter(|e| e.event.id() == id).collect()
+    }
+
+    /// The causes of the events of an ID, in order.
+    pub(super) fn causes(&self, id: u16) -> Vec<Cause> {
+        self.of(id).iter().filter_map(|e| e.extra.cause).collect()
+    }
+
+    /// The only failure.
+    pub(super) fn failure(&self) -> &audit::MainModeFailed {
+        let all = self.of(4653);
+        let [one] = all.as_slice() else {
+            panic!("{} failures: {:?}", all.len(), self.causes(4653));
+        };
+        match &one.event {
+            Event::MainModeFailed(failed) => failed,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The only SA established.
+    pub(super) fn established(&self) -> &audit::MainModeEstablished {
+        let all = self.of(4650);
+        let [one] = all.as_slice() else {
+            panic!("{} established", all.len());
+        };
+        match &one.event {
+            Event::MainModeEstablished(established) => established,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn endpoint(seed: u64, now: Instant) -> Endpoint {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_be_bytes());
+    let config = EndpointConfig {
+        nat_ports: vec![4500],
+        seed: bytes,
+    };
+    Endpoint::new(config, now)
+}

@@ -1,0 +1,86 @@
+//! Two endpoints and a network between them: what the crate promises, tried.
+
+mod handshake;
+mod host;
+mod ledger;
+mod net;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::endpoint::{Endpoint, Party};
+use host::{Host, connection};
+use net::Net;
+
+fn address(last: u8) -> IpAddr {
+    IpAddr::from([192, 0, 2, last])
+}
+
+/// Two hosts that know each other by address.
+fn pair(seed: u64) -> Net {
+    pair_with(seed, |_, _| {})
+}
+
+/// Two hosts whose connections are changed first: `change(host, connection)`.
+fn pair_with(seed: u64, mut change: impl FnMut(usize, &mut crate::Connection)) -> Net {
+    let mut a = connection("to-b", address(2));
+    let mut b = connection("to-a", address(1));
+    change(net::A, &mut a);
+    change(net::B, &mut b);
+    Net::new(
+        seed,
+        [
+            Host::new(2 * seed, address(1), vec![a]),
+            Host::new(2 * seed + 1, address(2), vec![b]),
+        ],
+    )
+}
+
+impl Endpoint {
+    /// Every index leads to what it names, and what is named is found by its indices.
+    fn check_tables(&self) {
+        for (cookies, party) in &self.by_cookies {
+            let found = match party {
+                Party::Negotiation(id) => self.negotiations.get(id).map(|n| n.cookies()),
+                Party::Sa(id) => self.sas.get(id).map(|sa| sa.cookies()),
+            };
+            assert_eq!(found, Some(*cookies), "by_cookies");
+        }
+        for (cookie, id) in &self.by_own_cookie {
+            let found = self.negotiations.get(id).map(|n| n.initiator_cookie);
+            assert_eq!(found, Some(*cookie), "by_own_cookie");
+        }
+        let mut half_open: BTreeMap<IpAddr, usize> = BTreeMap::new();
+        for ((remote, cookie), party) in &self.by_origin {
+            let found = match party {
+                Party::Negotiation(id) => {
+                    *half_open.entry(remote.ip()).or_default() += 1;
+                    self.negotiations
+                        .get(id)
+                        .map(|n| (n.origin, n.initiator_cookie))
+                }
+                Party::Sa(id) => self.sas.get(id).map(|sa| (sa.origin, sa.initiator_cookie)),
+            };
+            assert_eq!(found, Some((*remote, *cookie)), "by_origin");
+        }
+        assert_eq!(self.half_open, half_open, "half_open");
+        for id in self.core.jobs.values() {
+            assert!(self.negotiations.contains_key(id), "a job for nobody");
+        }
+        assert_eq!(self.timers.len(), self.wakes.len());
+        for (at, party) in &self.timers {
+            assert_eq!(self.wakes.get(party), Some(at), "timers");
+            let lives = match party {
+                Party::Negotiation(id) => self.negotiations.contains_key(id),
+                Party::Sa(id) => self.sas.contains_key(id),
+            };
+            assert!(lives, "a timer of nobody");
+        }
+        for sa in self.sas.values() {
+            assert_eq!(
+                self.by_cookies.get(&sa.cookies()),
+                Some(&Party::Sa(sa.mmsa_id))
+            );
+        }
+    }
+}
