@@ -1,0 +1,286 @@
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+
+use audit::{
+    ActivityId, AuthMethod, Cause, Event, Extra, FailurePoint, InvalidPacket, KeyMod,
+    MainModeFailed, MmState, Record, Role,
+};
+use eventlog::Entry;
+
+use crate::place::Place;
+
+fn failed(peer: &str, name: &str) -> Record {
+    let event = Event::MainModeFailed(MainModeFailed {
+        local_name: None,
+        remote_name: Some(name.to_owned()),
+        local: "192.0.2.1:500".parse().expect("an address"),
+        remote: SocketAddr::new(peer.parse().expect("an address"), 500),
+        key_mod: KeyMod::IkeV1,
+        point: FailurePoint::Local,
+        cause: Cause::PskMismatch,
+        auth: AuthMethod::PresharedKey,
+        state: MmState::SentSecond,
+        role: Role::Responder,
+        filter_id: 1,
+        initiator_cookie: [1; 8],
+        responder_cookie: [2; 8],
+    });
+    let connection = Some("branch".to_owned());
+    event.into_record(
+        Some(ActivityId([7; 16])),
+        Extra {
+            connection,
+            ..Extra::default()
+        },
+    )
+}
+
+fn invalid(peer: &str) -> Record {
+    let event = Event::InvalidPacket(InvalidPacket {
+        local: "192.0.2.1".parse().expect("an address"),
+        remote: peer.parse().expect("an address"),
+        key_mod: KeyMod::IkeV1,
+    });
+    event.into_record(
+        None,
+        Extra {
+            cause: Some(Cause::PacketReplayed),
+            ..Extra::default()
+        },
+    )
+}
+
+fn entry(record: Record) -> Entry {
+    Entry {
+        record: Some(record),
+        account: Vec::new(),
+    }
+}
+
+/// Four records: 4653 and 4976 of one peer, 4653 of two others, the last of which sends an escape.
+fn written() -> Place {
+    let place = Place::new("");
+    let records = [
+        failed("198.51.100.7", "branch.example"),
+        invalid("198.51.100.7"),
+        failed("2001:db8::7", "six.example"),
+        failed("198.51.100.9", "gw\u{1b}[2J"),
+    ];
+    place.writer().append(&records.map(entry)).expect("written");
+    place
+}
+
+fn ids(place: &Place, words: &[&str]) -> Vec<u64> {
+    let words = [&["log", "query", "--json"], words].concat();
+    let id = |record: &serde_json::Value| record["EventRecordID"].as_u64().expect("a number");
+    place.run(&words).json().iter().map(id).collect()
+}
+
+#[test]
+fn records_are_chosen_by_what_is_asked() {
+    let place = written();
+    assert_eq!(ids(&place, &[]), [1, 2, 3, 4]);
+    assert_eq!(ids(&place, &["--id", "4653"]), [1, 3, 4]);
+    assert_eq!(ids(&place, &["--id", "4976,4650"]), [2]);
+    assert_eq!(ids(&place, &["--peer", "198.51.100.7"]), [1, 2]);
+    assert_eq!(ids(&place, &["--peer", "2001:DB8:0::7"]), [3]);
+    assert_eq!(ids(&place, &["--outcome", "success"]), [2]);
+    assert_eq!(ids(&place, &["--limit", "2"]), [1, 2]);
+    assert_eq!(ids(&place, &["--limit", "2", "--reverse"]), [4, 3]);
+    assert_eq!(
+        ids(&place, &["*[System[EventID=4653 and EventRecordID>1]]"]),
+        [3, 4]
+    );
+    assert_eq!(ids(&place, &["--since", "1h"]), [1, 2, 3, 4]);
+    assert_eq!(ids(&place, &["--until", "1h"]), [0_u64; 0]);
+    assert_eq!(
+        ids(&place, &["--since", "2001-01-01", "--until", "2001-01-02"]),
+        [0_u64; 0]
+    );
+}
+
+#[test]
+fn what_cannot_be_asked_is_a_wrong_word() {
+    let place = written();
+    for words in [
+        &["--since", "yesterday"][..],
+        &["--outcome", "good"],
+        &["--peer", "gw.example"],
+        &["*[System[EventID="],
+        &["--format", "yaml"],
+    ] {
+        let words = [&["log", "query"], words].concat();
+        assert_eq!(place.run(&words).code, 2, "{words:?}");
+    }
+}
+
+#[test]
+fn json_has_the_pinned_members_and_raw_values_where_asked() {
+    let place = written();
+    let line = place
+        .run(&["log", "query", "--json", "--limit", "1"])
+        .good();
+    let record: serde_json::Value = serde_json::from_str(&line).expect("json");
+    let members: Vec<&str> = line
+        .split('"')
+        .filter(|word| record.get(word).is_some())
+        .collect();
+    let pinned = "EventRecordID EventID Version Provider Channel TimeCreated Computer Outcome Task \
+                  ActivityID EventData Extra Message";
+    let mut seen = Vec::new();
+    for member in members {
+        if !seen.contains(&member) {
+            seen.push(member);
+        }
+    }
+    assert_eq!(seen, pinned.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(record["Extra"]["Cause"], "psk-mismatch");
+    assert_eq!(record["Extra"]["Connection"], "branch");
+    assert_eq!(record["EventData"]["KeyModName"], "IKEv1");
+    let raw = &place.run(&["log", "query", "--raw", "--limit", "1"]).json()[0];
+    assert_eq!(raw["EventData"]["KeyModName"], "%%8222");
+    let xml = place
+        .run(&["log", "query", "--format", "xml", "--limit", "1"])
+        .good();
+    assert!(
+        xml.starts_with("<Event xmlns=") && xml.contains("%%8222"),
+        "{xml}"
+    );
+}
+
+#[test]
+fn the_table_is_plain_when_piped_and_holds_no_control_characters() {
+    let place = written();
+    let table = place.run(&["log", "query"]).good();
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines.len(), 5, "{table}");
+    assert!(lines[0].starts_with("Record"), "{table}");
+    assert!(
+        lines[1].contains("psk-mismatch") && lines[1].contains("198.51.100.7"),
+        "{table}"
+    );
+    for words in [
+        &["log", "query"][..],
+        &["log", "query", "--json"],
+        &["log", "query", "--format", "xml"],
+    ] {
+        let text = place.run(words).good();
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+    }
+}
+
+#[test]
+fn info_gives_the_head_that_verify_takes() {
+    let place = written();
+    let info = &place.run(&["log", "info", "--json"]).json()[0];
+    assert_eq!(
+        (&info["records"], &info["first"], &info["last"]),
+        (&4.into(), &1.into(), &4.into())
+    );
+    assert_eq!(info["retention"], "overwrite");
+    let head = info["head"].as_str().expect("a text").to_owned();
+    let text = place.run(&["log", "info"]).good();
+    assert!(text.contains(&head), "{text}");
+    let verified = &place
+        .run(&["log", "verify", "--json", "--head", &head])
+        .json()[0];
+    assert_eq!(
+        (&verified["verified"], &verified["anchored"]),
+        (&true.into(), &true.into())
+    );
+    let other = format!("4:{}", "00".repeat(32));
+    let said = place.run(&["log", "verify", "--head", &other]).failed(1);
+    assert!(said.contains("record 4"), "{said}");
+    let ran = place.run(&["log", "verify", "--json", "--head", &other]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stdout.contains("\"verified\":false"), "{}", ran.stdout);
+    place.run(&["log", "verify", "--head", "4:xyz"]).failed(2);
+}
+
+#[test]
+fn a_cleared_log_begins_with_who_cleared_it_and_the_backup_holds_the_rest() {
+    let place = written();
+    place.run(&["log", "clear", "--backup", "old.db"]).good();
+    assert_eq!(ids(&place, &[]), [5]);
+    let record = &place.run(&["log", "query", "--json"]).json()[0];
+    assert_eq!(record["EventID"], 1102);
+    assert!(
+        record["UserData"]["SubjectUserSid"]
+            .as_str()
+            .expect("a text")
+            .starts_with("S-1-22-1-")
+    );
+    place.run(&["log", "verify"]).good();
+    let backup = eventlog::Reader::open(place.path("old.db")).expect("a log");
+    assert_eq!(backup.info().expect("info").records, 4);
+    // A backup never overwrites.
+    let said = place.run(&["log", "clear", "--backup", "old.db"]).failed(1);
+    assert!(said.contains("old.db exists already"), "{said}");
+    assert_eq!(ids(&place, &[]), [5]);
+}
+
+#[test]
+fn where_there_is_no_log_there_is_none_to_read_and_none_is_made() {
+    let place = Place::new("");
+    for words in [
+        &["log", "query"][..],
+        &["log", "info"],
+        &["log", "verify"],
+        &["log", "clear"],
+        &["log", "follow"],
+    ] {
+        let said = place.run(words).failed(1);
+        assert!(said.contains("there is no log in log"), "{words:?}: {said}");
+    }
+    assert!(!place.path("log").exists());
+}
+
+#[test]
+fn a_follower_gets_what_is_written_from_now_on() {
+    let place = written();
+    let mut follower = Command::new(env!("CARGO_BIN_EXE_mainmode"))
+        .args(["-c", place.path("m.toml").to_str().expect("text")])
+        .args(["log", "follow", "--json", "--id", "4976", "--limit", "1"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut lines = BufReader::new(follower.stdout.take().expect("piped")).lines();
+    // It is not known when the follower has begun to look, so records come until it has one.
+    let mut writer = place.writer();
+    let got = std::thread::spawn(move || lines.next());
+    while !got.is_finished() {
+        let records = [failed("198.51.100.7", "x"), invalid("198.51.100.8")];
+        writer.append(&records.map(entry)).expect("written");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let line = got.join().expect("joined").expect("a line").expect("text");
+    let record: serde_json::Value = serde_json::from_str(&line).expect("json");
+    assert_eq!(record["EventID"], 4976);
+    assert_eq!(record["EventData"]["RemoteAddress"], "198.51.100.8");
+    assert!(record["EventRecordID"].as_u64().expect("a number") > 4);
+    assert!(follower.wait().expect("ended").success());
+}
+
+#[test]
+fn output_that_nobody_reads_ends_quietly() {
+    let place = Place::new("");
+    let records: Vec<Entry> = (0..2000).map(|_| entry(invalid("198.51.100.7"))).collect();
+    place.writer().append(&records).expect("written");
+    let mut query = Command::new(env!("CARGO_BIN_EXE_mainmode"))
+        .args([
+            "-c",
+            place.path("m.toml").to_str().expect("text"),
+            "log",
+            "query",
+            "--json",
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    drop(query.stdout.take());
+    let output = query.wait_with_output().expect("ended");
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}

@@ -1,0 +1,8 @@
+//! The commands as their users meet them, and the pages that describe them.
+
+mod audit;
+mod check;
+mod documentation;
+mod explain;
+mod log;
+mod place;
