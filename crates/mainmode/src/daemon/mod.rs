@@ -271,6 +271,9 @@ pub fn run(config: Config, context: &mut Context) -> Outcome {
     use signal_hook::consts::{SIGINT, SIGTERM};
     let signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]);
     let mut signals = signals.map_err(|error| Failure::of(&error))?;
+    // Keys are in memory: a crash leaves no copy of them on disk. Where the system refuses, it is the
+    // operator's limits that decide.
+    let _ = nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0);
     let mut lines = vec![];
     for socket in config.listen_sockets() {
         lines.push(format!("listening on {}", socket.address));
