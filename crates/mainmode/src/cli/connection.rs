@@ -52,7 +52,7 @@ pub fn up(name: &str, context: &mut Context) -> Outcome {
     let advice = verdict
         .advice
         .as_deref()
-        .map_or_else(String::new, |advice| format!("; {}", printable(advice)));
+        .map_or_else(String::new, |advice| format!(". {}", printable(advice)));
     Err(Failure::new(format!("{name}: {message}{advice}")))
 }
 
@@ -102,6 +102,14 @@ pub fn status(context: &mut Context) -> Outcome {
     print_status(&status, context)
 }
 
+/// A point in time as people read it; what is none stays as it is.
+fn seconds(text: &str) -> String {
+    text.parse::<jiff::Timestamp>().map_or_else(
+        |_| printable(text).into_owned(),
+        |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+    )
+}
+
 fn print_status(status: &Status, context: &mut Context) -> Outcome {
     let out = &mut context.out;
     writeln!(
@@ -110,7 +118,7 @@ fn print_status(status: &Status, context: &mut Context) -> Outcome {
         styled(TITLE, "mainmode"),
         printable(&status.version),
         status.pid,
-        printable(&status.started)
+        seconds(&status.started)
     )?;
     for alert in &status.alerts {
         writeln!(out, "{} {}", styled(BAD, "!"), printable(alert))?;
@@ -159,7 +167,7 @@ fn print_status(status: &Status, context: &mut Context) -> Outcome {
                 cell(&sa.role),
                 cell(&sa.state),
                 cell(format!("{}, {}, {}", sa.cipher, sa.integrity, sa.dh_group)),
-                cell(&sa.established),
+                cell(seconds(&sa.established)),
                 cell(humantime::format_duration(lifetime).to_string()),
                 cell(sa.peer_software.as_deref().unwrap_or("-")),
             ]);

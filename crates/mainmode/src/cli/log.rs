@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use audit::{Outcome as Audited, Reason, StoredRecord, printable, spec};
+use audit::{Outcome as Audited, Reason, Record, StoredRecord, printable, spec};
 use eventlog::{Reader, Writer, hex};
 use jiff::Timestamp;
 use serde_json::json;
@@ -131,10 +131,11 @@ impl Row {
         let cause = extra.and_then(|extra| extra.cause.as_deref());
         let reason = extra.and_then(|extra| extra.reason_code).map(Reason);
         let title = spec(record.record.event_id).map_or("", |event| event.title);
+        let title = title.trim_end_matches('.');
         let what = match (cause, reason) {
             (Some(cause), Some(reason)) => format!("{cause} ({reason})"),
             (Some(cause), None) => format!("{title} ({cause})"),
-            _ => title.to_owned(),
+            _ => transform(&record.record).unwrap_or_else(|| title.to_owned()),
         };
         let absent = || "-".to_owned();
         Self {
@@ -153,6 +154,20 @@ impl Row {
             what,
         }
     }
+}
+
+/// What an SA was established with.
+fn transform(record: &Record) -> Option<String> {
+    let word = |field| {
+        let value = record.value(field)?;
+        let number = value
+            .strip_prefix("%%")
+            .and_then(|number| number.parse().ok());
+        Some(number.and_then(audit::parameter).unwrap_or(value))
+    };
+    let (cipher, integrity) = (word("MMCipherAlg")?, word("MMIntegrityAlg")?);
+    let group = word("DHGroup")?;
+    Some(format!("established with {cipher}, {integrity}, {group}"))
 }
 
 /// Rows that are laid out together: a table of everything would have to hold everything.

@@ -2,6 +2,7 @@
 
 mod audit;
 mod check;
+mod daemon;
 mod documentation;
 mod explain;
 mod log;
