@@ -54,13 +54,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for n in 0..=round % 24 {
             match (round + n) % 5 {
                 0 => {
-                    let id = match ids.next() {
-                        Some(id) => id,
-                        None => {
-                            ids = insist(&mut out, || writer.reserve_mmsa_ids(1000))?;
-                            ids.next().unwrap_or_default()
-                        }
-                    };
+                    if ids.is_empty() {
+                        ids = insist(&mut out, || writer.reserve_mmsa_ids(1000))?;
+                    }
+                    let id = ids.next().unwrap_or_default();
                     let sa = sa(id);
                     batch.push(established(&sa));
                     live.push(sa);
@@ -150,7 +147,7 @@ fn established(sa: &LiveSa) -> Entry {
         cipher: "%%8237",
         integrity: "%%8242",
         group: "%%8232",
-        lifetime: Duration::from_secs(28800),
+        lifetime: Duration::from_hours(8),
         qm_limit: 0,
         role: Role::Responder,
         filter_id: 1,

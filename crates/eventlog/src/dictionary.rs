@@ -57,8 +57,9 @@ fn samples() -> Vec<Record> {
             filter_id: u64::from(n % 5),
             mmsa_id: u64::from(n) * 37,
         };
-        records
-            .push(Event::MainModeEstablished(established).into_record(activity(n), extra(n, None)));
+        records.push(
+            Event::MainModeEstablished(established).into_record(Some(activity(n)), extra(n, None)),
+        );
         let ended = MainModeEnded {
             local: address(n, 1).ip(),
             remote: address(n, 2).ip(),
@@ -69,14 +70,15 @@ fn samples() -> Vec<Record> {
             .iter()
             .filter(|cause| cause.event_ids().contains(&4655))
             .nth(usize::from(n) % 7);
-        records
-            .push(Event::MainModeEnded(ended).into_record(activity(n), extra(n, cause.copied())));
+        records.push(
+            Event::MainModeEnded(ended).into_record(Some(activity(n)), extra(n, cause.copied())),
+        );
         let invalid = InvalidPacket {
             local: address(n, 1).ip(),
             remote: address(n, 2).ip(),
             key_mod: KeyMod::IkeV1,
         };
-        records.push(Event::InvalidPacket(invalid).into_record(activity(n), extra(n, None)));
+        records.push(Event::InvalidPacket(invalid).into_record(Some(activity(n)), extra(n, None)));
     }
     for (n, cause) in (0..=u8::MAX).cycle().zip(
         Cause::ALL
@@ -114,7 +116,7 @@ fn samples() -> Vec<Record> {
             initiator_cookie: cookie(n, 1),
             responder_cookie: if n % 3 == 0 { [0; 8] } else { cookie(n, 2) },
         };
-        records.push(Event::MainModeFailed(failed).into_record(activity(n), extra(n, None)));
+        records.push(Event::MainModeFailed(failed).into_record(Some(activity(n)), extra(n, None)));
     }
     records
 }
@@ -155,8 +157,8 @@ fn cookie(n: u8, salt: u8) -> [u8; 8] {
         .to_be_bytes()
 }
 
-fn activity(n: u8) -> Option<ActivityId> {
-    Some(ActivityId([n; 16]))
+fn activity(n: u8) -> ActivityId {
+    ActivityId([n; 16])
 }
 
 fn extra(n: u8, cause: Option<Cause>) -> Extra {

@@ -380,3 +380,106 @@ impl Iterator for Records {
         next.transpose()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Options, Retention, Writer};
+
+    /// The way that the engine goes for a query.
+    fn plan(query: &Query) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        Writer::open(Options {
+            directory: dir.path().to_owned(),
+            max_size: 0,
+            retention: Retention::Overwrite,
+            computer: "gw".to_owned(),
+            process_id: 1,
+        })
+        .unwrap();
+        let path = segment_path(dir.path(), 1);
+        let segment = Segment::open_for_reading(&path).unwrap();
+        let sql = Bounds::of(query, now()).sql(query.reverse);
+        let mut explain = segment
+            .connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .unwrap();
+        let mut steps = explain.raw_query();
+        let mut plan = Vec::new();
+        while let Some(step) = steps.next().unwrap() {
+            plan.push(step.get::<_, String>(3).unwrap());
+        }
+        plan.join("; ")
+    }
+
+    #[test]
+    fn a_peer_is_found_by_its_index_and_never_sorted() {
+        let peer = Query {
+            peer: Some(IpAddr::from([192, 0, 2, 1])),
+            reverse: true,
+            limit: Some(100),
+            ..Query::default()
+        };
+        let xpath = Query {
+            xpath: Some(
+                "*[System[EventID=4653] and EventData[Data[@Name='RemoteAddress']='192.0.2.1']]"
+                    .parse()
+                    .unwrap(),
+            ),
+            since: Some(1),
+            ..Query::default()
+        };
+        for query in [peer, xpath] {
+            let plan = plan(&query);
+            assert!(plan.contains("USING INDEX peer (peer=?"), "{plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+        }
+        let plan = plan(&Query {
+            after_record: Some(5),
+            ..Query::default()
+        });
+        assert!(plan.contains("INTEGER PRIMARY KEY (rowid>"), "{plan}");
+    }
+
+    #[test]
+    fn conjuncts_of_an_xpath_narrow_the_search() {
+        let now = 1_000_000_000_000_000_000;
+        let bounds = |text: &str| {
+            let query = Query {
+                xpath: Some(text.parse().unwrap()),
+                ..Query::default()
+            };
+            Bounds::of(&query, now)
+        };
+        let events = |text: &str| {
+            let events = bounds(text).events?;
+            Some(events.into_iter().collect::<Vec<_>>())
+        };
+        assert_eq!(bounds("*"), Bounds::default());
+        assert_eq!(
+            events("*[System[(EventID=4650 or EventID=4653) and Level=0]]"),
+            Some(vec![4650, 4653])
+        );
+        assert_eq!(
+            events("*/System[EventID=4653]/EventID=4650"),
+            Some(vec![4653])
+        );
+        assert_eq!(events("*[System[EventID=4653]/Level=0]"), Some(vec![4653]));
+        assert_eq!(events("*[System[EventID=4650 or Level=0]]"), None);
+        assert_eq!(events("*[System[EventID>4650]]"), None);
+        assert_eq!(events("*[EventData[EventID=4650]]"), None);
+        let ids = bounds("*[System[EventRecordID >= 5 and EventRecordID < 9]]").ids;
+        assert_eq!(ids, 5..=9);
+        let day = bounds("*[System[TimeCreated[timediff(@SystemTime) <= 86400000]]]").times;
+        assert_eq!(*day.start(), now - 86_400_001_000_000);
+        let times = "*[System[TimeCreated[@SystemTime>='1970-01-01T00:00:01Z' and @SystemTime<='1970-01-01T00:00:02']]]";
+        assert_eq!(bounds(times).times, 1_000_000_000..=2_000_000_000);
+        // Either of two: no bound.
+        let either = "*[EventData[Data[@Name='RemoteAddress']='192.0.2.1' or Data='x']]";
+        assert_eq!(bounds(either).peer, None);
+        let other = "*[EventData[Data[@Name='LocalAddress']='192.0.2.1']]";
+        assert_eq!(bounds(other).peer, None);
+        let not = "*[EventData[Data[@Name='RemoteAddress']!='192.0.2.1']]";
+        assert_eq!(bounds(not).peer, None);
+    }
+}

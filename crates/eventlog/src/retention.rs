@@ -258,30 +258,27 @@ impl Writer {
         let archives = active
             .archives()
             .map_err(LogError::database(&active.path))?;
-        let archived = |number| archives.iter().any(|(other, _)| *other == number);
+        let on_its_way = |number| archives.iter().any(|(other, _)| *other == number);
+        // First what makes room: the rest may need some.
+        let mut removed = false;
+        for closed in &self.closed {
+            if closed.last <= floor && !on_its_way(closed.number) {
+                directory::remove_segment(&closed.path)?;
+                removed = true;
+            }
+        }
+        self.closed
+            .retain(|closed| closed.last > floor || on_its_way(closed.number));
+        if removed {
+            directory::sync(&self.options.directory)?;
+        }
         for closed in &mut self.closed {
-            let wanted = closed.last > floor || archived(closed.number);
-            if wanted && !closed.sealed {
+            if !closed.sealed {
                 closed.sealed = segment::close(&closed.path)?;
             }
         }
         for (number, path) in &archives {
             self.finish_archive(*number, Path::new(path))?;
-        }
-        let waiting = |closed: &Closed| archives.iter().any(|(other, _)| *other == closed.number);
-        let mut removed = false;
-        for closed in self
-            .closed
-            .iter()
-            .filter(|closed| closed.last <= floor && !waiting(closed))
-        {
-            directory::remove_segment(&closed.path)?;
-            removed = true;
-        }
-        self.closed
-            .retain(|closed| closed.last > floor || waiting(closed));
-        if removed {
-            directory::sync(&self.options.directory)?;
         }
         self.untidy = self
             .closed

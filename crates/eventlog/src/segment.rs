@@ -12,7 +12,7 @@ use crate::account::{key_mod_from_number, key_mod_number};
 use crate::encoding::{Codec, Hash, Stamp, link};
 use crate::{Counters, LiveSa, LogError, dictionary};
 
-/// `application_id` of a segment: "MMlg".
+/// `application_id` of a segment: `MMlg`.
 const APPLICATION: i64 = 0x4d4d_6c67;
 /// `user_version`: the layout below.
 const LAYOUT: i64 = 1;
@@ -541,10 +541,12 @@ pub(crate) fn close(path: &Path) -> Result<bool, LogError> {
         connection.busy_timeout(Duration::ZERO)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-        connection.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0))
+        // Out of the write-ahead mode. What that changes are some bytes of the file's first sector;
+        // a rollback journal for them, left by a crash, would keep readers out.
+        connection.query_row("PRAGMA journal_mode = MEMORY", [], |row| row.get(0))
     };
     match switch() {
-        Ok(mode) if mode == "delete" => {}
+        Ok(mode) if mode == "memory" => {}
         Ok(_) => return Ok(false),
         Err(error)
             if matches!(

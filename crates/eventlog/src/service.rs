@@ -71,16 +71,13 @@ impl Service {
         entry: Entry,
         on_done: impl FnOnce(Result<Option<u64>, LogError>) + Send + 'static,
     ) {
-        match self
-            .requests
-            .try_send(Request::Append(now(), entry, Box::new(on_done)))
-        {
-            Ok(()) => {}
+        let request = Request::Append(now(), entry, Box::new(on_done));
+        match self.requests.try_send(request) {
             Err(TrySendError::Full(Request::Append(_, _, done))) => done(Err(LogError::QueueFull)),
             Err(TrySendError::Disconnected(Request::Append(_, _, done))) => {
                 done(Err(LogError::Stopped));
             }
-            Err(_) => {}
+            Ok(()) | Err(_) => {}
         }
     }
 

@@ -1,4 +1,4 @@
-//! The subset of XPath that Windows takes for event queries, as `wevtutil qe Security /q:…` does.
+//! The subset of `XPath` that Windows takes for event queries, as `wevtutil qe Security /q:…` does.
 //!
 //! `*`, `*[System[EventID=4653]]`, `Event/System[(EventID=4650 or EventID=4653) and
 //! TimeCreated[timediff(@SystemTime) <= 86400000]]`,

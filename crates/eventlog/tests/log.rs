@@ -584,3 +584,29 @@ fn entries_are_cheap_to_make() {
     assert_eq!(writer.append(&[Entry::default()]).unwrap().ids, [None]);
     assert_eq!(writer.append(&[]).unwrap().ids, []);
 }
+
+#[test]
+fn without_the_active_segment_the_closed_ones_are_read() {
+    let dir = tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), Retention::Overwrite);
+    fill(&mut writer, 0, 2_000);
+    writer.tidy().unwrap();
+    drop(writer);
+    // A socket in its place can be opened by nobody, as a file of the writer's by a reader.
+    let active = segments(dir.path()).pop().unwrap();
+    let first = Reader::open(&active)
+        .unwrap()
+        .info()
+        .unwrap()
+        .first
+        .unwrap();
+    std::fs::remove_file(&active).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(&active).unwrap();
+    let reader = Reader::open(dir.path()).unwrap();
+    let records = all(&reader);
+    assert_eq!(ids(&records), (1..first).collect::<Vec<_>>());
+    let verified = reader.verify(None).unwrap();
+    assert!(!verified.complete);
+    assert_eq!(verified.head.0, first - 1);
+    assert!(!reader.info().unwrap().complete);
+}

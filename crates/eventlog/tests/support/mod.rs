@@ -99,7 +99,7 @@ pub fn established(mmsa_id: u64) -> Entry {
         cipher: "%%8237",
         integrity: "%%8242",
         group: "%%8232",
-        lifetime: Duration::from_secs(28800),
+        lifetime: Duration::from_hours(8),
         qm_limit: 0,
         role: Role::Responder,
         filter_id: 1,
