@@ -85,7 +85,7 @@ pub enum Fragmentation {
 }
 
 /// One connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Connection {
     /// Its name.
     pub name: String,

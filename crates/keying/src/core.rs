@@ -15,8 +15,8 @@ use crate::ikev1::negotiation::{NegotiationId, Route};
 use crate::io::{AuditOutput, JobId, Output, Ticket};
 use crate::job::Job;
 use crate::limits::{
-    Bucket, INVALID_BURST, INVALID_REFILL, MAX_JOBS, MAX_RATED_SOURCES, REFUSAL_BURST,
-    REFUSAL_REFILL, TOTAL_BURST, TOTAL_REFILL,
+    Bucket, INVALID_BURST, INVALID_REFILL, MAX_JOBS, MAX_RATED_SOURCES, MAX_WAIT, MIN_WAIT,
+    REFUSAL_BURST, REFUSAL_REFILL, TOTAL_BURST, TOTAL_REFILL,
 };
 
 /// See the module.
@@ -74,7 +74,7 @@ impl Core {
     /// back in the same millisecond.
     pub(crate) fn jitter(&mut self, wait: Duration) -> Duration {
         let share = f64::from(self.rng.next_u32()) / f64::from(u32::MAX);
-        wait.mul_f64(1.0 + share / 10.0)
+        wait.clamp(MIN_WAIT, MAX_WAIT).mul_f64(1.0 + share / 10.0)
     }
 
     pub(crate) fn transmit(&mut self, route: Route, datagrams: &[Vec<u8>]) {
@@ -116,11 +116,10 @@ impl Core {
 
     /// The next Main Mode SA ID; `None` when the daemon gave none in time.
     pub(crate) fn mm_id(&mut self) -> Option<u64> {
-        let range = self.mm_ids.front_mut()?;
-        let id = range.next();
-        if range.is_empty() {
-            self.mm_ids.pop_front();
-        }
+        let id = self.mm_ids.front_mut().and_then(Range::next);
+        self.mm_ids.pop_front_if(|ids| ids.is_empty());
+        // Whoever did not answer may have forgotten.
+        self.mm_ids_asked &= id.is_some();
         self.ask_for_mm_ids();
         id
     }
@@ -143,7 +142,8 @@ impl Core {
     }
 
     fn ask_for_mm_ids(&mut self) {
-        let left: u64 = self.mm_ids.iter().map(|ids| ids.end - ids.start).sum();
+        let left = self.mm_ids.iter().map(|ids| ids.end - ids.start);
+        let left = left.fold(0, u64::saturating_add);
         if left < MM_IDS_LOW && !self.mm_ids_asked {
             self.mm_ids_asked = true;
             self.out.push_back(Output::NeedMainModeIds);
@@ -157,6 +157,8 @@ pub(crate) struct Rates {
     total: Bucket,
     sources: BTreeMap<IpAddr, PerSource>,
     shared: PerSource,
+    /// When `sources` may be searched again for those that need not be kept.
+    search: Instant,
 }
 
 #[derive(Clone, Debug)]
@@ -180,6 +182,7 @@ impl Rates {
             total: Bucket::new(now, TOTAL_BURST),
             sources: BTreeMap::new(),
             shared: PerSource::new(now),
+            search: now,
         }
     }
 
@@ -205,7 +208,8 @@ impl Rates {
 
     fn source(&mut self, now: Instant, source: IpAddr) -> &mut PerSource {
         if !self.sources.contains_key(&source) {
-            if self.sources.len() >= MAX_RATED_SOURCES {
+            if self.sources.len() >= MAX_RATED_SOURCES && self.search <= now {
+                self.search = now + INVALID_REFILL;
                 self.sources.retain(|_, rates| {
                     !(rates.invalid.is_full(now, INVALID_BURST, INVALID_REFILL)
                         && rates.refusals.is_full(now, REFUSAL_BURST, REFUSAL_REFILL))

@@ -150,9 +150,15 @@ impl Endpoint {
             Some(Party::Negotiation(id)) => self.for_negotiation(now, id, received),
             Some(Party::Sa(id)) => self.for_sa(now, id, received),
             None => {
-                if let Some(id) = self.by_own_cookie.get(&header.initiator_cookie).copied() {
+                let own = self.by_own_cookie.get(&header.initiator_cookie);
+                let awaits_message_2 = own.and_then(|party| match party {
+                    Party::Negotiation(id) => self.negotiations.get(id),
+                    Party::Sa(_) => None,
+                });
+                let awaits_message_2 = awaits_message_2.filter(|n| n.responder_cookie.is_zero());
+                if let Some(id) = awaits_message_2.map(|n| n.id) {
                     self.for_negotiation(now, id, received);
-                } else if !self.remembered.ended(now, &cookies) {
+                } else if !self.is_over(now, cookies) {
                     self.odd(
                         now,
                         received,
@@ -162,6 +168,13 @@ impl Endpoint {
                 }
             }
         }
+    }
+
+    /// Whether these cookies are of something that ended a while ago; also the first alone, of a
+    /// negotiation that nobody answered in time.
+    fn is_over(&self, now: Instant, cookies: (Cookie, Cookie)) -> bool {
+        self.remembered.ended(now, &cookies)
+            || self.remembered.ended(now, &(cookies.0, Cookie::ZERO))
     }
 
     /// A message without responder's cookie: it begins an exchange.
@@ -227,7 +240,7 @@ impl Endpoint {
             route.remote.ip(),
             route.remote.port(),
         );
-        let mut n = responder::begin(&mut self.core, datagram, *route);
+        let mut n = responder::begin(&mut self.core, now, datagram, *route);
         n.connection = candidates.first().cloned();
         let step = if let Some(cause) = self.over_limit(route) {
             Failure::local(cause).into()
@@ -250,13 +263,13 @@ impl Endpoint {
                     .insert((route.remote, n.initiator_cookie), party);
                 self.by_cookies.insert(n.cookies(), party);
                 *self.half_open.entry(route.remote.ip()).or_default() += 1;
+                self.half_open_total += 1;
                 self.keep(n);
             }
         }
     }
 
     fn over_limit(&self, route: &Route) -> Option<Cause> {
-        let all: usize = self.half_open.values().sum();
         let source = self
             .half_open
             .get(&route.remote.ip())
@@ -264,7 +277,7 @@ impl Endpoint {
             .unwrap_or_default();
         if self.stopping {
             Some(Cause::ShuttingDown)
-        } else if all >= MAX_HALF_OPEN || self.sas.len() >= MAX_SAS {
+        } else if self.half_open_total >= MAX_HALF_OPEN || self.sas.len() >= MAX_SAS {
             Some(Cause::TooManyHalfOpen)
         } else if source >= MAX_HALF_OPEN_PER_SOURCE {
             Some(Cause::RateLimited)
@@ -327,7 +340,7 @@ impl Endpoint {
             route.remote.ip(),
             route.remote.port(),
         );
-        let mut n = responder::begin(&mut self.core, datagram, *route);
+        let mut n = responder::begin(&mut self.core, now, datagram, *route);
         n.key_mod = KeyMod::AuthIp;
         n.connection = candidates.first().cloned();
         let cause = if candidates.is_empty() {
@@ -367,15 +380,19 @@ impl Endpoint {
             n.duplicates.accept(fingerprint);
         }
         if let (State::MakingShare { .. }, true) = (&n.state, moved) {
-            self.by_own_cookie.remove(&n.initiator_cookie);
             self.by_cookies
                 .insert(n.cookies(), Party::Negotiation(n.id));
         }
-        if moved
-            && n.evidence.is_some()
-            && received.datagram.header.exchange == ExchangeType::IDENTITY_PROTECTION
-        {
-            self.refuted(now, &mut n);
+        if moved && received.datagram.header.exchange == ExchangeType::IDENTITY_PROTECTION {
+            let deriving = matches!(
+                n.state,
+                State::DerivingForKe { .. } | State::DerivingForId { .. }
+            );
+            match &mut n.evidence {
+                Some(evidence) if deriving => evidence.contested = true,
+                Some(_) => self.refuted(now, &mut n),
+                None => {}
+            }
         }
         self.apply(now, n, step, received.route.remote);
     }
@@ -401,6 +418,9 @@ impl Endpoint {
                 return Step::Ignore;
             }
             return out_of_place("the negotiation is at its end");
+        }
+        if n.is_our_own(whole) {
+            return out_of_place("our own message came back");
         }
         let floats = matches!(n.state, State::KeAnswered { .. }) && header.flags.encrypted();
         let same_source = if floats {
@@ -461,12 +481,15 @@ impl Endpoint {
             }
             return;
         }
-        let step = informational::under_sa(&mut self.core, sa, now, datagram, whole);
+        let step = informational::under_sa(&mut self.core, sa, now, datagram, route.remote, whole);
         match step {
             SaStep::Stay => self.schedule(Party::Sa(id)),
             SaStep::Invalid(cause, why) => self.odd_about(now, *route, Party::Sa(id), cause, why),
-            SaStep::Ended(cause) => {
-                self.end_sa(now, id, cause, false);
+            SaStep::Deleted => {
+                self.end_sa(now, id, Cause::DeletedByPeer, false);
+            }
+            SaStep::Spent => {
+                self.end_sa(now, id, Cause::Expired, true);
             }
             SaStep::InitialContact => {
                 self.schedule(Party::Sa(id));

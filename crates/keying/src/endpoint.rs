@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use audit::{Cause, Role};
+use audit::{Cause, FailurePoint, Role};
 use isakmp::Cookie;
 
 use crate::config::{Connection, EndpointConfig};
@@ -32,10 +32,11 @@ pub(crate) enum Party {
 pub(crate) enum AfterTicket {
     /// The SA stands, or falls.
     Establish(NegotiationId),
-    /// Somebody waits for this verdict.
-    Report(Verdict),
-    /// One of the ends that a `Terminate` waits for.
-    Terminated(u64),
+    /// An end: who waits for its verdict, and each `Terminate` that waits for it, is told.
+    Told {
+        verdict: Option<Verdict>,
+        terminations: Vec<u64>,
+    },
 }
 
 /// A `Terminate` whose ends are on their way to the log.
@@ -54,11 +55,14 @@ pub struct Endpoint {
     pub(crate) sas: BTreeMap<u64, Sa>,
     /// Both cookies known.
     pub(crate) by_cookies: BTreeMap<(Cookie, Cookie), Party>,
-    /// Our own cookie, while message 2 is awaited.
-    pub(crate) by_own_cookie: BTreeMap<Cookie, NegotiationId>,
+    /// Our own cookies, where we are the initiator.
+    pub(crate) by_own_cookie: BTreeMap<Cookie, Party>,
     /// Messages 1 that were taken, for their duplicates.
     pub(crate) by_origin: BTreeMap<Origin, Party>,
+    /// Responder negotiations, by the address that began them.
     pub(crate) half_open: BTreeMap<IpAddr, usize>,
+    /// All of these.
+    pub(crate) half_open_total: usize,
     pub(crate) remembered: Remembered,
     pub(crate) fragments: Fragments,
     pub(crate) tickets: BTreeMap<Ticket, AfterTicket>,
@@ -81,6 +85,7 @@ impl Endpoint {
             by_own_cookie: BTreeMap::new(),
             by_origin: BTreeMap::new(),
             half_open: BTreeMap::new(),
+            half_open_total: 0,
             remembered: Remembered::default(),
             fragments: Fragments::default(),
             tickets: BTreeMap::new(),
@@ -126,12 +131,7 @@ impl Endpoint {
                 self.initiate(now, &connection, local, remote);
             }
             Command::Terminate { connection } => {
-                self.terminate(
-                    now,
-                    &connection,
-                    Cause::StoppedByOperator,
-                    Cause::DeletedByOperator,
-                );
+                self.terminate(now, connection);
             }
             Command::Shutdown => {
                 self.stopping = true;
@@ -149,17 +149,20 @@ impl Endpoint {
 
     /// Takes a new set of connections; what belonged to those that are gone or changed ends.
     fn connections(&mut self, now: Instant, connections: Vec<Arc<Connection>>) {
-        let kept: BTreeSet<&str> = connections.iter().map(|c| c.name.as_str()).collect();
-        let gone: BTreeSet<String> = self
+        let kept: BTreeMap<&str, &Arc<Connection>> =
+            connections.iter().map(|c| (c.name.as_str(), c)).collect();
+        let gone: Vec<String> = self
             .core
             .connections
             .iter()
-            .filter(|connection| !kept.contains(connection.name.as_str()))
+            .filter(|old| kept.get(old.name.as_str()).is_none_or(|new| *new != *old))
             .map(|connection| connection.name.clone())
             .collect();
         self.core.connections = connections;
         for name in gone {
-            self.terminate(now, &name, Cause::PolicyChanged, Cause::PolicyChanged);
+            // The operator changed the policy, and so ended the SAs that it had made.
+            let (early, late) = (Cause::PolicyChanged, Cause::DeletedByOperator);
+            self.end_connection(now, &name, early, late, None);
         }
     }
 
@@ -171,10 +174,10 @@ impl Endpoint {
             .find(|c| c.name == name)
             .cloned()
         else {
-            return;
+            return self.not_begun(name, remote, Cause::NoConnection);
         };
         if self.stopping {
-            return;
+            return self.not_begun(name, remote, Cause::ShuttingDown);
         }
         if let Some(sa) = self
             .sas
@@ -203,6 +206,20 @@ impl Endpoint {
         }
     }
 
+    /// Answers who asked for a negotiation that does not even begin, and so has no event.
+    fn not_begun(&mut self, name: &str, remote: SocketAddr, cause: Cause) {
+        self.core.out.push_back(Output::Verdict(Verdict {
+            connection: Some(name.to_owned()),
+            role: Role::Initiator,
+            remote,
+            outcome: VerdictOutcome::Failed {
+                cause,
+                point: FailurePoint::Local,
+                detail: None,
+            },
+        }));
+    }
+
     /// Begins a negotiation as initiator.
     pub(crate) fn begin(
         &mut self,
@@ -213,8 +230,10 @@ impl Endpoint {
     ) {
         self.core.started(&mut self.counters);
         let negotiation = initiator::begin(&mut self.core, now, connection, route, replaces);
-        self.by_own_cookie
-            .insert(negotiation.initiator_cookie, negotiation.id);
+        self.by_own_cookie.insert(
+            negotiation.initiator_cookie,
+            Party::Negotiation(negotiation.id),
+        );
         self.keep(negotiation);
     }
 
@@ -225,8 +244,34 @@ impl Endpoint {
         self.schedule(Party::Negotiation(id));
     }
 
-    fn terminate(&mut self, now: Instant, name: &str, early: Cause, late: Cause) {
-        let termination = self.core.number();
+    fn terminate(&mut self, now: Instant, connection: String) {
+        let id = self.core.number();
+        let name = connection.clone();
+        self.terminations.insert(
+            id,
+            Termination {
+                connection,
+                ended: 0,
+                waiting: 0,
+            },
+        );
+        let (early, late) = (Cause::StoppedByOperator, Cause::DeletedByOperator);
+        let ended = self.end_connection(now, &name, early, late, Some(id));
+        if let Some(termination) = self.terminations.get_mut(&id) {
+            termination.ended = ended;
+        }
+        self.finish_termination(id);
+    }
+
+    /// Ends the negotiations and SAs of a connection; gives how many there were.
+    fn end_connection(
+        &mut self,
+        now: Instant,
+        name: &str,
+        early: Cause,
+        late: Cause,
+        termination: Option<u64>,
+    ) -> usize {
         let of_name = |c: &Connection| c.name == name;
         let negotiations: Vec<NegotiationId> = self
             .negotiations
@@ -240,34 +285,28 @@ impl Endpoint {
             .filter(|sa| of_name(&sa.connection))
             .map(|sa| sa.mmsa_id)
             .collect();
-        self.terminations.insert(
-            termination,
-            Termination {
-                connection: name.to_owned(),
-                ended: negotiations.len() + sas.len(),
-                waiting: 0,
-            },
-        );
-        for id in negotiations {
-            self.end_negotiation(now, id, early, late, Some(termination));
+        for id in &negotiations {
+            self.end_negotiation(now, *id, early, late, termination);
         }
-        for id in sas {
-            if let Some(ticket) = self.end_sa(now, id, late, true) {
-                self.wait_for(termination, ticket);
-            }
+        for id in &sas {
+            let ticket = self.end_sa(now, *id, late, true);
+            self.wait_for(termination, ticket);
         }
-        self.finish_termination(termination);
+        negotiations.len() + sas.len()
     }
 
-    pub(crate) fn wait_for(&mut self, termination: u64, ticket: Ticket) {
-        if let Some(waiting) = self.terminations.get_mut(&termination) {
-            waiting.waiting += 1;
-            self.tickets
-                .insert(ticket, AfterTicket::Terminated(termination));
+    /// Makes a termination wait for a ticket.
+    fn wait_for(&mut self, termination: Option<u64>, ticket: Option<Ticket>) {
+        if let (Some(id), Some(ticket)) = (termination, ticket)
+            && let Some(AfterTicket::Told { terminations, .. }) = self.tickets.get_mut(&ticket)
+            && let Some(termination) = self.terminations.get_mut(&id)
+        {
+            terminations.push(id);
+            termination.waiting += 1;
         }
     }
 
-    pub(crate) fn finish_termination(&mut self, id: u64) {
+    fn finish_termination(&mut self, id: u64) {
         if self
             .terminations
             .get(&id)
@@ -301,6 +340,17 @@ impl Endpoint {
             State::DerivingForKe { .. } => responder::derived(&mut self.core, &mut n, now, result),
             _ => Step::Stay,
         };
+        let proven = matches!(n.state, State::KeAnswered { .. } | State::IdSent { .. });
+        if n.evidence
+            .as_ref()
+            .is_some_and(|evidence| evidence.contested)
+        {
+            if proven {
+                self.refuted(now, &mut n);
+            } else if let Some(evidence) = &mut n.evidence {
+                evidence.contested = false;
+            }
+        }
         let source = n.route.remote;
         self.apply(now, n, step, source);
     }
@@ -323,9 +373,14 @@ impl Endpoint {
         match self.tickets.remove(&ticket) {
             None => {}
             Some(AfterTicket::Establish(id)) => self.established(now, id, durable),
-            Some(AfterTicket::Report(verdict)) => self.core.out.push_back(Output::Verdict(verdict)),
-            Some(AfterTicket::Terminated(termination)) => {
-                self.termination_step(termination);
+            Some(AfterTicket::Told {
+                verdict,
+                terminations,
+            }) => {
+                self.core.out.extend(verdict.map(Output::Verdict));
+                for termination in terminations {
+                    self.termination_step(termination);
+                }
             }
         }
     }
@@ -352,22 +407,18 @@ impl Endpoint {
         };
         if matches!(n.state, State::Establishing(_)) {
             // Its 4650 is being written: it ends as soon as that is done.
-            n.end_after = Some(late);
-            n.end_after_termination = termination;
-            if let Some(waiting) = termination.and_then(|id| self.terminations.get_mut(&id)) {
+            n.end_after.get_or_insert(late);
+            if let Some(id) = termination
+                && let Some(waiting) = self.terminations.get_mut(&id)
+            {
                 waiting.waiting += 1;
+                n.terminations.push(id);
             }
             self.keep(n);
             return;
         }
         let ticket = self.fail(now, n, Failure::local(early));
-        if let (Some(termination), Some(ticket)) = (termination, ticket) {
-            // The verdict is reported as well; whichever comes first, both wait for the same ticket.
-            if let Some(AfterTicket::Report(verdict)) = self.tickets.remove(&ticket) {
-                self.core.out.push_back(Output::Verdict(verdict));
-            }
-            self.wait_for(termination, ticket);
-        }
+        self.wait_for(termination, ticket);
     }
 }
 

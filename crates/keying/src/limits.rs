@@ -74,6 +74,24 @@ pub const EXCHANGE_REFILL: Duration = Duration::from_millis(500);
 /// When the peer of a replacement that failed is asked again: this part of what is left of the SA.
 pub const REPLACE_AGAIN: f64 = 0.5;
 
+/// The longest wait between two sendings of a message: however the operator lets waits grow, a day is
+/// beyond any negotiation.
+pub const MAX_WAIT: Duration = Duration::from_secs(86_400);
+/// The shortest wait for anything that repeats itself: a timer that is due at once would never rest.
+pub const MIN_WAIT: Duration = Duration::from_millis(10);
+/// How long a peer that was asked whether it lives has for its answer, at least: also where the clock
+/// jumped, or where the operator's time-out is shorter than the delay.
+pub const PROBE_GRACE: Duration = Duration::from_secs(1);
+/// Exchanges under an SA whose refusals are kept, for retransmissions: a peer with several children
+/// sends their Quick Modes side by side.
+pub const MAX_REFUSALS: usize = 8;
+
+/// `now + wait`, or so far away that nobody will see it where the clock cannot hold that.
+pub fn after(now: Instant, wait: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(100 * 365 * 86_400);
+    now.checked_add(wait).unwrap_or(now + FAR)
+}
+
 /// So many at once, then one more each so often.
 #[derive(Clone, Debug)]
 pub struct Bucket {
@@ -110,7 +128,7 @@ impl Bucket {
 
     /// Whether the bucket is full by now, and so need not be kept.
     pub fn is_full(&self, now: Instant, burst: u32, refill: Duration) -> bool {
-        now.saturating_duration_since(self.filled) >= refill * (burst - self.level.min(burst))
+        now.saturating_duration_since(self.filled) >= refill * burst.saturating_sub(self.level)
     }
 }
 

@@ -1,13 +1,13 @@
 //! Time: retransmissions, evidence that nothing followed, silence, replacement, dead peers, the end.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use audit::Cause;
 
 use crate::endpoint::{Endpoint, Party};
 use crate::ikev1::informational;
-use crate::ikev1::negotiation::{Failure, NegotiationId, Route};
-use crate::limits::{KEEPALIVE, REPLACE_AGAIN};
+use crate::ikev1::negotiation::{Evidence, Failure, Flight, NegotiationId};
+use crate::limits::{KEEPALIVE, MAX_WAIT, REPLACE_AGAIN, after};
 
 impl Endpoint {
     /// When [`crate::Input::Timeout`] is due; `None` where nothing waits.
@@ -61,7 +61,8 @@ impl Endpoint {
         let Some(mut n) = self.negotiations.remove(&id) else {
             return;
         };
-        if let Some(evidence) = n.evidence.as_ref().filter(|evidence| evidence.until <= now) {
+        let damning = |evidence: &&Evidence| evidence.until <= now && !evidence.contested;
+        if let Some(evidence) = n.evidence.as_ref().filter(damning) {
             let failure = evidence.failure.clone();
             self.fail(now, n, failure);
             return;
@@ -72,20 +73,18 @@ impl Endpoint {
             .connection
             .as_ref()
             .map_or(1.0, |connection| connection.retransmit.factor);
-        if let Some(flight) = n.flight.as_mut().filter(|flight| flight.next <= now) {
+        // While a job of ours runs, the peer cannot be called silent.
+        let working = n.job().is_some();
+        let due = |flight: &&mut Flight| flight.next <= now && !working;
+        if let Some(flight) = n.flight.as_mut().filter(due) {
             if flight.left == 0 {
                 silent = true;
             } else {
                 flight.left -= 1;
-                flight.wait = flight.wait.mul_f64(factor.max(1.0));
-                flight.next = now + self.core.jitter(flight.wait);
+                flight.wait = longer(flight.wait, factor);
+                flight.next = after(now, self.core.jitter(flight.wait));
                 self.core.transmit(n.route, &flight.datagrams);
             }
-        }
-        // While a job of ours runs, the peer cannot be called silent.
-        if silent && n.job().is_some() {
-            n.flight = None;
-            silent = false;
         }
         if deadline || silent {
             // What somebody said, though it was not proven, tells more than silence.
@@ -153,7 +152,13 @@ impl Endpoint {
                 sa.replace_at = None;
             }
         } else if !under_way && !self.stopping {
-            self.begin(now, &connection, Route { ..route }, Some(id));
+            self.begin(now, &connection, route, Some(id));
         }
     }
+}
+
+/// A wait and the next one after it.
+fn longer(wait: Duration, factor: f64) -> Duration {
+    let seconds = wait.as_secs_f64() * factor.max(1.0);
+    Duration::try_from_secs_f64(seconds).map_or(MAX_WAIT, |wait| wait.min(MAX_WAIT))
 }

@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use audit::{Cause, Event, Extra, KeyMod, MainModeEnded, MainModeEstablished, MainModeFailed};
+use audit::{
+    Cause, Event, Extra, KeyMod, MainModeEnded, MainModeEstablished, MainModeFailed, Role,
+};
 use isakmp::NotifyType;
 
 use crate::core::Core;
@@ -14,7 +16,7 @@ use crate::ikev1::negotiation::{
 };
 use crate::ikev1::sa::Sa;
 use crate::io::{Account, Output, Ticket, Verdict, VerdictOutcome};
-use crate::limits::{ENDED_HOLD, REFUSAL_HOLD};
+use crate::limits::{ENDED_HOLD, REFUSAL_HOLD, after};
 use crate::status::Counters;
 
 impl Core {
@@ -49,7 +51,8 @@ impl Endpoint {
                     .map_or_else(Default::default, |c| c.evidence_hold);
                 n.evidence.get_or_insert(Evidence {
                     failure,
-                    until: now + hold,
+                    until: after(now, hold),
+                    contested: false,
                 });
                 self.keep(n);
             }
@@ -60,12 +63,13 @@ impl Endpoint {
                 failure,
                 last_block,
             } => {
-                self.tell_failure(&n, &last_block);
+                self.tell_failure(&n, &failure, &last_block);
                 self.fail(now, n, failure);
             }
             Step::Establish {
                 sa,
                 reply,
+                heard_block,
                 initial_contact,
             } => {
                 let ticket = self.core.audit(
@@ -82,6 +86,7 @@ impl Endpoint {
                 n.state = State::Establishing(Box::new(Establishing {
                     sa: *sa,
                     reply,
+                    heard_block,
                     initial_contact,
                     early: Vec::new(),
                 }));
@@ -118,13 +123,20 @@ impl Endpoint {
     }
 
     /// The peer proved itself and may take the SA for established: it is told that it is not.
-    fn tell_failure(&mut self, n: &Negotiation, last_block: &[u8]) {
+    fn tell_failure(&mut self, n: &Negotiation, failure: &Failure, last_block: &[u8]) {
+        let refused = matches!(
+            failure.cause,
+            Cause::IdentityMismatch | Cause::UnsupportedIdentity | Cause::MalformedId
+        );
         let (keys, payload) = match &n.state {
-            State::IdSent { proving, .. } => (&proving.keys, delete(n.cookies())),
-            State::KeAnswered { proving, .. } => {
+            State::KeAnswered { proving, .. } if refused => {
                 let kind = NotifyType::AUTHENTICATION_FAILED;
                 (&proving.keys, notification(n.cookies(), kind, Vec::new()))
             }
+            State::IdSent { proving, .. } | State::KeAnswered { proving, .. } => {
+                (&proving.keys, delete(n.cookies()))
+            }
+            State::Establishing(establishing) => (&establishing.sa.keys, delete(n.cookies())),
             _ => return,
         };
         // What cannot be built is not sent; the peer then waits for its own time-out.
@@ -192,7 +204,11 @@ impl Endpoint {
         let ticket = self
             .core
             .audit(Event::MainModeFailed(event), Some(n.activity), extra);
-        self.tickets.insert(ticket, AfterTicket::Report(verdict));
+        let told = AfterTicket::Told {
+            verdict: Some(verdict),
+            terminations: Vec::new(),
+        };
+        self.tickets.insert(ticket, told);
         Some(ticket)
     }
 
@@ -202,10 +218,11 @@ impl Endpoint {
         if let Some(job) = n.job() {
             self.core.jobs.remove(&job);
         }
-        self.by_own_cookie.remove(&n.initiator_cookie);
         self.by_cookies.remove(&n.cookies());
         self.remembered.end(now, REFUSAL_HOLD, n.cookies());
-        if n.role == audit::Role::Responder {
+        if n.role == Role::Initiator {
+            self.by_own_cookie.remove(&n.initiator_cookie);
+        } else {
             self.leave_half_open(n);
             let origin = (n.origin, n.initiator_cookie);
             if self.by_origin.remove(&origin).is_some() {
@@ -221,6 +238,7 @@ impl Endpoint {
             return;
         }
         if let Some(count) = self.half_open.get_mut(&source) {
+            self.half_open_total -= 1;
             *count -= 1;
             if *count == 0 {
                 self.half_open.remove(&source);
@@ -238,15 +256,16 @@ impl Endpoint {
             return self.keep(n);
         };
         if !durable {
+            let heard_block = establishing.heard_block.clone();
             n.state = State::Establishing(establishing);
-            self.fail(now, n, Failure::local(Cause::LogUnwritable));
-            return;
+            return self.unwritable(now, n, &heard_block);
         }
         let Establishing {
             mut sa,
             reply,
             initial_contact,
             early,
+            ..
         } = *establishing;
         self.unschedule(Party::Negotiation(id));
         self.counters.established += 1;
@@ -255,12 +274,13 @@ impl Endpoint {
         sa.duplicates = n.duplicates.clone();
         let mmsa_id = sa.mmsa_id;
         let party = Party::Sa(mmsa_id);
-        if n.role == audit::Role::Responder {
+        if n.role == Role::Initiator {
+            self.by_own_cookie.insert(n.initiator_cookie, party);
+        } else {
             self.leave_half_open(&n);
             // For duplicates of message 1, as long as those of message 5 are answered.
             self.by_origin.insert((n.origin, n.initiator_cookie), party);
         }
-        sa.origin = n.origin;
         self.by_cookies.insert(n.cookies(), party);
         let verdict = established(&sa);
         self.sas.insert(mmsa_id, sa);
@@ -274,21 +294,32 @@ impl Endpoint {
         }
         if let Some(cause) = n.end_after {
             let ticket = self.end_sa(now, mmsa_id, cause, true);
-            if let Some(termination) = n.end_after_termination {
-                if let Some(ticket) = ticket {
-                    self.tickets
-                        .insert(ticket, AfterTicket::Terminated(termination));
-                } else {
-                    self.termination_step(termination);
-                }
-            }
+            self.pass_on(n.terminations, ticket);
         }
         for message in &early {
             self.early(now, message);
         }
     }
 
-    /// The peer of this SA knows of no other: those with the same proven identities end.
+    /// The 4650 of an SA could not be written, and the operator wants that to count: it never stood.
+    fn unwritable(&mut self, now: Instant, mut n: Negotiation, heard_block: &[u8]) {
+        let failure = Failure::local(Cause::LogUnwritable);
+        self.tell_failure(&n, &failure, heard_block);
+        let terminations = std::mem::take(&mut n.terminations);
+        let ticket = self.fail(now, n, failure);
+        self.pass_on(terminations, ticket);
+    }
+
+    /// Those who waited for an end that waited for the log now wait for the end's own event.
+    fn pass_on(&mut self, waiting: Vec<u64>, ticket: Option<Ticket>) {
+        match ticket.and_then(|ticket| self.tickets.get_mut(&ticket)) {
+            Some(AfterTicket::Told { terminations, .. }) => terminations.extend(waiting),
+            _ => waiting.into_iter().for_each(|id| self.termination_step(id)),
+        }
+    }
+
+    /// The peer of this SA knew of no other when it began to negotiate: those with the same proven
+    /// identities that are older than that end. What came to stand meanwhile is another's success.
     pub(crate) fn initial_contact(&mut self, now: Instant, id: u64) {
         let Some(sa) = self.sas.get(&id) else { return };
         let stale: Vec<u64> = self
@@ -296,7 +327,7 @@ impl Endpoint {
             .values()
             .filter(|other| {
                 other.mmsa_id != id
-                    && other.established <= sa.established
+                    && other.established <= sa.begun
                     && other.remote_id == sa.remote_id
                     && other.local_id == sa.local_id
             })
@@ -318,9 +349,11 @@ impl Endpoint {
         let mut sa = self.sas.remove(&id)?;
         self.unschedule(Party::Sa(id));
         self.by_cookies.remove(&sa.cookies());
-        self.by_origin.remove(&(sa.origin, sa.initiator_cookie));
         self.remembered.end(now, ENDED_HOLD, sa.cookies());
-        if sa.role == audit::Role::Responder {
+        if sa.role == Role::Initiator {
+            self.by_own_cookie.remove(&sa.initiator_cookie);
+        } else {
+            self.by_origin.remove(&(sa.origin, sa.initiator_cookie));
             self.remembered.refuse(
                 now,
                 ENDED_HOLD,
@@ -345,13 +378,19 @@ impl Endpoint {
             cause: Some(cause),
             ..Extra::default()
         };
-        Some(self.core.audit(event, Some(sa.activity), extra))
+        let ticket = self.core.audit(event, Some(sa.activity), extra);
+        let told = AfterTicket::Told {
+            verdict: None,
+            terminations: Vec::new(),
+        };
+        self.tickets.insert(ticket, told);
+        Some(ticket)
     }
 }
 
 fn event_of(n: &Negotiation, sa: &Sa) -> MainModeEstablished {
     MainModeEstablished {
-        local_name: n.local_name.clone(),
+        local_name: Some(sa.local_id.to_string()),
         remote_name: n.remote_name.clone(),
         local: n.route.local,
         remote: n.route.remote,

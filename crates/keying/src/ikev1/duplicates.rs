@@ -9,7 +9,8 @@ pub(crate) type Digest = [u8; 32];
 /// The fingerprint of a message.
 pub(crate) fn digest(message: &[u8]) -> Digest {
     let mut value = [0; 32];
-    // SHA-256 fails only when the library has no memory left; then nothing is taken for a duplicate.
+    // SHA-256 fails only when the library has no memory left; then messages are taken for duplicates of
+    // each other, and dropped.
     if let Ok(hash) = crypto::digest(crypto::Hash::Sha256, &[message]) {
         value.copy_from_slice(&hash);
     }
@@ -23,6 +24,8 @@ pub(crate) struct Duplicates {
     /// What answered the last one, as datagrams.
     reply: Vec<Vec<u8>>,
     resent: u32,
+    /// What answered the one before, until the last one has proved acceptable.
+    before: Vec<Vec<u8>>,
 }
 
 /// What a message is, seen against those that were accepted before.
@@ -55,7 +58,7 @@ impl Duplicates {
     /// Remembers a message that was accepted, as yet unanswered. A negotiation accepts three at most.
     pub(crate) fn accept(&mut self, digest: Digest) {
         self.accepted.push(digest);
-        self.reply = Vec::new();
+        self.before = std::mem::take(&mut self.reply);
         self.resent = 0;
     }
 
@@ -67,12 +70,14 @@ impl Duplicates {
     /// Forgets the last accepted message: it turned out not to be acceptable after all.
     pub(crate) fn retract(&mut self) {
         self.accepted.pop();
+        self.reply = std::mem::take(&mut self.before);
     }
 
     /// Keeps what answered the last message. The answer of the responder alone: an initiator that
     /// answered duplicates would play ping-pong with the responder.
     pub(crate) fn answered(&mut self, datagrams: &[Vec<u8>]) {
         self.reply = datagrams.to_vec();
+        self.before = Vec::new();
     }
 
     /// Drops the kept answer.

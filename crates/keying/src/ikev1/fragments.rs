@@ -1,7 +1,7 @@
 //! IKE fragmentation as Cisco, Windows and strongSwan do it for IKEv1 ([MS-IKEE] section 3.3.6.1):
 //! payload 132 alone in a datagram, whose pieces together are a whole message, header included.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -65,12 +65,54 @@ struct Pieces {
     bytes: usize,
     last: Option<u8>,
     pieces: BTreeMap<u8, Vec<u8>>,
+    /// The message was whole once; which of its pieces came again since.
+    again: Option<BTreeSet<u8>>,
 }
 
-/// Fragments whose messages are not whole yet. Bounded per source, in bytes and in time.
+impl Pieces {
+    fn new(begun: Instant) -> Self {
+        Pieces {
+            begun,
+            bytes: 0,
+            last: None,
+            pieces: BTreeMap::new(),
+            again: None,
+        }
+    }
+
+    /// Whether this very piece is here; `None` where none of its number is.
+    fn has(&self, fragment: &Fragment) -> Option<bool> {
+        let known = self.pieces.get(&fragment.number)?;
+        let last = self.last == Some(fragment.number);
+        Some(*known == fragment.data && fragment.last == last)
+    }
+
+    /// Whether a piece of a new number fits those that are here.
+    fn fits(&self, fragment: &Fragment) -> bool {
+        let highest = self.pieces.last_key_value().map_or(0, |(n, _)| *n);
+        let beyond = self.last.is_some_and(|last| fragment.number > last);
+        let another_last = fragment.last && (self.last.is_some() || highest > fragment.number);
+        !beyond && !another_last && self.bytes + fragment.data.len() <= MAX_MESSAGE
+    }
+
+    fn is_whole(&self) -> bool {
+        self.last
+            .is_some_and(|last| self.pieces.len() == usize::from(last))
+    }
+
+    fn whole(&self) -> Vec<u8> {
+        self.pieces.values().flatten().copied().collect()
+    }
+}
+
+/// Fragments whose messages are not whole yet, and those that were a moment ago: peers that number all
+/// their messages alike send late duplicates of one that must not stand in the way of the next. Bounded
+/// per source, in bytes and in time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fragments {
     sets: BTreeMap<Key, Pieces>,
+    /// By age.
+    order: BTreeSet<(Instant, Key)>,
     bytes: usize,
 }
 
@@ -102,105 +144,113 @@ impl Fragments {
             message_id: header.message_id,
             id: fragment.id,
         };
-        if !self.sets.contains_key(&key) {
-            self.make_room(&key, fragment.data.len());
-        }
-        let set = self.sets.entry(key.clone()).or_insert_with(|| Pieces {
-            begun: now,
-            bytes: 0,
-            last: None,
-            pieces: BTreeMap::new(),
-        });
-        let beyond = |number: u8| set.last.is_some_and(|last| number > last);
-        if let Some(known) = set.pieces.get(&fragment.number) {
-            let same =
-                *known == fragment.data && fragment.last == (set.last == Some(fragment.number));
-            return if same {
-                Assembled::Waiting
-            } else {
-                Assembled::Contradiction
-            };
-        }
-        let highest = set.pieces.last_key_value().map_or(0, |(number, _)| *number);
-        let another_last = fragment.last && (set.last.is_some() || highest > fragment.number);
-        if beyond(fragment.number) || another_last || set.bytes + fragment.data.len() > MAX_MESSAGE
+        if let Some(set) = self.sets.get_mut(&key)
+            && let Some(again) = &mut set.again
         {
-            return Assembled::Contradiction;
+            let known = set.pieces.get(&fragment.number) == Some(&fragment.data);
+            if known && fragment.last == (set.last == Some(fragment.number)) {
+                again.insert(fragment.number);
+                if again.len() < set.pieces.len() {
+                    return Assembled::Waiting;
+                }
+                again.clear();
+                return Assembled::Whole(set.whole());
+            }
+            // Another message under the same number.
+            self.remove(&key);
         }
+        if let Some(set) = self.sets.get(&key) {
+            match set.has(&fragment) {
+                Some(true) => return Assembled::Waiting,
+                Some(false) => return Assembled::Contradiction,
+                None if !set.fits(&fragment) => return Assembled::Contradiction,
+                None => {}
+            }
+        }
+        self.make_room(&key, fragment.data.len());
+        let set = self.sets.entry(key.clone()).or_insert_with(|| {
+            self.order.insert((now, key));
+            Pieces::new(now)
+        });
         if fragment.last {
             set.last = Some(fragment.number);
         }
         set.bytes += fragment.data.len();
         self.bytes += fragment.data.len();
         set.pieces.insert(fragment.number, fragment.data);
-        if set
-            .last
-            .is_some_and(|last| set.pieces.len() == usize::from(last))
-        {
-            let whole = self
-                .remove(&key)
-                .map(|set| set.pieces.into_values().flatten().collect());
-            return Assembled::Whole(whole.unwrap_or_default());
+        if set.is_whole() {
+            set.again = Some(BTreeSet::new());
+            return Assembled::Whole(set.whole());
         }
         Assembled::Waiting
     }
 
-    /// When the oldest unfinished message is dropped.
+    /// When the oldest message is dropped.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        self.sets
-            .values()
-            .map(|set| set.begun + FRAGMENT_HOLD)
-            .min()
+        self.order.first().map(|(begun, _)| *begun + FRAGMENT_HOLD)
     }
 
     /// Drops what waited too long.
     pub(crate) fn expire(&mut self, now: Instant) {
-        let old: Vec<Key> = self
-            .sets
-            .iter()
-            .filter(|(_, set)| set.begun + FRAGMENT_HOLD <= now)
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in old {
-            self.remove(&key);
+        while self.next_timeout().is_some_and(|at| at <= now) {
+            self.remove_oldest();
         }
     }
 
-    /// How many messages are unfinished.
+    /// How many messages are kept.
     pub(crate) fn len(&self) -> usize {
         self.sets.len()
     }
 
-    /// The oldest goes first: of the same source when that has its share, of all when all is full.
-    fn make_room(&mut self, new: &Key, bytes: usize) {
-        let of_source = |key: &Key| key.source == new.source;
-        while self.sets.keys().filter(|key| of_source(key)).count() >= MAX_FRAGMENTED_PER_SOURCE {
-            self.remove_oldest(&of_source);
+    /// The oldest goes first: of the same source when that has its share, of all when all is full. The
+    /// set that is to grow stays.
+    fn make_room(&mut self, key: &Key, bytes: usize) {
+        let is_new = !self.sets.contains_key(key);
+        if is_new {
+            let of_source = || {
+                let first = Key {
+                    source: key.source,
+                    port: 0,
+                    cookies: (Cookie::ZERO, Cookie::ZERO),
+                    message_id: 0,
+                    id: 0,
+                };
+                self.sets
+                    .range(first..)
+                    .take_while(|(other, _)| other.source == key.source)
+            };
+            if of_source().count() >= MAX_FRAGMENTED_PER_SOURCE {
+                let oldest = of_source().min_by_key(|(_, set)| set.begun);
+                if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
+                    self.remove(&oldest);
+                }
+            }
+            if self.sets.len() >= MAX_FRAGMENTED {
+                self.remove_oldest();
+            }
         }
-        let full = |this: &Self| {
-            this.bytes + bytes.max(MAX_MESSAGE) > MAX_FRAGMENT_BYTES
-                || this.sets.len() >= MAX_FRAGMENTED
-        };
-        while full(self) && !self.sets.is_empty() {
-            self.remove_oldest(&|_| true);
+        while self.bytes + bytes > MAX_FRAGMENT_BYTES {
+            let oldest = self.order.iter().find(|(_, other)| other != key);
+            let Some((_, oldest)) = oldest.cloned() else {
+                break;
+            };
+            self.remove(&oldest);
         }
     }
 
-    fn remove_oldest(&mut self, of: &dyn Fn(&Key) -> bool) {
-        let oldest = self
-            .sets
-            .iter()
-            .filter(|(key, _)| of(key))
-            .min_by_key(|(_, set)| set.begun);
-        if let Some(key) = oldest.map(|(key, _)| key.clone()) {
-            self.remove(&key);
+    fn remove_oldest(&mut self) {
+        if let Some((_, key)) = self.order.pop_first()
+            && let Some(set) = self.sets.remove(&key)
+        {
+            self.bytes -= set.bytes;
         }
     }
 
-    fn remove(&mut self, key: &Key) -> Option<Pieces> {
-        let set = self.sets.remove(key)?;
-        self.bytes -= set.bytes;
-        Some(set)
+    fn remove(&mut self, key: &Key) {
+        if let Some(set) = self.sets.remove(key) {
+            self.order.remove(&(set.begun, key.clone()));
+            self.bytes -= set.bytes;
+        }
     }
 }
 
@@ -283,7 +333,6 @@ mod tests {
                     }
                 }
                 assert_eq!(got, vec![whole.clone()], "order {order:?}, lost {lost}");
-                assert_eq!(fragments.bytes, 0);
             }
         }
     }
@@ -358,6 +407,8 @@ mod tests {
             }
         }
         assert!(fragments.bytes <= MAX_FRAGMENT_BYTES);
+        assert!(fragments.len() <= MAX_FRAGMENTED);
+        assert_eq!(fragments.len(), fragments.order.len());
         let one = SocketAddr::new(IpAddr::V4(1_999u32.into()), 500);
         assert!(
             fragments
@@ -369,5 +420,54 @@ mod tests {
         );
         fragments.expire(now + FRAGMENT_HOLD);
         assert_eq!((fragments.len(), fragments.bytes), (0, 0));
+    }
+
+    #[test]
+    fn unfinished_messages_that_grow_are_bounded_in_bytes() {
+        let mut fragments = Fragments::default();
+        let now = Instant::now();
+        let (header, _) = parse(&cut(message(500), 236, 7)[0]);
+        for number in 1..=50 {
+            for source in 0..500u32 {
+                let remote = SocketAddr::new(IpAddr::V4(source.into()), 500);
+                let fragment = Fragment {
+                    id: 1,
+                    number,
+                    last: false,
+                    data: vec![0; 1_300],
+                };
+                fragments.add(now, remote, &header, fragment);
+            }
+        }
+        assert!(fragments.bytes <= MAX_FRAGMENT_BYTES);
+        let counted: usize = fragments.sets.values().map(|set| set.bytes).sum();
+        assert_eq!(fragments.bytes, counted);
+    }
+
+    #[test]
+    fn a_late_duplicate_of_a_whole_message_is_not_in_the_way_of_the_next_with_its_number() {
+        let (first, second) = (message(500), message(600));
+        let (a, b) = (cut(first.clone(), 236, 1), cut(second.clone(), 236, 1));
+        let mut fragments = Fragments::default();
+        let now = Instant::now();
+        let mut add = |datagram: &[u8]| {
+            let (header, fragment) = parse(datagram);
+            fragments.add(now, remote(), &header, fragment)
+        };
+        assert_eq!(add(&a[0]), Assembled::Waiting);
+        assert_eq!(add(&a[1]), Assembled::Waiting);
+        assert_eq!(add(&a[2]), Assembled::Whole(first.clone()));
+        // Sent again as a whole, it is put together again: its answer may have been lost.
+        assert_eq!(add(&a[1]), Assembled::Waiting);
+        assert_eq!(add(&a[1]), Assembled::Waiting);
+        assert_eq!(add(&a[2]), Assembled::Waiting);
+        assert_eq!(add(&a[0]), Assembled::Whole(first));
+        // One piece of it is late; then the next message comes.
+        assert_eq!(add(&a[2]), Assembled::Waiting);
+        let last = b.len() - 1;
+        for piece in &b[..last] {
+            assert_eq!(add(piece), Assembled::Waiting);
+        }
+        assert_eq!(add(&b[last]), Assembled::Whole(second));
     }
 }

@@ -1,6 +1,7 @@
 //! Exchanges beside Main Mode: INFORMATIONAL (RFC 2408 section 4.8, RFC 2409 section 5.7), DPD
 //! (RFC 3706), and the polite refusal of those that are not spoken.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use audit::Cause;
@@ -14,10 +15,12 @@ use super::duplicates::digest;
 use super::messages::{Payloads, notification};
 use super::negotiation::{Failure, Negotiation, Proving, State, Step, datagrams, header};
 use super::protection::{Keys, OpenError};
-use super::sa::{Probe, Sa};
+use super::sa::{Probe, Refused, Sa};
 use crate::config::Fragmentation;
 use crate::core::Core;
-use crate::limits::{EXCHANGE_BURST, EXCHANGE_REFILL, MAX_MESSAGE_IDS, MAX_RESENDS};
+use crate::limits::{
+    EXCHANGE_BURST, EXCHANGE_REFILL, MAX_MESSAGE_IDS, MAX_REFUSALS, MAX_RESENDS, MIN_WAIT, after,
+};
 
 /// What a message under an SA did to it.
 #[derive(Debug)]
@@ -26,8 +29,10 @@ pub(crate) enum SaStep {
     Stay,
     /// 4976.
     Invalid(Cause, String),
-    /// The SA ends.
-    Ended(Cause),
+    /// The SA ends: the peer said so.
+    Deleted,
+    /// The SA has served its time.
+    Spent,
     /// The peer knows of no other SA with us.
     InitialContact,
 }
@@ -71,12 +76,12 @@ fn is_of(spi: &[u8], cookies: (Cookie, Cookie)) -> bool {
     spi.len() == 16 && spi[..8] == cookies.0.0 && spi[8..] == cookies.1.0
 }
 
-/// Sends an INFORMATIONAL under an SA.
+/// Sends an INFORMATIONAL under an SA; gives the datagrams.
 pub(crate) fn send(
     core: &mut Core,
     sa: &mut Sa,
     payloads: &[RawPayload],
-) -> Result<(), crypto::CryptoError> {
+) -> Result<Vec<Vec<u8>>, crypto::CryptoError> {
     let (message_id, message) = protected(core, &sa.keys, &sa.last_block, sa.cookies(), payloads)?;
     // One of ours that comes back is a reflection.
     sa.message_ids.insert(message_id);
@@ -88,7 +93,7 @@ pub(crate) fn send(
     sa.fragment_id = sa.fragment_id.wrapping_add(1);
     let pieces = datagrams(message, size, sa.fragment_id, sa.route.marked);
     core.transmit(sa.route, &pieces);
-    Ok(())
+    Ok(pieces)
 }
 
 /// Asks the peer whether it lives.
@@ -104,14 +109,15 @@ pub(crate) fn probe(core: &mut Core, sa: &mut Sa, now: Instant) -> Result<(), cr
     };
     sa.probe = Some(Probe {
         sequence,
-        next: now + dpd.delay,
+        since: sa.probe.map_or(now, |probe| probe.since),
+        next: after(now, dpd.delay.max(MIN_WAIT)),
     });
     let question = notification(
         sa.cookies(),
         NotifyType::R_U_THERE,
         sequence.to_be_bytes().to_vec(),
     );
-    send(core, sa, &[question])
+    send(core, sa, &[question]).map(drop)
 }
 
 /// A message that came under an established SA, other than Main Mode's own.
@@ -120,6 +126,7 @@ pub(crate) fn under_sa(
     sa: &mut Sa,
     now: Instant,
     datagram: &Datagram<'_>,
+    from: SocketAddr,
     whole: &[u8],
 ) -> SaStep {
     let header = &datagram.header;
@@ -146,7 +153,7 @@ pub(crate) fn under_sa(
     }
     if sa.message_ids.len() >= MAX_MESSAGE_IDS {
         // No room to tell a replay: the SA has served its time.
-        return SaStep::Ended(Cause::Expired);
+        return SaStep::Spent;
     }
     let tampered = |why: &str| SaStep::Invalid(Cause::PacketTampered, why.to_owned());
     let opened = match sa.keys.exchange_iv(&sa.last_block, header.message_id) {
@@ -162,6 +169,10 @@ pub(crate) fn under_sa(
     sa.message_ids.insert(header.message_id);
     sa.last_heard = now;
     sa.probe = None;
+    // A NAT that forgot the peer's port gave it another. Proven, and never a replay: its ID is new.
+    if sa.peer_behind_nat && from.ip() == sa.route.remote.ip() {
+        sa.route.remote.set_port(from.port());
+    }
     if header.exchange == ExchangeType::INFORMATIONAL {
         return informational(core, sa, &rest);
     }
@@ -182,7 +193,7 @@ fn informational(core: &mut Core, sa: &mut Sa, rest: &[RawPayload]) -> SaStep {
             if delete.protocol == ProtocolId::ISAKMP
                 && delete.spis.iter().any(|spi| is_of(spi, sa.cookies())) =>
         {
-            SaStep::Ended(Cause::DeletedByPeer)
+            SaStep::Deleted
         }
         Payload::Notification(notification) => match notification.kind {
             NotifyType::R_U_THERE
@@ -230,32 +241,33 @@ fn refuse_exchange(
             Vec::new(),
         )
     };
-    let sent = core.out.len();
-    if send(core, sa, &[refusal]).is_ok() {
-        let bytes = core
-            .out
-            .iter()
-            .skip(sent)
-            .filter_map(|output| match output {
-                crate::io::Output::Transmit { bytes, .. } => Some(bytes.clone()),
-                _ => None,
-            });
-        sa.last_refusal = Some((digest(whole), bytes.collect(), 0));
+    // What cannot be built is not sent; the peer asks again.
+    let Ok(answer) = send(core, sa, &[refusal]) else {
+        return;
+    };
+    if sa.refusals.len() >= MAX_REFUSALS {
+        sa.refusals.pop_front();
     }
+    sa.refusals.push_back(Refused {
+        message: digest(whole),
+        answer,
+        resent: 0,
+    });
 }
 
-/// A retransmission of the exchange that was refused last gets the same bytes.
+/// A retransmission of an exchange that was refused gets the same bytes.
 fn resend(core: &mut Core, sa: &mut Sa, whole: &[u8]) -> bool {
     let route = sa.route;
-    let Some((known, datagrams, count)) = &mut sa.last_refusal else {
-        return false;
-    };
-    if *known != digest(whole) {
+    if sa.refusals.is_empty() {
         return false;
     }
-    *count += 1;
-    if *count <= MAX_RESENDS {
-        core.transmit(route, datagrams);
+    let message = digest(whole);
+    let Some(refused) = sa.refusals.iter_mut().find(|r| r.message == message) else {
+        return false;
+    };
+    refused.resent = refused.resent.saturating_add(1);
+    if refused.resent <= MAX_RESENDS {
+        core.transmit(route, &refused.answer);
     }
     true
 }

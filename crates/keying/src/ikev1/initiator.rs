@@ -37,6 +37,7 @@ pub(crate) fn begin(
         role: Role::Initiator,
         key_mod: KeyMod::IkeV1,
         origin: route.remote,
+        begun: now,
         connection: Some(connection.clone()),
         alternatives: Vec::new(),
         route,
@@ -54,7 +55,7 @@ pub(crate) fn begin(
         deadline: None,
         replaces,
         end_after: None,
-        end_after_termination: None,
+        terminations: Vec::new(),
         fragment_id: 0,
         state: State::SaSent {
             sa_body: sa.body.clone(),
@@ -192,6 +193,12 @@ pub(crate) fn message_4(
     if let Err(failure) = check_key_exchange(&sent.chosen, &peer_public) {
         return Step::Evidence(failure);
     }
+    if peer_public == sent.public && peer_nonce == sent.nonce {
+        return Step::Invalid(
+            Cause::PacketOutOfPlace,
+            "our own message came back".to_owned(),
+        );
+    }
     if peer_public == sent.public || peer_nonce == sent.nonce {
         return Step::Evidence(
             Failure::remote(Cause::KeInvalid)
@@ -300,7 +307,8 @@ fn prove(
     let Some(connection) = n.connection.clone() else {
         return Ok(());
     };
-    if nat.any() && !n.route.marked {
+    let nat_traversal = nat.any() || (connection.force_encap && n.peer.nat_t);
+    if nat_traversal && !n.route.marked {
         n.route.local.set_port(connection.local_nat_port);
         n.route.remote.set_port(connection.remote_nat_port);
         n.route.marked = true;
@@ -408,15 +416,20 @@ pub(crate) fn message_6(
         now,
         proving,
         *nat,
-        last_block,
+        last_block.clone(),
         &connection,
         remote_id,
     ) {
         Ok(sa) => Step::Establish {
+            heard_block: sa.last_block.clone(),
             sa: Box::new(sa),
             reply: Vec::new(),
             initial_contact: message.initial_contact,
         },
-        Err(failure) => failure.into(),
+        // The responder took it for established when it sent message 6.
+        Err(failure) => Step::FailProven {
+            failure,
+            last_block,
+        },
     }
 }

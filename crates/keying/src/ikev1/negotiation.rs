@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use audit::{ActivityId, AuthMethod, Cause, FailurePoint, KeyMod, MmState, Role};
 use crypto::{Hash, Secret};
-use isakmp::{Cookie, ExchangeType, Flags, Header, Payload, PayloadType, vendor};
+use isakmp::{Cookie, ExchangeType, Flags, Header, Payload, PayloadType, non_esp, vendor};
 use rand_core::Rng as _;
 
 use super::duplicates::Duplicates;
@@ -19,6 +19,7 @@ use crate::config::{Connection, Fragmentation, Retransmit};
 use crate::core::Core;
 use crate::identity::Identity;
 use crate::io::JobId;
+use crate::limits::after;
 
 /// Names a negotiation within an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -111,7 +112,15 @@ impl Failure {
 
 impl From<crypto::CryptoError> for Failure {
     fn from(error: crypto::CryptoError) -> Self {
-        Failure::local(Cause::EncryptFailure).with(error.to_string())
+        use crypto::CryptoError;
+        let failure = match &error {
+            CryptoError::BadPublicValue(_) => Failure::remote(Cause::KeInvalid),
+            CryptoError::BadPrivateValue => Failure::local(Cause::DhFailure),
+            CryptoError::NotWholeBlocks { .. }
+            | CryptoError::WrongLength { .. }
+            | CryptoError::Library(_) => Failure::local(Cause::EncryptFailure),
+        };
+        failure.with(error.to_string())
     }
 }
 
@@ -120,6 +129,8 @@ impl From<crypto::CryptoError> for Failure {
 pub(crate) struct Evidence {
     pub failure: Failure,
     pub until: Instant,
+    /// An acceptable message followed, and a worker is finding out whether it is sound.
+    pub contested: bool,
 }
 
 /// A Main Mode negotiation.
@@ -130,6 +141,8 @@ pub(crate) struct Negotiation {
     pub key_mod: KeyMod,
     /// Where message 1 came from, or went to.
     pub origin: SocketAddr,
+    /// When message 1 came or went.
+    pub begun: Instant,
     /// The connection it is for: at a responder the first of those that fit, until message 5 tells.
     pub connection: Option<Arc<Connection>>,
     /// At a responder: every connection that the peer's address fits and that has the chosen suite.
@@ -154,8 +167,8 @@ pub(crate) struct Negotiation {
     pub replaces: Option<u64>,
     /// The negotiation's SA is to end as soon as it stands: the operator said so while the log wrote.
     pub end_after: Option<Cause>,
-    /// The `Terminate` that waits for that end.
-    pub end_after_termination: Option<u64>,
+    /// Each `Terminate` that waits for that end.
+    pub terminations: Vec<u64>,
     pub fragment_id: u16,
     pub state: State,
 }
@@ -231,6 +244,8 @@ pub(crate) struct Establishing {
     pub sa: Sa,
     /// Message 6, at the responder.
     pub reply: Vec<Vec<u8>>,
+    /// The last block of the message that proved the peer: where the IV of a refusal comes from.
+    pub heard_block: Vec<u8>,
     /// The peer said INITIAL-CONTACT.
     pub initial_contact: bool,
     /// What came while the log was writing.
@@ -267,6 +282,7 @@ pub(crate) enum Step {
     Establish {
         sa: Box<Sa>,
         reply: Vec<Vec<u8>>,
+        heard_block: Vec<u8>,
         initial_contact: bool,
     },
 }
@@ -326,8 +342,14 @@ impl Negotiation {
 
     /// When something is to be done without an input.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        let flight = self.flight.as_ref().map(|flight| flight.next);
-        let evidence = self.evidence.as_ref().map(|evidence| evidence.until);
+        // While a job of ours runs there is nobody to be waited for.
+        let flight = self.flight.as_ref().filter(|_| self.job().is_none());
+        let flight = flight.map(|flight| flight.next);
+        let evidence = self
+            .evidence
+            .as_ref()
+            .filter(|evidence| !evidence.contested);
+        let evidence = evidence.map(|evidence| evidence.until);
         [flight, evidence, self.deadline]
             .into_iter()
             .flatten()
@@ -379,7 +401,7 @@ impl Negotiation {
             datagrams,
             left: tries,
             wait: first,
-            next: now + wait,
+            next: after(now, wait),
         });
     }
 
@@ -398,12 +420,16 @@ impl Negotiation {
         self.deadline = self
             .connection
             .as_ref()
-            .map(|connection| now + connection.half_open_timeout);
+            .map(|connection| after(now, connection.half_open_timeout));
     }
 
-    /// The names of peer software that were recognised.
-    pub(crate) fn software(&self) -> Option<String> {
-        (!self.peer.software.is_empty()).then(|| self.peer.software.join(", "))
+    /// Whether this datagram is the one that we sent last: it came back.
+    pub(crate) fn is_our_own(&self, whole: &[u8]) -> bool {
+        let sent = self.flight.as_ref().map(|flight| &flight.datagrams);
+        sent.is_some_and(|datagrams| {
+            let own = |bytes: &Vec<u8>| non_esp::strip(bytes).unwrap_or(bytes) == whole;
+            datagrams.iter().any(own)
+        })
     }
 }
 

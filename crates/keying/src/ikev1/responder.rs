@@ -20,15 +20,21 @@ use crate::config::Connection;
 use crate::core::Core;
 use crate::identity::Identity;
 use crate::job::{Derive, Job, JobResult};
-use crate::limits::{JOB_TIMEOUT, OUR_NONCE_LEN};
+use crate::limits::{JOB_TIMEOUT, OUR_NONCE_LEN, after};
 
 /// A negotiation that a peer's message 1 begins; nothing of it is judged yet.
-pub(crate) fn begin(core: &mut Core, datagram: &Datagram<'_>, route: Route) -> Negotiation {
+pub(crate) fn begin(
+    core: &mut Core,
+    now: Instant,
+    datagram: &Datagram<'_>,
+    route: Route,
+) -> Negotiation {
     Negotiation {
         id: NegotiationId(core.number()),
         role: Role::Responder,
         key_mod: KeyMod::IkeV1,
         origin: route.remote,
+        begun: now,
         connection: None,
         alternatives: Vec::new(),
         route,
@@ -46,7 +52,7 @@ pub(crate) fn begin(core: &mut Core, datagram: &Datagram<'_>, route: Route) -> N
         deadline: None,
         replaces: None,
         end_after: None,
-        end_after_termination: None,
+        terminations: Vec::new(),
         fragment_id: 0,
         state: State::Moving,
     }
@@ -202,7 +208,7 @@ pub(crate) fn derived(
             // The true message 3 may still come.
             n.duplicates.retract();
             n.state = State::SaAnswered { sa_body, chosen };
-            n.deadline = Some(now + connection.half_open_timeout);
+            n.deadline = Some(after(now, connection.half_open_timeout));
             return Step::Evidence(failure);
         }
         Err(failure) => return failure.into(),
@@ -317,8 +323,6 @@ pub(crate) fn message_5(
         Err(failure) => return failure.into(),
     };
     let next_block = reply.1;
-    n.local_name = Some(proving.local_id.to_string());
-    n.sent = MmState::SentThird;
     let datagrams = n.datagrams(reply.0);
     match new_sa(
         core,
@@ -333,6 +337,7 @@ pub(crate) fn message_5(
         Ok(sa) => Step::Establish {
             sa: Box::new(sa),
             reply: datagrams,
+            heard_block: last_block,
             initial_contact: message.initial_contact,
         },
         Err(failure) => failure.into(),

@@ -1,6 +1,6 @@
 //! An established Main Mode SA.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use super::negotiation::{Peer, Route};
 use super::protection::Keys;
 use crate::config::Connection;
 use crate::identity::Identity;
-use crate::limits::Bucket;
+use crate::limits::{Bucket, MIN_WAIT, PROBE_GRACE, after};
 
 /// A Main Mode SA.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub(crate) struct Sa {
     pub route: Route,
     /// Where message 1 came from, or went to.
     pub origin: SocketAddr,
+    /// When message 1 came or went.
+    pub begun: Instant,
     pub initiator_cookie: Cookie,
     pub responder_cookie: Cookie,
     pub activity: ActivityId,
@@ -37,6 +39,8 @@ pub(crate) struct Sa {
     pub peer: Peer,
     /// A NAT is between us and the outside.
     pub behind_nat: bool,
+    /// The peer is behind one, and its port may change.
+    pub peer_behind_nat: bool,
     pub lifetime: Duration,
     /// When it was established, in wall-clock time, is the daemon's to know.
     pub established: Instant,
@@ -52,14 +56,27 @@ pub(crate) struct Sa {
     /// Until when duplicates of the last message are answered.
     pub reply_until: Option<Instant>,
     pub fragment_id: u16,
-    /// The exchange that was refused last, the answer, and how often it was given again.
-    pub last_refusal: Option<(Digest, Vec<Vec<u8>>, u32)>,
+    /// The exchanges that were refused last.
+    pub refusals: VecDeque<Refused>,
+}
+
+/// An exchange under an SA that was refused.
+#[derive(Clone, Debug)]
+pub(crate) struct Refused {
+    /// Of the message that began it.
+    pub message: Digest,
+    /// The answer, as datagrams.
+    pub answer: Vec<Vec<u8>>,
+    /// How often it was given again.
+    pub resent: u32,
 }
 
 /// A question whether the peer lives (RFC 3706).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Probe {
     pub sequence: u32,
+    /// When it was asked first.
+    pub since: Instant,
     /// When it is asked again.
     pub next: Instant,
 }
@@ -70,22 +87,23 @@ impl Sa {
     }
 
     pub(crate) fn expires(&self) -> Instant {
-        self.established + self.lifetime
+        after(self.established, self.lifetime)
     }
 
     /// When the peer is taken for dead, where it is probed at all.
     pub(crate) fn dead_at(&self) -> Option<Instant> {
         let dpd = self.connection.dpd.filter(|_| self.peer.dpd)?;
-        self.probe.map(|_| self.last_heard + dpd.timeout)
+        let wait = dpd.timeout.saturating_sub(dpd.delay).max(PROBE_GRACE);
+        self.probe.map(|probe| after(probe.since, wait))
     }
 
     /// When the peer is to be asked whether it lives.
     pub(crate) fn probe_at(&self) -> Option<Instant> {
         let dpd = self.connection.dpd.filter(|_| self.peer.dpd)?;
-        Some(
-            self.probe
-                .map_or(self.last_heard + dpd.delay, |probe| probe.next),
-        )
+        Some(self.probe.map_or_else(
+            || after(self.last_heard, dpd.delay.max(MIN_WAIT)),
+            |probe| probe.next,
+        ))
     }
 
     /// When something is to be done without an input.

@@ -1,6 +1,6 @@
 //! Steps that both roles of Main Mode take alike.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,7 +19,7 @@ use crate::config::{Connection, RemoteAddress};
 use crate::core::Core;
 use crate::identity::{Identity, IdentityError};
 use crate::job::JobResult;
-use crate::limits::{Bucket, EXCHANGE_BURST, KEEPALIVE, REPLY_HOLD};
+use crate::limits::{Bucket, EXCHANGE_BURST, KEEPALIVE, REPLY_HOLD, after};
 
 /// A public value of the wrong size is refused before a worker sees it.
 pub(crate) fn check_key_exchange(chosen: &Chosen, public: &[u8]) -> Result<(), Failure> {
@@ -142,13 +142,14 @@ pub(crate) fn new_sa(
     };
     // Whoever began keeps it up, whether the daemon or the operator asked for it.
     let replaces = n.role == Role::Initiator || connection.may_initiate;
-    let replace_at = replaces.then(|| now + lifetime.mul_f64(part));
+    let replace_at = replaces.then(|| after(now, lifetime.mul_f64(part)));
     Ok(Sa {
         mmsa_id,
         role: n.role,
         connection: connection.clone(),
         route: n.route,
         origin: n.origin,
+        begun: n.begun,
         initiator_cookie: n.initiator_cookie,
         responder_cookie: n.responder_cookie,
         activity: n.activity,
@@ -159,6 +160,7 @@ pub(crate) fn new_sa(
         remote_id,
         peer: n.peer.clone(),
         behind_nat: nat.here,
+        peer_behind_nat: nat.there,
         lifetime,
         established: now,
         replace_at,
@@ -170,6 +172,6 @@ pub(crate) fn new_sa(
         duplicates: n.duplicates.clone(),
         reply_until: Some(now + REPLY_HOLD),
         fragment_id: n.fragment_id,
-        last_refusal: None,
+        refusals: VecDeque::new(),
     })
 }

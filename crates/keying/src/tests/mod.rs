@@ -47,7 +47,10 @@ impl Endpoint {
             assert_eq!(found, Some(*cookies), "by_cookies");
         }
         for (cookie, id) in &self.by_own_cookie {
-            let found = self.negotiations.get(id).map(|n| n.initiator_cookie);
+            let found = match id {
+                Party::Negotiation(id) => self.negotiations.get(id).map(|n| n.initiator_cookie),
+                Party::Sa(id) => self.sas.get(id).map(|sa| sa.initiator_cookie),
+            };
             assert_eq!(found, Some(*cookie), "by_own_cookie");
         }
         let mut half_open: BTreeMap<IpAddr, usize> = BTreeMap::new();
@@ -64,6 +67,7 @@ impl Endpoint {
             assert_eq!(found, Some((*remote, *cookie)), "by_origin");
         }
         assert_eq!(self.half_open, half_open, "half_open");
+        assert_eq!(self.half_open_total, half_open.values().sum::<usize>());
         for id in self.core.jobs.values() {
             assert!(self.negotiations.contains_key(id), "a job for nobody");
         }
