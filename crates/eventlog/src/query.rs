@@ -144,6 +144,8 @@ pub struct Records {
     seen: u64,
     single: bool,
     started: bool,
+    /// The newest, open already, until its turn comes.
+    newest: Option<(u64, Segment)>,
     cursor: Option<Cursor>,
     buffer: VecDeque<StoredRecord>,
     given: u64,
@@ -173,6 +175,7 @@ impl Records {
             seen: 0,
             single: place.is_file(),
             started: false,
+            newest: None,
             cursor: None,
             buffer: VecDeque::new(),
             given: 0,
@@ -197,6 +200,11 @@ impl Records {
             if let Some(segment) = self.try_open(*number)? {
                 let floor = segment.state()?.floor;
                 self.bounds.only_ids(floor.saturating_add(1), u64::MAX);
+                // Held for its turn only where that comes at once: an open segment cannot be closed
+                // for good by the writer.
+                if self.query.reverse {
+                    self.newest = Some((*number, segment));
+                }
                 break;
             }
         }
@@ -247,7 +255,12 @@ impl Records {
     fn advance(&mut self) -> Result<bool, LogError> {
         loop {
             while let Some(number) = self.waiting.pop_front() {
-                if let Some(segment) = self.try_open(number)?
+                let newest = self.newest.take_if(|(open, _)| *open == number);
+                let segment = match newest {
+                    Some((_, segment)) => Some(segment),
+                    None => self.try_open(number)?,
+                };
+                if let Some(segment) = segment
                     && let Some(cursor) = self.cursor_on(segment)?
                 {
                     self.cursor = Some(cursor);
