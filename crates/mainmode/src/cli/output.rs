@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _, Write};
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
+use comfy_table::{Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table};
 
 /// Standard output, buffered.
 pub struct Out {
@@ -73,6 +73,9 @@ pub fn note(message: &str) {
     let _ = writeln!(stderr, "{} {message}", styled(CARE, "note:"));
 }
 
+/// Blanks between columns.
+const GAP: u16 = 2;
+
 /// A table of aligned columns without lines.
 pub struct Columns(Table);
 
@@ -81,7 +84,6 @@ impl Columns {
     pub fn new(titles: &[&str]) -> Self {
         let mut table = Table::new();
         table.load_style(comfy_table::presets::NOTHING);
-        table.set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(
             titles
                 .iter()
@@ -102,11 +104,40 @@ impl Columns {
         self.0.add_row(cells);
     }
 
+    /// Where the terminal is too narrow for all of it, the last column, which has the long words, is
+    /// broken into lines; where there is no room for that either, nothing is.
+    fn arrange(&mut self) {
+        /// Characters below which a column of words is no longer read.
+        const LEAST: usize = 20;
+        let widths = self.0.column_max_content_widths();
+        let Some((_, others)) = widths.split_last() else {
+            return;
+        };
+        let needed: usize = others.iter().map(|width| usize::from(*width + GAP)).sum();
+        let fits = self
+            .0
+            .width()
+            .is_some_and(|width| usize::from(width) >= needed + LEAST);
+        self.0.set_content_arrangement(if fits {
+            ContentArrangement::Dynamic
+        } else {
+            ContentArrangement::Disabled
+        });
+        for column in 0..others.len() {
+            if let Some(column) = self.0.column_mut(column) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
+        for column in self.0.column_iter_mut() {
+            column.set_padding((0, GAP));
+        }
+    }
+
     /// Prints the table.
-    pub fn print(&self, out: &mut impl Write) -> io::Result<()> {
+    pub fn print(&mut self, out: &mut impl Write) -> io::Result<()> {
+        self.arrange();
         for line in self.0.lines() {
             // Columns are padded; what is piped needs no blanks at the end.
-            let line = line.strip_prefix(' ').unwrap_or(&line);
             writeln!(out, "{}", line.trim_end())?;
         }
         Ok(())

@@ -96,7 +96,7 @@ pub enum PolicyChange {
         /// The policy.
         policy: Policy,
     },
-    /// Makes every subcategory that the configuration does not govern *Not configured*.
+    /// Makes every subcategory *Not configured*; refused where the configuration governs one.
     Clear,
 }
 
