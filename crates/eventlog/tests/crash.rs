@@ -75,6 +75,23 @@ fn kill_9_under_load_loses_nothing_that_was_reported_written() {
             let load = load(dir.path(), retention, &mut Command::new(example("load")));
             // From "hardly open" to "rotating": a different moment each time.
             thread::sleep(Duration::from_micros(2_000 + (run * 7_919 * 37) % 400_000));
+            // A reader in another process than the writer, while it writes and rotates.
+            if run % 3 == 1 {
+                let reader = Reader::open(dir.path()).unwrap();
+                let before = reader.verify(None).unwrap().head;
+                let newest = Query {
+                    reverse: true,
+                    limit: Some(300),
+                    ..Query::default()
+                };
+                let found: Vec<_> = reader.query(&newest).map(Result::unwrap).collect();
+                assert!(found.first().map_or(0, |record| record.record_id) >= before.0);
+                assert!(
+                    found
+                        .windows(2)
+                        .all(|pair| pair[0].record_id == pair[1].record_id + 1)
+                );
+            }
             let (reported, others) = load.kill();
             assert!(
                 others.iter().all(|line| line.starts_with("open")),
