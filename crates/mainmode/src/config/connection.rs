@@ -3,23 +3,19 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use crypto::{Proposal, Secret};
+use crypto::Proposal;
 use keying::identity::Identity;
 
 use super::diagnostic::Findings;
 use super::model::{
-    Auth, Config, Connection, Dpd, Encap, Fragmentation, IKE_PORT, ListenConfig, Local, NAT_PORT,
-    Remote, RemoteAddress, Retransmit, Start,
+    Connection, Dpd, Encap, Fragmentation, IKE_PORT, ListenConfig, Local, NAT_PORT, Remote,
+    RemoteAddress, Retransmit, Start,
 };
 use super::sections::ports;
 use super::source::Source;
 use super::table::{Field, Table};
-use super::{secret, values};
+use super::{auth, values};
 
-/// A key of fewer characters can be guessed from one recorded negotiation.
-const SHORT_PSK: usize = 20;
-/// The same for keys that are written as bytes, and so are random rather than thought up.
-const SHORT_BINARY_PSK: usize = 16;
 /// The most proposals of one connection: transforms are numbered in one byte, and a peer has to read
 /// them all.
 const MAX_PROPOSALS: usize = 64;
@@ -43,7 +39,6 @@ const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 const REMOTE_EXAMPLE: &str = "{ address = \"198.51.100.7\", id = \"branch.example\" }";
-const AUTH_EXAMPLE: &str = "{ psk-file = \"/etc/mainmode/branch.psk\" }";
 
 /// A connection, and where in the file the parts stand that are compared with other connections'.
 pub struct WrittenConnection {
@@ -73,8 +68,8 @@ pub fn read(
     let local = local(table, listen, findings);
     let remote = required(table, "remote", REMOTE_EXAMPLE, findings)
         .and_then(|field| remote(&field, findings));
-    let auth = required(table, "auth", AUTH_EXAMPLE, findings)
-        .and_then(|field| auth(&field, source, others_read, findings));
+    let auth = required(table, "auth", auth::EXAMPLE, findings)
+        .and_then(|field| auth::read(&field, source, others_read, findings));
     let proposals = proposals(table, findings);
     let lifetime = seconds(table, "lifetime", "\"8h\"", LIFETIME, findings);
     let retransmit = retransmit(table, findings);
@@ -230,119 +225,6 @@ fn identity(side: &Table<'_>, findings: &mut Findings) -> Result<Option<Identity
         Identity::parse(text).map_err(|error| error.to_string())
     });
     id.map(Some).ok_or(Wrong)
-}
-
-fn auth(
-    field: &Field<'_>,
-    source: &Source,
-    others_read: bool,
-    findings: &mut Findings,
-) -> Option<Vec<Auth>> {
-    field.hide_texts(findings);
-    let tables = field.tables("connection.auth", findings, AUTH_EXAMPLE)?;
-    if tables.is_empty() {
-        findings.error_help(
-            field.span.clone(),
-            "\"auth\" is empty: no peer could prove who it is",
-            format!("write auth = {AUTH_EXAMPLE}"),
-        );
-        return None;
-    }
-    let mut ways = Vec::with_capacity(tables.len());
-    for table in &tables {
-        let Some(secret) = psk(table, source, others_read, findings) else {
-            continue;
-        };
-        if ways.is_empty() {
-            ways.push(Auth::Psk(secret));
-        } else {
-            findings.error_help(
-                table.span.clone(),
-                "a second pre-shared key: a peer cannot tell which one is meant",
-                "keep one, or make two connections with remotes of their own",
-            );
-        }
-    }
-    (!ways.is_empty()).then_some(ways)
-}
-
-/// The pre-shared key of one way to authenticate.
-fn psk(
-    table: &Table<'_>,
-    source: &Source,
-    others_read: bool,
-    findings: &mut Findings,
-) -> Option<Secret> {
-    let later = ["certificate", "key", "ca", "kerberos"];
-    let (field, inline) = match (table.get("psk"), table.get("psk-file")) {
-        (Some(_), Some(file)) => {
-            findings.error_help(
-                file.key_span,
-                "\"psk\" and \"psk-file\" are both there",
-                "keep one of them",
-            );
-            return None;
-        }
-        (Some(field), None) => (field, true),
-        (None, Some(field)) => (field, false),
-        (None, None) => {
-            if !later.iter().any(|name| table.has(name)) {
-                findings.error_help(
-                    table.span.clone(),
-                    "this names no way to authenticate",
-                    format!("write auth = {AUTH_EXAMPLE}"),
-                );
-            }
-            return None;
-        }
-    };
-    if inline {
-        findings.hide(field.span.clone());
-        if others_read {
-            findings.warn(
-                field.key_span.clone(),
-                "this file holds a pre-shared key, and others than its owner can read it",
-                "chmod 600 the file, or put the key into a psk-file of its own",
-            );
-        }
-    }
-    let text = field.string(findings, "\"…\"")?;
-    let secret = if inline {
-        secret::from_text(text.as_bytes())
-    } else {
-        secret::from_file(&Config::beside(source.path(), text))
-    };
-    let secret = secret.map_err(|why| {
-        let help = if why.contains("group or others") {
-            "chmod 600 the file"
-        } else if inline {
-            "write the characters themselves, or 0x and hexadecimal digits, or 0s and base64"
-        } else {
-            "the file holds one line: the key itself, or 0x and hexadecimal digits, or 0s and base64"
-        };
-        findings.error_help(field.span.clone(), format!("\"{}\": {why}", field.name), help);
-    });
-    let secret = secret.ok()?;
-    warn_if_short(&secret, &field, findings);
-    Some(secret)
-}
-
-fn warn_if_short(secret: &Secret, field: &Field<'_>, findings: &mut Findings) {
-    let text = std::str::from_utf8(secret.as_bytes()).ok();
-    let typed = text.filter(|text| !text.chars().any(char::is_control));
-    let (len, least, unit) = match typed {
-        Some(text) => (text.chars().count(), SHORT_PSK, "characters"),
-        None => (secret.as_bytes().len(), SHORT_BINARY_PSK, "bytes"),
-    };
-    if len < least {
-        findings.warn(
-            field.span.clone(),
-            format!(
-                "the pre-shared key has only {len} {unit}; who records one negotiation can guess it"
-            ),
-            format!("use {SHORT_PSK} random characters or more, as from: openssl rand -base64 24"),
-        );
-    }
 }
 
 fn proposals(table: &Table<'_>, findings: &mut Findings) -> Vec<Proposal> {

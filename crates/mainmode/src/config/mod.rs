@@ -1,6 +1,7 @@
 //! The configuration: one TOML file, read into types that cannot be wrong, with errors that name file,
 //! line, column, what is wrong and what to write instead.
 
+mod auth;
 mod connection;
 mod diagnostic;
 pub mod keys;
