@@ -16,7 +16,7 @@ use crate::ikev1::informational::{self, SaStep};
 use crate::ikev1::messages::{self, Payloads};
 use crate::ikev1::negotiation::{Early, Failure, Negotiation, NegotiationId, Route, State, Step};
 use crate::ikev1::{initiator, responder};
-use crate::limits::{MAX_EARLY, MAX_HALF_OPEN, MAX_HALF_OPEN_PER_SOURCE, MAX_SAS, REFUSAL_HOLD};
+use crate::limits::{MAX_HALF_OPEN, MAX_HALF_OPEN_PER_SOURCE, MAX_SAS, REFUSAL_HOLD};
 
 /// A datagram that parsed, with how it came.
 struct Received<'a> {
@@ -374,6 +374,11 @@ impl Endpoint {
             }
         }
         let step = self.step(now, &mut n, received);
+        let kept = matches!((&step, &n.state), (Step::Evidence(_), State::IdSent { .. }))
+            && received.datagram.header.exchange == ExchangeType::INFORMATIONAL
+            && received.datagram.header.flags.encrypted()
+            && n.keep_early(received.route, received.whole);
+        let begins = n.evidence.is_none();
         // What was taken is known again when it comes again.
         let moved = matches!(step, Step::Stay | Step::Establish { .. });
         if moved && received.datagram.header.exchange == ExchangeType::IDENTITY_PROTECTION {
@@ -395,6 +400,14 @@ impl Endpoint {
             }
         }
         self.apply(now, n, step, received.route.remote);
+        if kept
+            && begins
+            && let Some(n) = self.negotiations.get_mut(&id)
+        {
+            n.evidence
+                .iter_mut()
+                .for_each(|evidence| evidence.kept = true);
+        }
     }
 
     fn step(&mut self, now: Instant, n: &mut Negotiation, received: &Received<'_>) -> Step {
@@ -405,16 +418,9 @@ impl Endpoint {
         } = received;
         let header = &datagram.header;
         let out_of_place = |why: &str| Step::Invalid(Cause::PacketOutOfPlace, why.to_owned());
-        if let State::Establishing(establishing) = &mut n.state {
+        if let State::Establishing(_) = &n.state {
             // It may be for the SA that is about to stand.
-            if header.flags.encrypted()
-                && header.message_id != 0
-                && establishing.early.len() < MAX_EARLY
-            {
-                establishing.early.push(Early {
-                    route: *route,
-                    bytes: whole.to_vec(),
-                });
+            if header.flags.encrypted() && header.message_id != 0 && n.keep_early(*route, whole) {
                 return Step::Ignore;
             }
             return out_of_place("the negotiation is at its end");

@@ -53,6 +53,7 @@ impl Endpoint {
                     failure,
                     until: after(now, hold),
                     contested: false,
+                    kept: false,
                 });
                 self.keep(n);
             }
@@ -88,7 +89,6 @@ impl Endpoint {
                     reply,
                     heard_block,
                     initial_contact,
-                    early: Vec::new(),
                 }));
                 self.keep(n);
             }
@@ -97,7 +97,7 @@ impl Endpoint {
 
     /// Evidence that something acceptable followed was noise: 4976.
     pub(crate) fn refuted(&mut self, now: Instant, n: &mut Negotiation) {
-        if let Some(evidence) = n.evidence.take() {
+        if let Some(evidence) = n.evidence.take().filter(|evidence| !evidence.kept) {
             let what = match evidence.failure.detail {
                 Some(detail) => format!("{detail}; the negotiation went on"),
                 None => format!(
@@ -264,7 +264,6 @@ impl Endpoint {
             mut sa,
             reply,
             initial_contact,
-            early,
             ..
         } = *establishing;
         self.unschedule(Party::Negotiation(id));
@@ -296,7 +295,7 @@ impl Endpoint {
             let ticket = self.end_sa(now, mmsa_id, cause, true);
             self.pass_on(n.terminations, ticket);
         }
-        for message in &early {
+        for message in &n.early {
             self.early(now, message);
         }
     }

@@ -50,6 +50,7 @@ pub(crate) fn begin(
         remote_name: None,
         peer: Peer::default(),
         duplicates: Duplicates::default(),
+        early: Vec::new(),
         flight: None,
         evidence: None,
         deadline: None,

@@ -19,7 +19,7 @@ use crate::config::{Connection, Fragmentation, Retransmit};
 use crate::core::Core;
 use crate::identity::Identity;
 use crate::io::JobId;
-use crate::limits::after;
+use crate::limits::{MAX_EARLY, after};
 
 /// Names a negotiation within an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -131,6 +131,8 @@ pub(crate) struct Evidence {
     pub until: Instant,
     /// An acceptable message followed, and a worker is finding out whether it is sound.
     pub contested: bool,
+    /// The message is kept: should the SA come to stand, it is looked at again under it.
+    pub kept: bool,
 }
 
 /// A Main Mode negotiation.
@@ -158,6 +160,8 @@ pub(crate) struct Negotiation {
     pub remote_name: Option<String>,
     pub peer: Peer,
     pub duplicates: Duplicates,
+    /// What may be for the SA that does not stand yet: it overtook message 6, or the log is writing.
+    pub early: Vec<Early>,
     /// The initiator's message that waits for an answer.
     pub flight: Option<Flight>,
     pub evidence: Option<Evidence>,
@@ -248,8 +252,6 @@ pub(crate) struct Establishing {
     pub heard_block: Vec<u8>,
     /// The peer said INITIAL-CONTACT.
     pub initial_contact: bool,
-    /// What came while the log was writing.
-    pub early: Vec<Early>,
 }
 
 /// A datagram that is for an SA which does not stand yet.
@@ -294,6 +296,16 @@ impl From<Failure> for Step {
 }
 
 impl Negotiation {
+    /// Keeps a message for the SA that is to be; false when there are too many.
+    pub(crate) fn keep_early(&mut self, route: Route, bytes: &[u8]) -> bool {
+        let room = self.early.len() < MAX_EARLY;
+        if room {
+            let bytes = bytes.to_vec();
+            self.early.push(Early { route, bytes });
+        }
+        room
+    }
+
     /// The hash that was agreed on, once one was.
     pub(crate) fn hash(&self) -> Option<Hash> {
         match &self.state {

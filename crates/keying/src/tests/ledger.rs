@@ -17,8 +17,8 @@ pub(super) struct Ledger {
     /// Those of an incarnation that died.
     interrupted: u64,
     orphaned: u64,
-    /// 4650 that are on their way to the log: ticket, MMSAID.
-    pending: BTreeMap<Ticket, u64>,
+    /// 4650 that are on their way to the log: MMSAID and activity.
+    pending: BTreeMap<Ticket, (u64, [u8; 16])>,
     live: BTreeSet<u64>,
     ids: BTreeSet<u64>,
     /// Verdicts by activity.
@@ -30,12 +30,15 @@ impl Ledger {
     /// The log's answer is about to be given.
     pub(super) fn logged(&mut self, ticket: Ticket, durable: bool) {
         assert!(self.tickets.remove(&ticket), "{ticket:?} answered twice");
-        let Some(id) = self.pending.remove(&ticket) else {
+        let Some((id, activity)) = self.pending.remove(&ticket) else {
             return;
         };
         if durable {
             self.established += 1;
             assert!(self.live.insert(id), "MMSAID {id} twice");
+        } else if let Some(count) = self.verdicts.get_mut(&activity) {
+            // It was never written: the 4653 that says so is the verdict.
+            *count -= 1;
         }
     }
 
@@ -45,15 +48,16 @@ impl Ledger {
             Output::Account(Account::FailedHeldBack) => self.failed += 1,
             Output::Audit(audit) => {
                 assert!(self.tickets.insert(audit.ticket), "a ticket twice");
+                let activity = audit.activity.map_or([0; 16], |activity| activity.0);
                 let mut verdict = || {
-                    let activity = audit.activity.expect("a verdict has an activity").0;
+                    assert!(audit.activity.is_some(), "a verdict has an activity");
                     *self.verdicts.entry(activity).or_default() += 1;
                 };
                 match &audit.event {
                     Event::MainModeEstablished(event) => {
                         verdict();
                         assert!(self.ids.insert(event.mmsa_id), "an ID used twice");
-                        self.pending.insert(audit.ticket, event.mmsa_id);
+                        self.pending.insert(audit.ticket, (event.mmsa_id, activity));
                     }
                     Event::MainModeFailed(_) => {
                         verdict();
@@ -90,13 +94,6 @@ impl Ledger {
         endpoint.check_tables();
     }
 
-    /// No activity had two verdicts, but for a 4650 that the log refused and the 4653 that says so.
-    pub(super) fn one_verdict_each(&self) {
-        for (activity, count) in &self.verdicts {
-            assert_eq!(*count, 1, "activity {activity:x?}");
-        }
-    }
-
     /// The host died: what was under way is interrupted, and what lived is orphaned.
     pub(super) fn crashed(&mut self) {
         self.interrupted = self.started - self.established - self.failed;
@@ -114,5 +111,8 @@ impl Ledger {
         );
         assert_eq!(self.established, self.ended + self.orphaned);
         assert!(self.live.is_empty() && self.pending.is_empty());
+        for (activity, count) in &self.verdicts {
+            assert_eq!(*count, 1, "verdicts of activity {activity:x?}");
+        }
     }
 }

@@ -4,6 +4,7 @@ mod handshake;
 mod host;
 mod ledger;
 mod net;
+mod sim;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -120,6 +120,12 @@ impl Net {
         self.collect(host);
     }
 
+    /// A host dies and comes back.
+    pub(super) fn crash(&mut self, host: usize) {
+        self.hosts[host].restart(self.now);
+        self.collect(host);
+    }
+
     /// Puts a datagram before a host, as if it came just now.
     pub(super) fn inject(&mut self, host: usize, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
         self.input(
