@@ -8,7 +8,8 @@ use rusqlite::params;
 use crate::LogError;
 use crate::directory;
 use crate::reader::Snapshot;
-use crate::segment::{self, Carried, Header, Segment, State, integer};
+use crate::segment::{self, Carried, Header, Segment, State};
+use crate::tables::{self, integer};
 
 /// Copies every record to one new file, which [`crate::Reader::open`] reads like the log. The copy
 /// is durable, read-only and whole when this returns; after an error there is none.
@@ -55,7 +56,7 @@ fn copy(directory: &Path, to: &Path) -> Result<(), LogError> {
     state.times = None;
     let codec = &mut target.codec;
     log.for_each(|row, record| {
-        let origin = segment::origin(&transaction, &row.computer, row.process)?;
+        let origin = tables::origin(&transaction, &row.computer, row.process)?;
         transaction
             .prepare_cached(
                 "INSERT INTO record (id, time, event, origin, peer, body, hash)
@@ -66,7 +67,7 @@ fn copy(directory: &Path, to: &Path) -> Result<(), LogError> {
                 row.time,
                 record.event_id,
                 origin,
-                record.peer().map(segment::peer_key),
+                record.peer().map(tables::peer_key),
                 codec.store(record),
                 row.hash
             ])?;
@@ -74,7 +75,7 @@ fn copy(directory: &Path, to: &Path) -> Result<(), LogError> {
         Ok(())
     })?;
     let finish = || {
-        segment::put_state(&transaction, &state)?;
+        tables::put_state(&transaction, &state)?;
         transaction.commit()
     };
     finish().map_err(LogError::database(to))?;

@@ -57,6 +57,7 @@ mod reader;
 mod retention;
 mod segment;
 mod service;
+mod tables;
 mod verify;
 mod writer;
 mod xpath;

@@ -11,7 +11,8 @@ use audit::{EVENTS, Outcome, StoredRecord};
 use crate::LogError;
 use crate::directory::{segment_numbers, segment_path};
 use crate::reader::{COLUMNS, Origins, open_patiently, read_row};
-use crate::segment::{Segment, integer, peer_key};
+use crate::segment::Segment;
+use crate::tables::{integer, peer_key};
 use crate::writer::now;
 use crate::xpath::XPath;
 

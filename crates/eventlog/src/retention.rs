@@ -7,7 +7,8 @@ use audit::{Event, Extra, Record, Subject};
 
 use crate::directory::{self, segment_path};
 use crate::encoding::{Hash, Stamp, hex};
-use crate::segment::{self, Header, Segment, put_record};
+use crate::segment::{self, Header, Segment};
+use crate::tables::{self, put_record};
 use crate::writer::now;
 use crate::{LogError, Writer, export};
 
@@ -303,7 +304,7 @@ impl Writer {
         self.commit(|transaction, _, _| {
             transaction
                 .prepare_cached("DELETE FROM archive WHERE number = ?1")?
-                .execute([segment::integer(number)])?;
+                .execute([tables::integer(number)])?;
             Ok(())
         })
     }

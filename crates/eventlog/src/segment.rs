@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use audit::Record;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use crate::account::{key_mod_from_number, key_mod_number};
-use crate::encoding::{Codec, Hash, Stamp, link};
+use crate::encoding::{Codec, Hash, Stamp};
+use crate::tables::{
+    hash, integer, live, natural, put_live, put_record, put_setting, put_state, read_state,
+};
 use crate::{Counters, LiveSa, LogError, dictionary};
 
 /// `application_id` of a segment: `MMlg`.
@@ -97,21 +99,6 @@ pub(crate) struct Carried {
     pub(crate) settings: Vec<(String, String)>,
     /// Segments that are being archived, by number, and where to.
     pub(crate) archives: Vec<(u64, String)>,
-}
-
-/// `INTEGER` columns are signed; no count of ours gets that far.
-pub(crate) fn integer(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// The other way round; a negative number is somebody else's work and becomes 0.
-pub(crate) fn natural(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
-    Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
-}
-
-/// A hash column; of the wrong length it is no hash.
-pub(crate) fn hash(row: &Row<'_>, column: usize) -> rusqlite::Result<Hash> {
-    row.get::<_, Hash>(column)
 }
 
 /// An open segment.
@@ -345,179 +332,6 @@ fn fill(
     put_state(&transaction, &state)?;
     transaction.commit()?;
     Ok(state)
-}
-
-/// Appends a record: its row, and the head that moves with it. `stamp.id` must follow the head.
-pub(crate) fn put_record(
-    connection: &Connection,
-    codec: &mut Codec,
-    state: &mut State,
-    stamp: &Stamp<'_>,
-    record: &Record,
-) -> rusqlite::Result<()> {
-    let hash = link(&state.head_hash, stamp, record);
-    let origin = origin(connection, stamp.computer, stamp.process)?;
-    connection
-        .prepare_cached(
-            "INSERT INTO record (id, time, event, origin, peer, body, hash)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?
-        .execute(params![
-            integer(stamp.id),
-            stamp.time,
-            record.event_id,
-            origin,
-            record.peer().map(peer_key),
-            codec.store(record),
-            hash
-        ])?;
-    state.head = stamp.id;
-    state.head_hash = hash;
-    state.note(stamp.time);
-    Ok(())
-}
-
-/// A peer as the index holds it: 4 bytes or 16, an IPv4 address mapped into IPv6 as what it is.
-pub(crate) fn peer_key(peer: std::net::IpAddr) -> Vec<u8> {
-    match peer.to_canonical() {
-        std::net::IpAddr::V4(v4) => v4.octets().to_vec(),
-        std::net::IpAddr::V6(v6) => v6.octets().to_vec(),
-    }
-}
-
-/// The number that stands for a computer and a process in this segment.
-pub(crate) fn origin(
-    connection: &Connection,
-    computer: &str,
-    process: u32,
-) -> rusqlite::Result<i64> {
-    let known = connection
-        .prepare_cached("SELECT id FROM origin WHERE computer = ?1 AND process = ?2")?
-        .query_row(params![computer, process], |row| row.get(0))
-        .optional()?;
-    if let Some(id) = known {
-        return Ok(id);
-    }
-    connection
-        .prepare_cached("INSERT INTO origin (computer, process) VALUES (?1, ?2)")?
-        .insert(params![computer, process])
-}
-
-/// Writes the state row.
-pub(crate) fn put_state(connection: &Connection, state: &State) -> rusqlite::Result<()> {
-    let counters = &state.counters;
-    connection
-        .prepare_cached(
-            "INSERT OR REPLACE INTO state (one, head, head_hash, floor, floor_hash, oldest_time,
-               newest_time, next_mmsa, full, negotiations, established, failed, superseded,
-               interrupted, ended, held_back)
-             VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
-        )?
-        .execute(params![
-            integer(state.head),
-            state.head_hash,
-            integer(state.floor),
-            state.floor_hash,
-            state.times.map(|(oldest, _)| oldest),
-            state.times.map(|(_, newest)| newest),
-            integer(state.next_mmsa),
-            state.full,
-            integer(counters.negotiations),
-            integer(counters.established),
-            integer(counters.failed),
-            integer(counters.superseded),
-            integer(counters.interrupted),
-            integer(counters.ended),
-            integer(counters.held_back),
-        ])?;
-    Ok(())
-}
-
-fn read_state(row: &Row<'_>) -> rusqlite::Result<State> {
-    Ok(State {
-        head: natural(row, 0)?,
-        head_hash: hash(row, 1)?,
-        floor: natural(row, 2)?,
-        floor_hash: hash(row, 3)?,
-        times: row
-            .get::<_, Option<i64>>(4)?
-            .zip(row.get::<_, Option<i64>>(5)?),
-        next_mmsa: natural(row, 6)?,
-        full: row.get(7)?,
-        counters: Counters {
-            negotiations: natural(row, 8)?,
-            established: natural(row, 9)?,
-            failed: natural(row, 10)?,
-            superseded: natural(row, 11)?,
-            interrupted: natural(row, 12)?,
-            ended: natural(row, 13)?,
-            held_back: natural(row, 14)?,
-        },
-    })
-}
-
-/// The SAs that are owed a 4655, oldest first.
-pub(crate) fn live(connection: &Connection) -> rusqlite::Result<Vec<LiveSa>> {
-    let bad = |column| {
-        rusqlite::Error::InvalidColumnType(column, "live".to_owned(), rusqlite::types::Type::Text)
-    };
-    connection
-        .prepare(
-            "SELECT mmsa, local, remote, key_mod, activity, connection FROM live ORDER BY mmsa",
-        )?
-        .query_map([], |row| {
-            let address = |column| {
-                let text: String = row.get(column)?;
-                text.parse().map_err(|_| bad(column))
-            };
-            Ok(LiveSa {
-                mmsa_id: natural(row, 0)?,
-                local: address(1)?,
-                remote: address(2)?,
-                key_mod: key_mod_from_number(row.get(3)?).ok_or_else(|| bad(3))?,
-                activity: audit::ActivityId(row.get(4)?),
-                connection: row.get(5)?,
-            })
-        })?
-        .collect()
-}
-
-/// Lists an SA as owed a 4655.
-pub(crate) fn put_live(connection: &Connection, sa: &LiveSa) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT OR REPLACE INTO live (mmsa, local, remote, key_mod, activity, connection)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
-        .execute(params![
-            integer(sa.mmsa_id),
-            sa.local.to_string(),
-            sa.remote.to_string(),
-            key_mod_number(sa.key_mod),
-            sa.activity.0,
-            sa.connection
-        ])?;
-    Ok(())
-}
-
-/// Strikes an SA from that list; one that had no 4650 is not on it.
-pub(crate) fn remove_live(connection: &Connection, mmsa_id: u64) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("DELETE FROM live WHERE mmsa = ?1")?
-        .execute([integer(mmsa_id)])?;
-    Ok(())
-}
-
-/// Keeps a setting.
-pub(crate) fn put_setting(
-    connection: &Connection,
-    name: &str,
-    value: &str,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("INSERT OR REPLACE INTO setting (name, value) VALUES (?1, ?2)")?
-        .execute(params![name, value])?;
-    Ok(())
 }
 
 /// True when a segment is closed for good: one file, read-only.

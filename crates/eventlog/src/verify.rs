@@ -8,7 +8,8 @@ use rusqlite::Connection;
 use crate::LogError;
 use crate::encoding::{Codec, Hash, Stamp, hex, link};
 use crate::reader::{COLUMNS, Origins, Snapshot, StoredRow, read_row};
-use crate::segment::{Segment, State, hash, integer, natural, peer_key};
+use crate::segment::{Segment, State};
+use crate::tables::{hash, integer, natural, peer_key};
 
 /// How many removed records a renumbering may hide and still be told from a change.
 const MAX_SHIFT: u64 = 1000;

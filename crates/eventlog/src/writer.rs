@@ -12,9 +12,9 @@ use crate::account::{AccountChange, Counters, Entry, LiveSa, Pending, Recovery};
 use crate::directory::{self, Lock, UNFINISHED, segment_numbers, segment_path};
 use crate::encoding::{Hash, Stamp, check_size};
 use crate::retention::Closed;
-use crate::segment::{
-    self, Carried, Header, Segment, State, integer, natural, put_live, put_record, put_setting,
-    put_state, remove_live,
+use crate::segment::{self, Carried, Header, Segment, State};
+use crate::tables::{
+    self, integer, natural, put_live, put_record, put_setting, put_state, remove_live,
 };
 use crate::{LogError, Retention};
 
@@ -170,7 +170,7 @@ impl Writer {
     fn recover(&mut self, new_log: bool) -> Result<Recovery, LogError> {
         let retention = self.options.retention.name();
         let max_size = self.options.max_size.to_string();
-        let orphans = self.with_active(|active, _| segment::live(&active.connection))?;
+        let orphans = self.with_active(|active, _| tables::live(&active.connection))?;
         let before = self.state.counters;
         let mut after = before;
         after.reconcile(orphans.len() as u64);
@@ -367,7 +367,7 @@ impl Writer {
     /// # Errors
     /// What the disk said.
     pub fn live(&mut self) -> Result<Vec<LiveSa>, LogError> {
-        self.with_active(|active, _| segment::live(&active.connection))
+        self.with_active(|active, _| tables::live(&active.connection))
     }
 
     /// True while `retention = "stop"` refuses records.
