@@ -89,17 +89,23 @@ impl Mailbox {
     /// Tells the agent something. When it has ended, nobody hears it.
     pub fn send(&self, message: Message) {
         if self.sender.send(message).is_ok() {
-            let _ = self.nudge.write(1);
+            self.nudge();
         }
+    }
+
+    /// Makes the agent look what is due.
+    pub fn nudge(&self) {
+        let _ = self.nudge.write(1);
     }
 }
 
 /// How many datagrams of one socket are taken before the others have their turn.
 const TURN: usize = 64;
-/// The first wait before a connection that failed is tried again; it doubles.
-const RETRY_FIRST: Duration = Duration::from_secs(30);
+/// The first wait before a connection that failed is tried again: a peer that restarts is back by then.
+/// It doubles.
+const RETRY_FIRST: Duration = Duration::from_secs(5);
 /// The longest.
-const RETRY_LAST: Duration = Duration::from_secs(600);
+const RETRY_LAST: Duration = Duration::from_mins(10);
 /// The wait before a connection that was lost is brought up again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long a stop waits for the log.
@@ -112,6 +118,17 @@ struct Kept {
     /// When it is begun again; `None` while it is up, under way, or was brought down.
     next: Option<Instant>,
     wait: Duration,
+    /// Its peer's name is being resolved, to begin it then.
+    resolving: bool,
+}
+
+/// Somebody who waits for a connection's verdict.
+struct Waiting {
+    reply: Sender<UpAnswer>,
+    /// The connection was up when it was asked for.
+    already: bool,
+    /// Failures of negotiations that ended before, and that the log still has to deal with.
+    earlier: usize,
 }
 
 /// See the module.
@@ -124,8 +141,9 @@ pub struct Agent {
     nudge: Arc<EventFd>,
     mailbox: Mailbox,
     kept: BTreeMap<String, Kept>,
-    /// Who waits for a verdict, and whether the connection was up when it was asked for.
-    waiting_up: BTreeMap<String, Vec<(Sender<UpAnswer>, bool)>>,
+    waiting_up: BTreeMap<String, Vec<Waiting>>,
+    /// Failures of our own negotiations that are on their way to the log, by connection.
+    failing: BTreeMap<String, usize>,
     waiting_down: BTreeMap<String, Vec<Sender<usize>>>,
     last_verdicts: BTreeMap<String, String>,
     /// A stop was asked for: until when the log is waited for.
@@ -159,6 +177,7 @@ impl Agent {
                         connection,
                         next: Some(now),
                         wait: RETRY_FIRST,
+                        resolving: false,
                     },
                 )
             })
@@ -173,6 +192,7 @@ impl Agent {
             mailbox,
             kept,
             waiting_up: BTreeMap::new(),
+            failing: BTreeMap::new(),
             waiting_down: BTreeMap::new(),
             last_verdicts: BTreeMap::new(),
             stopping: None,
@@ -272,14 +292,23 @@ impl Agent {
                     return;
                 }
                 if let Some(kept) = self.kept.get_mut(&connection) {
+                    // The operator brought it down while its peer's name was resolved.
+                    if reply.is_none() && !kept.resolving {
+                        return;
+                    }
                     kept.next = None;
+                    kept.resolving = false;
                 }
                 if let Some(reply) = reply {
-                    let already = self.endpoint.is_up(&connection);
+                    let waiting = Waiting {
+                        reply,
+                        already: self.endpoint.is_up(&connection),
+                        earlier: self.failing.get(&connection).copied().unwrap_or_default(),
+                    };
                     self.waiting_up
                         .entry(connection.clone())
                         .or_default()
-                        .push((reply, already));
+                        .push(waiting);
                 }
                 let command = keying::Command::Initiate {
                     connection,
@@ -291,6 +320,7 @@ impl Agent {
             Message::Down { connection, reply } => {
                 if let Some(kept) = self.kept.get_mut(&connection) {
                     kept.next = None;
+                    kept.resolving = false;
                 }
                 self.waiting_down
                     .entry(connection.clone())
@@ -302,7 +332,9 @@ impl Agent {
                 );
             }
             Message::Unresolved { connection } => {
-                if let Some(kept) = self.kept.get_mut(&connection) {
+                if let Some(kept) = self.kept.get_mut(&connection)
+                    && std::mem::take(&mut kept.resolving)
+                {
                     kept.next = Some(now + kept.wait);
                     kept.wait = (kept.wait * 2).min(RETRY_LAST);
                 }
@@ -337,13 +369,22 @@ impl Agent {
                 }
                 Output::Job(id, job) => self.workers.submit(id, job),
                 Output::Audit(audit) => {
-                    if let Event::MainModeEnded(_) = &audit.event {
-                        self.lost(audit.extra.connection.as_deref(), audit.extra.cause);
+                    let connection = audit.extra.connection.as_deref();
+                    match &audit.event {
+                        Event::MainModeEnded(_) => {
+                            let connection = connection.map(str::to_owned);
+                            self.lost(connection.as_deref(), audit.extra.cause);
+                        }
+                        Event::MainModeFailed(failed) if failed.role == Role::Initiator => {
+                            let name = connection.unwrap_or_default().to_owned();
+                            *self.failing.entry(name).or_default() += 1;
+                        }
+                        _ => {}
                     }
                     self.journal.audit(*audit);
                 }
                 Output::Account(change) => self.journal.account(change),
-                Output::Verdict(verdict) => self.verdict(verdict),
+                Output::Verdict(verdict) => self.verdict(&verdict),
                 Output::Terminated { connection, ended } => {
                     for reply in self.waiting_down.remove(&connection).unwrap_or_default() {
                         let _ = reply.send(ended);
@@ -369,20 +410,37 @@ impl Agent {
         }
     }
 
-    fn verdict(&mut self, verdict: Verdict) {
+    fn verdict(&mut self, verdict: &Verdict) {
         let Some(name) = verdict.connection.clone() else {
             return;
         };
         let established = matches!(verdict.outcome, VerdictOutcome::Established { .. });
         self.last_verdicts
-            .insert(name.clone(), super::words::verdict(&verdict));
-        // A peer's failed attempt is no answer to ours.
+            .insert(name.clone(), super::words::verdict(verdict));
+        // A peer's failed attempt is no answer to ours, nor is one from before we were asked.
         if established || verdict.role == Role::Initiator {
-            for (reply, already) in self.waiting_up.remove(&name).unwrap_or_default() {
-                let _ = reply.send(UpAnswer {
+            for mut waiting in self.waiting_up.remove(&name).unwrap_or_default() {
+                if !established && waiting.earlier > 0 {
+                    waiting.earlier -= 1;
+                    self.waiting_up
+                        .entry(name.clone())
+                        .or_default()
+                        .push(waiting);
+                    continue;
+                }
+                // Who asked may have gone.
+                let _ = waiting.reply.send(UpAnswer {
                     verdict: verdict.clone(),
-                    already,
+                    already: waiting.already,
                 });
+            }
+        }
+        if !established && verdict.role == Role::Initiator {
+            if let Some(failing) = self.failing.get_mut(&name) {
+                *failing -= 1;
+                if *failing == 0 {
+                    self.failing.remove(&name);
+                }
             }
         }
         let Some(kept) = self.kept.get_mut(&name) else {
@@ -431,6 +489,7 @@ impl Agent {
             .filter(|kept| kept.next.is_some_and(|next| next <= now))
         {
             kept.next = None;
+            kept.resolving = true;
             let (connection, mailbox) = (kept.connection.clone(), self.mailbox.clone());
             let spawned = std::thread::Builder::new()
                 .name("resolve".to_owned())
@@ -449,6 +508,7 @@ impl Agent {
                     }
                 });
             if spawned.is_err() {
+                kept.resolving = false;
                 kept.next = Some(now + kept.wait);
             }
         }

@@ -55,7 +55,12 @@ impl Handler for Shared {
                     .log
                     .call(move |writer| writer.clear(subject, backup.as_deref()))
                 {
-                    Ok(()) => Response::done(),
+                    Ok(()) => {
+                        // There is room again, at once for what the log must tell of itself.
+                        self.trouble.over();
+                        self.mailbox.nudge();
+                        Response::done()
+                    }
                     Err(error) => Response::failed(crate::with_causes(&error)),
                 }
             }
@@ -119,11 +124,12 @@ impl Shared {
     fn change_policy(&self, change: PolicyChange, peer: &Peer) -> Response {
         let (config, subject) = (self.config.audit.clone(), peer.subject());
         let in_force = self.policy.clone();
-        // The policy in force changes between two events of the log, at the 4719 itself.
+        // The policy in force changes between two events, at the 4719 itself.
         let changed = self.log.call(move |writer| {
+            let mut in_force = in_force.write().unwrap_or_else(PoisonError::into_inner);
             let changed = policy::change(writer, &config, &change, &subject);
             if let Ok(new) = &changed {
-                *in_force.write().unwrap_or_else(PoisonError::into_inner) = new.clone();
+                in_force.clone_from(new);
             }
             Ok(changed)
         });
@@ -175,7 +181,7 @@ impl Shared {
             interrupted: before.interrupted,
             ended: before.ended + own.ended,
             live: endpoint.sas.len() as u64,
-            held_back: before.held_back + own.held_back,
+            held_back: before.held_back + self.trouble.held_back(),
         };
         let connections = self
             .config

@@ -1,6 +1,6 @@
 //! From the configuration to what the keying endpoint is told.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
 use std::sync::Arc;
 
 use eventlog::LogError;
@@ -25,17 +25,18 @@ pub fn connection(
             prefix: net.prefix_len(),
         },
         RemoteAddress::Address(address) => keyed::RemoteAddress::Host(*address),
-        RemoteAddress::Host(name) => match resolve(name, connection.local.address) {
-            Some(address) => keyed::RemoteAddress::Host(address),
-            None => {
+        RemoteAddress::Host(name) => {
+            let address = resolve(name, connection.local.address).unwrap_or_else(|| {
                 eprintln!(
-                    "mainmode: connection \"{}\": {name} has no address now; the peer is not known \
-                     until `up` or a restart resolves it",
+                    "mainmode: connection \"{}\": {name} has no address now; the peer cannot begin \
+                     until a restart resolves it",
                     connection.name
                 );
-                return Ok(None);
-            }
-        },
+                // Nobody's: no peer matches it.
+                IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+            });
+            keyed::RemoteAddress::Host(address)
+        }
     };
     Ok(Some(Arc::new(keyed::Connection {
         name: connection.name.clone(),

@@ -12,7 +12,9 @@ use keying::{Account, AuditOutput, Ticket};
 use crate::config::WhenUnwritable;
 
 /// How long what was held back is gathered before one 4612 tells of it.
-const DISCARDED_EVERY: Duration = Duration::from_secs(60);
+const DISCARDED_EVERY: Duration = Duration::from_mins(1);
+/// How long account changes wait that the log's queue had no room for.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// What an event meant for its ticket.
 pub type Told = Arc<dyn Fn(Ticket, bool) + Send + Sync>;
@@ -24,9 +26,48 @@ pub struct Journal {
     when_unwritable: WhenUnwritable,
     told: Told,
     trouble: Arc<Trouble>,
-    /// Account changes whose event could not be written: they count all the same.
-    unrecorded: Arc<Mutex<Vec<AccountChange>>>,
+    unrecorded: Arc<Unrecorded>,
+    /// When changes that the log's queue had no room for are handed in again.
+    again: Option<Instant>,
     discarded_since: Option<Instant>,
+}
+
+/// Account changes that have no event, or whose event could not be written: they count all the same.
+/// They go with the next event, so that the account on disk knows no end without its beginning.
+#[derive(Debug, Default)]
+struct Unrecorded(Mutex<Vec<AccountChange>>);
+
+impl Unrecorded {
+    fn with<T>(&self, f: impl FnOnce(&mut Vec<AccountChange>) -> T) -> T {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn add(&self, changes: impl IntoIterator<Item = AccountChange>) {
+        self.with(|list| {
+            for change in changes {
+                match (list.last_mut(), &change) {
+                    (Some(AccountChange::HeldBack(sum)), AccountChange::HeldBack(n)) => *sum += n,
+                    _ => list.push(change),
+                }
+            }
+        });
+    }
+
+    fn take(&self) -> Vec<AccountChange> {
+        self.with(std::mem::take)
+    }
+
+    /// Puts back what was taken, before what came since.
+    fn put_back(&self, mut taken: Vec<AccountChange>) {
+        self.with(|list| {
+            taken.append(list);
+            *list = taken;
+        });
+    }
+
+    fn is_empty(&self) -> bool {
+        self.with(|list| list.is_empty())
+    }
 }
 
 /// What went wrong with the log.
@@ -34,7 +75,11 @@ pub struct Journal {
 pub struct Trouble {
     /// Events that the policy asks for and that are not in the log; for the next 4612.
     discarded: AtomicU64,
+    /// Events of this start that were counted and not written.
+    held_back: AtomicU64,
     unwritable: AtomicBool,
+    /// The log can be written again: time to tell what it missed.
+    tell: AtomicBool,
     why: Mutex<String>,
 }
 
@@ -50,10 +95,28 @@ impl Trouble {
         }
     }
 
-    fn over(&self) {
+    /// The log was written.
+    pub fn over(&self) {
         if self.unwritable.swap(false, Ordering::SeqCst) {
+            self.tell.store(true, Ordering::SeqCst);
             eprintln!("mainmode: the log can be written again");
         }
+    }
+
+    /// Events that the policy asks for were not written, and never will be.
+    pub fn lose(&self, events: u64) {
+        self.discarded.fetch_add(events, Ordering::SeqCst);
+        self.held_back.fetch_add(events, Ordering::SeqCst);
+    }
+
+    /// Events that an earlier start owed were not written: its account has them already.
+    pub fn missed(&self, events: u64) {
+        self.discarded.fetch_add(events, Ordering::SeqCst);
+    }
+
+    /// Events of this start that were counted and not written.
+    pub fn held_back(&self) -> u64 {
+        self.held_back.load(Ordering::SeqCst)
     }
 
     /// What the operator must know, if the log cannot be written now.
@@ -73,14 +136,16 @@ impl Journal {
         policy: Arc<RwLock<Policy>>,
         when_unwritable: WhenUnwritable,
         told: Told,
+        trouble: Arc<Trouble>,
     ) -> Self {
         Journal {
             service,
             policy,
             when_unwritable,
             told,
-            trouble: Arc::default(),
+            trouble,
             unrecorded: Arc::default(),
+            again: None,
             discarded_since: None,
         }
     }
@@ -95,13 +160,6 @@ impl Journal {
         &self.service
     }
 
-    fn asks_for(&self, event_id: u16) -> bool {
-        self.policy
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .asks_for(event_id)
-    }
-
     /// Takes an event of the endpoint.
     pub fn audit(&self, output: AuditOutput) {
         let AuditOutput {
@@ -110,26 +168,23 @@ impl Journal {
             activity,
             extra,
         } = output;
-        let asked = self.asks_for(event.id());
+        // Held until the event is handed in: it is of the time before a change of policy, or after.
+        let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
+        let asked = policy.asks_for(event.id());
         let establishes = matches!(event, Event::MainModeEstablished(_));
-        let account = account_of(&event, asked, activity, &extra);
+        let own = account_of(&event, asked, activity, &extra);
         let told = self.told.clone();
         if !asked {
             // Durable at once; the account follows on its own time.
-            self.service.submit(
-                Entry {
-                    record: None,
-                    account,
-                },
-                |_| (),
-            );
+            self.unrecorded.add(own);
             told(ticket, true);
             return;
         }
         let refuses = establishes && self.when_unwritable == WhenUnwritable::Refuse;
+        let before = self.unrecorded.take();
         let entry = Entry {
             record: Some(event.into_record(activity, extra)),
-            account: account.clone(),
+            account: before.iter().chain(&own).cloned().collect(),
         };
         let trouble = self.trouble.clone();
         let unrecorded = self.unrecorded.clone();
@@ -140,116 +195,120 @@ impl Journal {
             }
             Err(error) => {
                 trouble.note(&error);
-                trouble.discarded.fetch_add(1, Ordering::SeqCst);
+                let mut account = before;
+                // What is refused never was: its negotiation gets another event.
                 if !refuses {
-                    let account = account.into_iter().map(without_event);
-                    unrecorded
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .extend(account);
+                    trouble.lose(1);
+                    account.extend(own.into_iter().map(without_event));
+                    account.push(AccountChange::HeldBack(1));
                 }
+                unrecorded.put_back(account);
                 told(ticket, !refuses);
             }
         });
     }
+
     /// Takes a change of the account that has no event.
     pub fn account(&self, change: Account) {
-        let account = match change {
-            Account::Started => vec![AccountChange::Started],
+        match change {
+            Account::Started => self.unrecorded.add([AccountChange::Started]),
             Account::FailedHeldBack => {
+                self.unrecorded.add([AccountChange::Failed]);
                 self.held_back(4653);
-                vec![AccountChange::Failed, AccountChange::HeldBack(1)]
             }
-            Account::InvalidHeldBack => {
-                self.held_back(4976);
-                vec![AccountChange::HeldBack(1)]
-            }
-        };
-        self.unrecorded
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(account);
+            Account::InvalidHeldBack => self.held_back(4976),
+        }
     }
 
+    /// An event was held back. It counts for 4612 only if it would have been written.
     fn held_back(&self, event_id: u16) {
-        if self.asks_for(event_id) {
-            self.trouble.discarded.fetch_add(1, Ordering::SeqCst);
+        self.unrecorded.add([AccountChange::HeldBack(1)]);
+        let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
+        if policy.asks_for(event_id) {
+            self.trouble.lose(1);
+        } else {
+            self.trouble.held_back.fetch_add(1, Ordering::SeqCst);
         }
     }
 
     /// An event of the daemon itself. Written if the policy asks for it.
     pub fn own(&self, event: Event) {
-        if self.asks_for(event.id()) {
+        let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
+        if policy.asks_for(event.id()) {
             let record = Some(event.into_record(None, Extra::default()));
-            let trouble = self.trouble.clone();
-            self.service.submit(
-                Entry {
-                    record,
-                    account: Vec::new(),
-                },
-                move |written| match written {
+            let (trouble, unrecorded) = (self.trouble.clone(), self.unrecorded.clone());
+            let account = Vec::new();
+            self.service
+                .submit(Entry { record, account }, move |written| match written {
                     Ok(_) => trouble.over(),
-                    Err(error) => trouble.note(&error),
-                },
-            );
+                    Err(error) => {
+                        trouble.note(&error);
+                        trouble.lose(1);
+                        unrecorded.add([AccountChange::HeldBack(1)]);
+                    }
+                });
         }
     }
 
     /// Does what is due: hands in account changes without event, and tells of events that were
-    /// discarded (4612). Gives when it wants to be called again.
+    /// discarded (4612): once in a while, and as soon as a log can be written again. Gives when it
+    /// wants to be called again.
     pub fn tick(&mut self, now: Instant, at_once: bool) -> Option<Instant> {
-        let account = std::mem::take(
-            &mut *self
-                .unrecorded
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
-        if !account.is_empty() {
-            let unrecorded = self.unrecorded.clone();
-            let again = account.clone();
-            self.service.submit(
-                Entry {
-                    record: None,
-                    account,
-                },
-                move |taken| {
-                    if taken.is_err() {
-                        unrecorded
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .extend(again);
-                    }
-                },
-            );
+        self.hand_in(now, at_once);
+        let tell = self.tell_discarded(now, at_once);
+        [self.again, tell].into_iter().flatten().min()
+    }
+
+    fn hand_in(&mut self, now: Instant, at_once: bool) {
+        if !at_once && self.again.is_some_and(|again| now < again) {
+            return;
         }
+        self.again = None;
+        let account = self.unrecorded.take();
+        if account.is_empty() {
+            return;
+        }
+        let (unrecorded, kept) = (self.unrecorded.clone(), account.clone());
+        let record = None;
+        self.service
+            .submit(Entry { record, account }, move |taken| {
+                if taken.is_err() {
+                    unrecorded.put_back(kept);
+                }
+            });
+        // Whether the log's queue has room for it is known by now.
+        if !self.unrecorded.is_empty() {
+            self.again = Some(now + AGAIN);
+        }
+    }
+
+    fn tell_discarded(&mut self, now: Instant, at_once: bool) -> Option<Instant> {
+        let again = self.trouble.tell.swap(false, Ordering::SeqCst);
         let discarded = self.trouble.discarded.load(Ordering::SeqCst);
         if discarded == 0 {
             self.discarded_since = None;
             return None;
         }
         let since = *self.discarded_since.get_or_insert(now);
-        if !at_once && now < since + DISCARDED_EVERY {
+        if !at_once && !again && now < since + DISCARDED_EVERY {
             return Some(since + DISCARDED_EVERY);
         }
-        self.discarded_since = None;
-        self.trouble
-            .discarded
-            .fetch_sub(discarded, Ordering::SeqCst);
-        let count = u32::try_from(discarded).unwrap_or(u32::MAX);
+        self.discarded_since = Some(now);
+        // What is discarded meanwhile is told with the next one.
+        let told = u64::from(u32::try_from(discarded).unwrap_or(u32::MAX));
+        self.trouble.discarded.fetch_sub(told, Ordering::SeqCst);
+        let count = u32::try_from(told).unwrap_or(u32::MAX);
         let record = Some(Event::AuditsDiscarded(count).into_record(None, Extra::default()));
+        let account = Vec::new();
         let trouble = self.trouble.clone();
-        self.service.submit(
-            Entry {
-                record,
-                account: Vec::new(),
-            },
-            move |written| {
-                if written.is_err() {
-                    // Told with the next one.
-                    trouble.discarded.fetch_add(discarded, Ordering::SeqCst);
+        self.service
+            .submit(Entry { record, account }, move |written| match written {
+                Ok(_) => trouble.over(),
+                Err(error) => {
+                    trouble.note(&error);
+                    trouble.discarded.fetch_add(told, Ordering::SeqCst);
                 }
-            },
-        );
+            });
         Some(now + DISCARDED_EVERY)
     }
 

@@ -113,7 +113,8 @@ impl Daemon {
         .map_err(log_error)?;
         let stored = writer.policy().map_err(log_error)?;
         let policy = config.audit.over(&stored);
-        let before = settle(&mut writer, &policy, &recovery).map_err(log_error)?;
+        let trouble = Arc::new(Trouble::default());
+        let before = settle(&mut writer, &policy, &recovery, &trouble).map_err(log_error)?;
         let ids = writer.reserve_mmsa_ids(MM_ID_BLOCK).map_err(log_error)?;
 
         let mut keyring = Keyring::default();
@@ -145,13 +146,19 @@ impl Daemon {
         let mailbox = Mailbox::new(sender, nudge.clone());
         let (to_jobs, to_tickets) = (mailbox.clone(), mailbox.clone());
         let workers = Workers::start(keyring, move |id, result| {
-            to_jobs.send(Message::JobDone(id, result))
+            to_jobs.send(Message::JobDone(id, result));
         })?;
         let told: Told = Arc::new(move |ticket, ok| to_tickets.send(Message::Ticket(ticket, ok)));
         let service = Service::start(writer).map_err(log_error)?;
         let log = service.caller();
         let policy = Arc::new(RwLock::new(policy));
-        let journal = Journal::new(service, policy.clone(), config.log.when_unwritable, told);
+        let journal = Journal::new(
+            service,
+            policy.clone(),
+            config.log.when_unwritable,
+            told,
+            trouble,
+        );
         journal.own(Event::ServicesStarted);
 
         let auto = config
@@ -216,8 +223,14 @@ impl Daemon {
     }
 }
 
-/// Gives SAs that a crash orphaned their 4655, and the account of all starts before this one.
-fn settle(writer: &mut Writer, policy: &Policy, recovery: &Recovery) -> Result<Counters, LogError> {
+/// Gives SAs that a crash orphaned their 4655, and the account of all starts before this one. A log that
+/// takes no records keeps no daemon from starting: these ends are then counted alone.
+fn settle(
+    writer: &mut Writer,
+    policy: &Policy,
+    recovery: &Recovery,
+    trouble: &Trouble,
+) -> Result<Counters, LogError> {
     let entries: Vec<Entry> = recovery
         .orphans
         .iter()
@@ -242,8 +255,20 @@ fn settle(writer: &mut Writer, policy: &Policy, recovery: &Recovery) -> Result<C
             }
         })
         .collect();
-    if !entries.is_empty() {
-        writer.append(&entries)?;
+    if !entries.is_empty()
+        && let Err(error) = writer.append(&entries)
+    {
+        let asked = entries.iter().filter(|entry| entry.record.is_some());
+        let lost = asked.count() as u64;
+        let mut account: Vec<AccountChange> = entries
+            .into_iter()
+            .flat_map(|entry| entry.account)
+            .collect();
+        account.push(AccountChange::HeldBack(lost));
+        let record = None;
+        writer.append(&[Entry { record, account }])?;
+        trouble.note(&error);
+        trouble.missed(lost);
     }
     Ok(writer.counters())
 }
@@ -271,6 +296,8 @@ pub fn run(config: Config, context: &mut Context) -> Outcome {
     use signal_hook::consts::{SIGINT, SIGTERM};
     let signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]);
     let mut signals = signals.map_err(|error| Failure::of(&error))?;
+    // A log that may not grow (RLIMIT_FSIZE) is one that cannot be written, not the daemon's end.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
     // Keys are in memory: a crash leaves no copy of them on disk. Where the system refuses, it is the
     // operator's limits that decide.
     let _ = nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0);

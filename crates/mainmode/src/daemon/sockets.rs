@@ -168,7 +168,7 @@ impl Sockets {
                 Some(&to),
             )
         };
-        let sent = match local.ip() {
+        let outcome = match local.ip() {
             IpAddr::V4(ip) => {
                 let info = libc::in_pktinfo {
                     ipi_ifindex: 0,
@@ -189,7 +189,7 @@ impl Sockets {
                 send(&[ControlMessage::Ipv6PacketInfo(&info)])
             }
         };
-        sent.map(|_| ()).map_err(Into::into)
+        outcome.map(|_| ()).map_err(Into::into)
     }
 }
 

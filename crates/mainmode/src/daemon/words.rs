@@ -59,7 +59,7 @@ pub fn answer(connection: &str, verdict: &Verdict, already: bool) -> control::Ve
         already,
         message: self::verdict(verdict),
         advice: cause.map(|cause| cause.advice().to_owned()),
-        reason_code: cause.and_then(|cause| cause.code()),
+        reason_code: cause.and_then(audit::Cause::code),
         cause: cause.map(|cause| cause.token().to_owned()),
         mmsa_id,
     }

@@ -78,7 +78,7 @@ pub fn run(_args: &DemoArgs, context: &mut Context) -> Outcome {
             ("north", &north_config.log.directory),
             ("south", &south_config.log.directory),
         ],
-    )?;
+    );
     let outcome = scenes(&mut show, &north, &relay);
     drop(relay);
     let stopped = north.stop().and(south.stop());
@@ -164,10 +164,10 @@ fn head(folder: &Path, name: &str, addresses: &[IpAddr], ports: [u16; 2]) -> Str
         .collect();
     format!(
         "[audit]\nipsec-main-mode = [\"success\", \"failure\"]\n\
-         [log]\ndirectory = {log:?}\n[control]\nsocket = {socket:?}\n\
+         [log]\ndirectory = \"{log}\"\n[control]\nsocket = \"{socket}\"\n\
          [listen]\naddresses = [{addresses}]\nport = {port}\nnat-port = {nat}\n",
-        log = folder.join(name).join("log"),
-        socket = folder.join(name).join("control"),
+        log = folder.join(name).join("log").display(),
+        socket = folder.join(name).join("control").display(),
         addresses = addresses.join(", "),
         port = ports[0],
         nat = ports[1],

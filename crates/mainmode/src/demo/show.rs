@@ -71,7 +71,7 @@ pub struct Show<'a> {
 
 impl<'a> Show<'a> {
     /// A show of these logs.
-    pub fn new(context: &'a mut Context, logs: &[(&'static str, &Path)]) -> Result<Self, Failure> {
+    pub fn new(context: &'a mut Context, logs: &[(&'static str, &Path)]) -> Self {
         let sides = logs
             .iter()
             .map(|(name, log)| Side {
@@ -81,12 +81,12 @@ impl<'a> Show<'a> {
                 events: 0,
             })
             .collect();
-        Ok(Show {
+        Show {
             context,
             sides,
             begun: Instant::now(),
             scenes: 0,
-        })
+        }
     }
 
     fn json(&self) -> bool {
