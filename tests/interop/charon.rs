@@ -64,9 +64,23 @@ impl Charon {
         .map(drop)
     }
 
-    /// Begins a new Main Mode, and ends the old SA when that has come up.
+    /// Begins a new Main Mode, and ends the old SA when that has come up: without a child to take over charon would
+    /// let the old one live to its end.
     pub fn replace(&self, connection: &str) -> Outcome {
-        self.control(&["--rekey", "--ike", connection], true)
+        let before = self.established()?;
+        self.control(&["--rekey", "--ike", connection], true)?;
+        until(5, "the new SA at charon", || {
+            Ok((self.established()? > before).then_some(()))
+        })?;
+        let sas = self.sas()?;
+        let old = sas
+            .lines()
+            .filter_map(|line| line.strip_prefix(&format!("{connection}: #")))
+            .filter_map(|rest| rest.split(',').next()?.parse::<u32>().ok())
+            .min()
+            .ok_or_else(|| format!("no SA of {connection} in {sas}"))?;
+        let old = old.to_string();
+        self.control(&["--terminate", "--ike-id", &old, "--timeout", "5"], true)
             .map(drop)
     }
 

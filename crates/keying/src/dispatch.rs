@@ -227,13 +227,13 @@ impl Endpoint {
             datagram,
             whole,
         } = received;
-        let payloads = match Payloads::clear(datagram) {
-            Ok(payloads) => payloads,
-            Err(why) => return self.odd(now, received, Cause::PacketMalformed, &why),
+        let payloads =
+            Payloads::clear(datagram).and_then(|payloads| payloads.first_sa().map(|()| payloads));
+        let payloads = match (payloads, messages::foreign(datagram)) {
+            (Ok(payloads), _) => Ok(payloads),
+            (Err(_), Some(failure)) => Err(failure),
+            (Err(why), None) => return self.odd(now, received, Cause::PacketMalformed, &why),
         };
-        if let Err(why) = payloads.first_sa() {
-            return self.odd(now, received, Cause::PacketMalformed, &why);
-        }
         let candidates = config::candidates(
             &self.core.connections,
             route.local.ip(),
@@ -247,7 +247,12 @@ impl Endpoint {
         } else if datagram.header.exchange == ExchangeType::AGGRESSIVE && !candidates.is_empty() {
             Failure::local(Cause::AggressiveModeRefused).into()
         } else {
-            responder::message_1(&mut self.core, &mut n, now, &payloads, &candidates)
+            match payloads {
+                Ok(payloads) => {
+                    responder::message_1(&mut self.core, &mut n, now, &payloads, &candidates)
+                }
+                Err(failure) => failure.into(),
+            }
         };
         match step {
             Step::Invalid(cause, why) => self.odd(now, received, cause, &why),

@@ -133,6 +133,30 @@ impl Payloads {
     }
 }
 
+/// Why a message 1 is refused of which nothing is malformed: only who knows the DOI and the situation of its SA
+/// payload can read on.
+pub(crate) fn foreign(datagram: &Datagram<'_>) -> Option<Failure> {
+    let chain = parse_chain(
+        datagram.header.next_payload,
+        datagram.body,
+        Trailing::Refuse,
+    );
+    let chain = chain.ok()?;
+    let sa = chain
+        .payloads
+        .first()
+        .filter(|raw| raw.kind == PayloadType::SA)?;
+    let error = Payload::parse(sa).err()?;
+    let cause = if error.unknown_doi().is_some() {
+        Cause::UnknownDoi
+    } else if error.unknown_situation().is_some() {
+        Cause::UnknownSituation
+    } else {
+        return None;
+    };
+    Some(Failure::local(cause).with(error.to_string()))
+}
+
 /// Message 5 or 6, decrypted; nothing of it proven yet.
 pub(crate) struct IdentityMessage {
     pub identification: Identification,
