@@ -67,18 +67,25 @@ impl Charon {
     /// Begins a new Main Mode, and ends the old SA when that has come up: without a child to take over charon would
     /// let the old one live to its end.
     pub fn replace(&self, connection: &str) -> Outcome {
-        let before = self.established()?;
+        let prefix = format!("{connection}: #");
+        // Number and state of each: `us: #1, ESTABLISHED, IKEv1, …`.
+        let listed = || -> Outcome<Vec<(u32, bool)>> {
+            let sas = self.sas()?;
+            let lines = sas.lines().filter_map(|line| line.strip_prefix(&prefix));
+            Ok(lines
+                .filter_map(|rest| rest.split_once(", "))
+                .filter_map(|(number, rest)| {
+                    Some((number.parse().ok()?, rest.starts_with("ESTABLISHED,")))
+                })
+                .collect())
+        };
+        let numbers = listed()?.into_iter().map(|(number, _)| number);
+        let old = numbers.max().ok_or("charon has no SA to replace")?;
         self.control(&["--rekey", "--ike", connection], true)?;
         until(5, "the new SA at charon", || {
-            Ok((self.established()? > before).then_some(()))
+            let stands = |(number, established)| number > old && established;
+            Ok(listed()?.into_iter().any(stands).then_some(()))
         })?;
-        let sas = self.sas()?;
-        let old = sas
-            .lines()
-            .filter_map(|line| line.strip_prefix(&format!("{connection}: #")))
-            .filter_map(|rest| rest.split(',').next()?.parse::<u32>().ok())
-            .min()
-            .ok_or_else(|| format!("no SA of {connection} in {sas}"))?;
         let old = old.to_string();
         self.control(&["--terminate", "--ike-id", &old, "--timeout", "5"], true)
             .map(drop)

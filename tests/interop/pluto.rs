@@ -80,8 +80,6 @@ impl Pluto {
                 .contains("loading secrets");
             Ok((loaded && listens).then_some(()))
         })?;
-        // Whoever ends an SA that pluto began would at once get another one.
-        pluto.whack(&["--impair", "revival"])?;
         Ok(pluto)
     }
 

@@ -56,6 +56,8 @@ const REASONS: &[(u32, &str)] = &[
     (13868, "Policy match error"),
     (13869, "Unsupported ID"),
     (13870, "Hash verification failed"),
+    (13871, "Invalid hash algorithm"),
+    (13873, "Invalid encryption algorithm"),
     (13874, "Invalid authentication algorithm"),
     (
         13880,
