@@ -141,6 +141,12 @@ impl Core {
         }
     }
 
+    /// Takes all IDs away.
+    #[cfg(test)]
+    pub(crate) fn take_mm_ids(&mut self) {
+        self.mm_ids.clear();
+    }
+
     fn ask_for_mm_ids(&mut self) {
         let left = self.mm_ids.iter().map(|ids| ids.end - ids.start);
         let left = left.fold(0, u64::saturating_add);

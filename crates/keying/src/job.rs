@@ -104,14 +104,13 @@ impl Derive {
         let Some(psk) = credentials.preshared_key(self.credential) else {
             return Ok(JobResult::NoCredential);
         };
-        crypto::check_public(self.group, &self.peer_public)?;
-        let (public, private) = if let Some(share) = &self.share {
-            share.clone()
-        } else {
-            let share = crypto::generate(self.group)?;
-            (share.public, share.private)
+        let (public, gxy) = match &self.share {
+            Some((public, private)) => (
+                public.clone(),
+                crypto::agree(self.group, private, &self.peer_public)?,
+            ),
+            None => crypto::generate_and_agree(self.group, &self.peer_public)?,
         };
-        let gxy = crypto::agree(self.group, &private, &self.peer_public)?;
         let skeyid = crypto::skeyid_psk(self.hash, psk.as_bytes(), &self.ni, &self.nr)?;
         let keys = crypto::keymat(
             self.hash,

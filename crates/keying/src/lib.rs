@@ -13,6 +13,8 @@ pub mod config;
 mod core;
 mod dispatch;
 mod endpoint;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod identity;
 mod ikev1;
 mod io;

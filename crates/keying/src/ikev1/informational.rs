@@ -142,6 +142,19 @@ pub(crate) fn under_sa(
             "message ID 0 after Main Mode".to_owned(),
         );
     }
+    // HASH(1) does not cover the header: an exchange that is none here must not use an ID up.
+    if !matches!(
+        header.exchange,
+        ExchangeType::INFORMATIONAL
+            | ExchangeType::QUICK_MODE
+            | ExchangeType::TRANSACTION
+            | ExchangeType::NEW_GROUP_MODE
+    ) {
+        return SaStep::Invalid(
+            Cause::PacketOutOfPlace,
+            format!("{} under an established SA", header.exchange),
+        );
+    }
     if header.exchange != ExchangeType::INFORMATIONAL && resend(core, sa, whole) {
         return SaStep::Stay;
     }

@@ -210,6 +210,21 @@ pub(crate) fn open_identity(
     }) else {
         return Err(malformed(PayloadType::ID));
     };
+    // HASH_I covers the identity alone. What else the message ends with makes the IV of the next one:
+    // altered on the way and taken for true, it would lose both sides each other.
+    let cookies = [
+        datagram.header.initiator_cookie.0,
+        datagram.header.responder_cookie.0,
+    ]
+    .concat();
+    if payloads
+        .notifications()
+        .any(|n| n.protocol == ProtocolId::ISAKMP && n.spi.len() == 16 && n.spi != cookies)
+    {
+        return Err(
+            malformed(PayloadType::NOTIFY).with("a notification names another SA's cookies")
+        );
+    }
     let initial_contact = payloads
         .notifications()
         .any(|n| n.kind == NotifyType::INITIAL_CONTACT);

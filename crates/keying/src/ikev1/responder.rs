@@ -341,7 +341,10 @@ pub(crate) fn message_5(
             heard_block: last_block,
             initial_contact: message.initial_contact,
         },
-        Err(failure) => failure.into(),
+        Err(failure) => Step::FailProven {
+            failure,
+            last_block,
+        },
     }
 }
 

@@ -1,10 +1,14 @@
 //! Two endpoints and a network between them: what the crate promises, tried.
 
+mod failures;
 mod handshake;
 mod host;
+mod hostile;
 mod ledger;
 mod net;
+mod rules;
 mod sim;
+mod under_sa;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

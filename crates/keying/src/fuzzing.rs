@@ -1,0 +1,589 @@
+//! Two endpoints hand in hand: what the fuzz target drives, and the tests of bad input. Nothing here is
+//! for a daemon.
+//!
+//! Key shares come of a seed and clones cost no Diffie-Hellman, so that a state of a real negotiation
+//! can be tried with thousands of changed datagrams.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use audit::{ActivityId, Event};
+use crypto::{Group, Secret};
+use isakmp::{ExchangeType, PayloadType};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng as _, SeedableRng as _};
+
+use crate::config::{
+    Connection, CredentialId, Dpd, EndpointConfig, Fragmentation, RemoteAddress, Retransmit,
+};
+use crate::endpoint::Endpoint;
+use crate::ikev1::negotiation::{State, header};
+use crate::ikev1::protection::Keys;
+use crate::io::{Command, Input, JobId, Output, Ticket};
+use crate::job::{Credentials, Job, JobResult};
+
+/// A datagram of one of the two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// Who sent it: 0, the first to initiate, or 1.
+    pub sender: usize,
+    /// From where.
+    pub from: SocketAddr,
+    /// To where.
+    pub to: SocketAddr,
+    /// The UDP payload.
+    pub bytes: Vec<u8>,
+}
+
+/// The pre-shared key of both.
+#[derive(Clone, Debug)]
+struct Keyring(Secret);
+
+impl Credentials for Keyring {
+    fn preshared_key(&self, _: CredentialId) -> Option<&Secret> {
+        Some(&self.0)
+    }
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Bench {
+    /// The time that both have.
+    pub now: Instant,
+    /// The two.
+    pub endpoints: [Endpoint; 2],
+    /// What was sent and not yet delivered.
+    pub wire: VecDeque<Packet>,
+    /// Verdicts, by side and activity: 4650 and 4653.
+    pub verdicts: [BTreeMap<[u8; 16], u32>; 2],
+    /// How many events there were, by side and ID.
+    pub events: [BTreeMap<u16, u32>; 2],
+    hold_jobs: bool,
+    jobs: VecDeque<(usize, JobId, Job)>,
+    hold_tickets: bool,
+    tickets: VecDeque<(usize, Ticket, Option<ActivityId>)>,
+    ids: u64,
+    shares: ChaCha20Rng,
+    keys: Keyring,
+}
+
+fn address(host: usize) -> IpAddr {
+    IpAddr::from([192, 0, 2, if host == 0 { 1 } else { 2 }])
+}
+
+fn connection(host: usize, fragment_size: Option<usize>) -> Connection {
+    let fragmentation = match fragment_size {
+        Some(_) => Fragmentation::Force,
+        None => Fragmentation::Yes,
+    };
+    Connection {
+        name: "peer".to_owned(),
+        filter_id: 1,
+        local_address: None,
+        local_nat_port: 4500,
+        remote_address: RemoteAddress::Host(address(1 - host)),
+        remote_port: 500,
+        remote_nat_port: 4500,
+        local_id: None,
+        remote_id: None,
+        credential: CredentialId(1),
+        proposals: ["aes128-sha256-x25519", "aes256-sha1-x25519"]
+            .iter()
+            .filter_map(|text| text.parse().ok())
+            .collect(),
+        lifetime: Duration::from_secs(600),
+        retransmit: Retransmit {
+            tries: 2,
+            first: Duration::from_secs(2),
+            factor: 1.5,
+        },
+        half_open_timeout: Duration::from_secs(20),
+        evidence_hold: Duration::from_secs(5),
+        dpd: Some(Dpd {
+            delay: Duration::from_secs(60),
+            timeout: Duration::from_secs(180),
+        }),
+        fragmentation,
+        fragment_size: fragment_size.unwrap_or(1280),
+        force_encap: false,
+        may_initiate: true,
+    }
+}
+
+impl Bench {
+    /// Two endpoints that know each other and have said nothing yet.
+    pub fn new(fragment_size: Option<usize>) -> Self {
+        let now = Instant::now();
+        let endpoint = |host: u8| {
+            let config = EndpointConfig {
+                nat_ports: vec![4500],
+                seed: [host; 32],
+            };
+            Endpoint::new(config, now)
+        };
+        let mut bench = Bench {
+            now,
+            endpoints: [endpoint(1), endpoint(2)],
+            wire: VecDeque::new(),
+            verdicts: [BTreeMap::new(), BTreeMap::new()],
+            events: [BTreeMap::new(), BTreeMap::new()],
+            hold_jobs: false,
+            jobs: VecDeque::new(),
+            hold_tickets: false,
+            tickets: VecDeque::new(),
+            ids: 0,
+            shares: ChaCha20Rng::seed_from_u64(9),
+            keys: Keyring(Secret::new(b"an open secret".to_vec())),
+        };
+        for host in [0, 1] {
+            let connections = vec![Arc::new(connection(host, fragment_size))];
+            bench.give(host, Input::Command(Command::Connections(connections)));
+            bench.give_ids(host);
+        }
+        bench
+    }
+
+    fn give_ids(&mut self, host: usize) {
+        let first = self.ids + 1;
+        self.ids += 100;
+        self.give(host, Input::MainModeIds(first..self.ids + 1));
+    }
+
+    /// Asks a side to initiate.
+    pub fn initiate(&mut self, host: usize) {
+        let command = Command::Initiate {
+            connection: "peer".to_owned(),
+            local: SocketAddr::new(address(host), 500),
+            remote: SocketAddr::new(address(1 - host), 500),
+        };
+        self.give(host, Input::Command(command));
+    }
+
+    /// Gives a side an input, and does what comes of it, unless that is held.
+    pub fn give(&mut self, host: usize, input: Input) {
+        self.endpoints[host].handle(self.now, input);
+        while let Some(output) = self.endpoints[host].poll() {
+            match output {
+                Output::Transmit {
+                    local,
+                    remote,
+                    bytes,
+                } => self.wire.push_back(Packet {
+                    sender: host,
+                    from: local,
+                    to: remote,
+                    bytes,
+                }),
+                Output::Job(id, job) => self.jobs.push_back((host, id, job)),
+                Output::Audit(audit) => {
+                    *self.events[host].entry(audit.event.id()).or_default() += 1;
+                    let verdict = matches!(
+                        audit.event,
+                        Event::MainModeEstablished(_) | Event::MainModeFailed(_)
+                    );
+                    let activity = audit.activity.filter(|_| verdict);
+                    if let Some(activity) = activity {
+                        *self.verdicts[host].entry(activity.0).or_default() += 1;
+                    }
+                    let pending = matches!(audit.event, Event::MainModeEstablished(_));
+                    let activity = activity.filter(|_| pending);
+                    self.tickets.push_back((host, audit.ticket, activity));
+                }
+                Output::NeedMainModeIds => self.give_ids(host),
+                Output::Account(_) | Output::Verdict(_) | Output::Terminated { .. } => {}
+            }
+        }
+        while !self.hold_jobs && self.finish_job() {}
+        while !self.hold_tickets && self.answer_ticket(true) {}
+    }
+
+    /// Does the oldest job.
+    fn finish_job(&mut self) -> bool {
+        let Some((host, id, job)) = self.jobs.pop_front() else {
+            return false;
+        };
+        let result = self.work(&job);
+        self.give(host, Input::JobDone(id, result));
+        true
+    }
+
+    /// Answers for the oldest event.
+    fn answer_ticket(&mut self, durable: bool) -> bool {
+        let Some((host, ticket, activity)) = self.tickets.pop_front() else {
+            return false;
+        };
+        let input = if durable {
+            Input::Durable(ticket)
+        } else {
+            // A 4650 that was not written is no verdict: the 4653 that follows is.
+            let verdicts = &mut self.verdicts[host];
+            if let Some(count) = activity.and_then(|activity| verdicts.get_mut(&activity.0)) {
+                *count -= 1;
+            }
+            Input::Refused(ticket)
+        };
+        self.give(host, input);
+        true
+    }
+
+    fn work(&mut self, job: &Job) -> JobResult {
+        match job {
+            Job::MakeShare {
+                group: Group::X25519,
+            } => match self.share() {
+                Some((public, private)) => JobResult::Share { public, private },
+                None => JobResult::Failed("no share".to_owned()),
+            },
+            Job::Derive(derive) if derive.group == Group::X25519 && derive.share.is_none() => {
+                let mut derive = derive.clone();
+                derive.share = self.share();
+                Job::Derive(derive).run(&self.keys)
+            }
+            job => job.run(&self.keys),
+        }
+    }
+
+    fn share(&mut self) -> Option<(Vec<u8>, Secret)> {
+        let mut private = vec![0; 32];
+        self.shares.fill_bytes(&mut private);
+        let share = crypto::share_from_private(Group::X25519, &Secret::new(private)).ok()?;
+        Some((share.public, share.private))
+    }
+
+    /// Puts a packet before its receiver.
+    pub fn deliver(&mut self, packet: &Packet) {
+        let input = Input::Datagram {
+            local: packet.to,
+            remote: packet.from,
+            bytes: packet.bytes.clone(),
+        };
+        self.give(1 - packet.sender, input);
+    }
+
+    /// Delivers the next packet; gives it.
+    pub fn step(&mut self) -> Option<Packet> {
+        let packet = self.wire.pop_front()?;
+        self.deliver(&packet);
+        Some(packet)
+    }
+
+    /// Delivers all that is under way, and what comes of it. Two endpoints never talk for ever: that is
+    /// asserted here.
+    ///
+    /// # Panics
+    /// When they do.
+    pub fn settle(&mut self) {
+        let mut count = 0;
+        while self.step().is_some() {
+            count += 1;
+            assert!(count < 5_000, "the two play ping-pong");
+        }
+    }
+
+    /// Lets time pass; packets arrive at once.
+    ///
+    /// # Panics
+    /// When a timer never rests.
+    pub fn pass(&mut self, time: Duration) {
+        let until = self.now + time;
+        let mut count = 0;
+        loop {
+            self.settle();
+            let next = self.endpoints.iter().filter_map(Endpoint::next_timeout);
+            let Some(at) = next.min().filter(|at| *at <= until) else {
+                break;
+            };
+            count += 1;
+            assert!(count < 100_000, "a timer spins");
+            self.now = self.now.max(at);
+            for host in [0, 1] {
+                self.give(host, Input::Timeout);
+            }
+        }
+        self.now = until;
+    }
+
+    /// Whether both sides have an SA.
+    pub fn established(&self) -> bool {
+        self.endpoints.iter().all(|e| !e.sas.is_empty())
+    }
+
+    /// Checks what must hold at any moment.
+    ///
+    /// # Panics
+    /// When the account does not balance.
+    pub fn check(&self) {
+        for endpoint in &self.endpoints {
+            let counters = endpoint.counters();
+            let live = u64::try_from(endpoint.sas.len()).unwrap_or(u64::MAX);
+            let under_way = u64::try_from(endpoint.negotiations.len()).unwrap_or(u64::MAX);
+            assert_eq!(counters.established - counters.ended, live);
+            assert_eq!(
+                counters.negotiations,
+                counters.established + counters.failed + under_way
+            );
+        }
+    }
+
+    /// Ends everything and checks that each negotiation had one verdict and that nothing stayed.
+    ///
+    /// # Panics
+    /// When that is not so.
+    pub fn finish(&mut self) {
+        self.hold_jobs = false;
+        self.hold_tickets = false;
+        for host in [0, 1] {
+            self.give(host, Input::Timeout);
+        }
+        self.pass(Duration::from_secs(120));
+        self.check();
+        for host in [0, 1] {
+            self.give(host, Input::Command(Command::Shutdown));
+        }
+        self.pass(Duration::from_secs(700));
+        self.check();
+        for (endpoint, verdicts) in self.endpoints.iter().zip(&self.verdicts) {
+            assert_eq!(endpoint.state_size(), 0, "{endpoint:#?}");
+            assert!(verdicts.values().all(|count| *count == 1));
+        }
+    }
+
+    /// Under which keys, with which IV, a side awaits or sends encrypted messages now: of an SA, with
+    /// the IV that exchanges begin with, or of a negotiation.
+    fn keys(&self, host: usize) -> Option<(&Keys, &[u8], bool)> {
+        let endpoint = &self.endpoints[host];
+        if let Some(sa) = endpoint.sas.values().next() {
+            return Some((&sa.keys, &sa.last_block, true));
+        }
+        endpoint.negotiations.values().find_map(|n| match &n.state {
+            State::IdSent { proving, .. } | State::KeAnswered { proving, .. } => {
+                Some((&proving.keys, proving.iv.as_slice(), false))
+            }
+            _ => None,
+        })
+    }
+
+    /// A message for a side, encrypted as its peer would: any payload chain.
+    fn sealed(
+        &self,
+        host: usize,
+        exchange: ExchangeType,
+        id: u32,
+        chain: &[u8],
+    ) -> Option<Vec<u8>> {
+        let (keys, iv, _) = self.keys(host)?;
+        let endpoint = &self.endpoints[host];
+        let cookies = match endpoint.sas.values().next() {
+            Some(sa) => sa.cookies(),
+            None => endpoint.negotiations.values().next()?.cookies(),
+        };
+        let (first, body) = match chain.split_first()? {
+            // With a HASH(1) that is right.
+            (first, rest) if first & 0x80 != 0 => {
+                let mut body = vec![first & 0x7f, 0, 0, 0];
+                let hash = keys.hash_1(id, rest).ok()?;
+                body[3] = u8::try_from(4 + hash.len()).ok()?;
+                body.extend(hash);
+                body.extend_from_slice(rest);
+                (PayloadType::HASH, body)
+            }
+            (first, rest) => (PayloadType(*first), rest.to_vec()),
+        };
+        let iv = match id {
+            0 => iv.to_vec(),
+            id => keys.exchange_iv(iv, id).ok()?,
+        };
+        let ciphertext = keys.seal(&iv, &body).ok()?;
+        let header = header(cookies, exchange, id);
+        Some(isakmp::build::encrypted_message(header, first, &ciphertext))
+    }
+}
+
+/// The states of a negotiation: before message 1, and after each.
+fn stages() -> &'static [Bench] {
+    static STAGES: OnceLock<Vec<Bench>> = OnceLock::new();
+    STAGES.get_or_init(|| {
+        let mut stages = Vec::new();
+        for size in [None, Some(180)] {
+            let mut bench = Bench::new(size);
+            stages.push(bench.clone());
+            bench.initiate(0);
+            stages.push(bench.clone());
+            while bench.step().is_some() {
+                stages.push(bench.clone());
+            }
+        }
+        stages
+    })
+}
+
+/// Bytes as a program.
+struct Program<'a>(&'a [u8]);
+
+impl Program<'_> {
+    fn byte(&mut self) -> u8 {
+        let Some((first, rest)) = self.0.split_first() else {
+            return 0;
+        };
+        self.0 = rest;
+        *first
+    }
+
+    fn word(&mut self) -> u16 {
+        u16::from_be_bytes([self.byte(), self.byte()])
+    }
+
+    fn bytes(&mut self, len: usize) -> Vec<u8> {
+        let (bytes, rest) = self.0.split_at(len.min(self.0.len()));
+        self.0 = rest;
+        bytes.to_vec()
+    }
+}
+
+/// How many steps of a program are taken.
+const MAX_STEPS: usize = 200;
+
+/// Reads the bytes as a program: which state to begin with, what happens to each datagram, what else
+/// comes, when jobs are done and the log answers, how time passes. Whatever it is, the account balances
+/// and nothing stays.
+///
+/// # Panics
+/// When that is not so: the fuzzer found a fault.
+pub fn endpoint(data: &[u8]) {
+    let mut program = Program(data);
+    let stages = stages();
+    let mut bench = stages[usize::from(program.byte()) % stages.len()].clone();
+    let mut seen: Vec<Packet> = bench.wire.iter().cloned().collect();
+    for _ in 0..MAX_STEPS {
+        if program.0.is_empty() {
+            break;
+        }
+        instruction(&mut bench, &mut program, &mut seen);
+        bench.check();
+        for packet in &bench.wire {
+            if seen.len() < 64 && !seen.contains(packet) {
+                seen.push(packet.clone());
+            }
+        }
+        bench.wire.truncate(200);
+    }
+    bench.finish();
+}
+
+fn instruction(bench: &mut Bench, program: &mut Program<'_>, seen: &mut [Packet]) {
+    let code = program.byte();
+    let host = usize::from(code >> 7);
+    match code & 0x1f {
+        0..=5 => drop(bench.step()),
+        6 => drop(bench.wire.pop_front()),
+        7 => {
+            if let Some(packet) = bench.wire.front().cloned() {
+                bench.deliver(&packet);
+            }
+        }
+        // A datagram changed, in place or before the true one.
+        8..=11 => {
+            if let Some(mut packet) = bench.wire.front().cloned() {
+                change(program, &mut packet.bytes);
+                bench.deliver(&packet);
+                if code & 1 == 0 {
+                    bench.wire.pop_front();
+                }
+            }
+        }
+        12 => {
+            if let Some(packet) = bench.wire.pop_front() {
+                bench.wire.push_back(packet);
+            }
+        }
+        // An old datagram again, changed or not, to its receiver or back.
+        13 | 14 => {
+            let at = usize::from(program.byte()) % seen.len().max(1);
+            if let Some(mut packet) = seen.get(at).cloned() {
+                if code & 1 == 0 {
+                    change(program, &mut packet.bytes);
+                }
+                if code & 0x40 != 0 {
+                    packet.sender = 1 - packet.sender;
+                    std::mem::swap(&mut packet.from, &mut packet.to);
+                }
+                bench.deliver(&packet);
+            }
+        }
+        15 => bench.pass(Duration::from_millis(u64::from(program.word()))),
+        16 => bench.pass(Duration::from_secs(u64::from(program.byte()) * 4)),
+        17 => bench.initiate(host),
+        18 => {
+            let connection = "peer".to_owned();
+            bench.give(host, Input::Command(Command::Terminate { connection }));
+        }
+        19 => bench.hold_jobs ^= true,
+        20 => drop(bench.finish_job()),
+        21 => drop(bench.jobs.pop_front()),
+        22 => bench.hold_tickets ^= true,
+        23 => drop(bench.answer_ticket(code & 0x40 == 0)),
+        // Anything at all.
+        24 => {
+            let len = usize::from(program.byte());
+            let bytes = program.bytes(len);
+            foreign(bench, host, 500, bytes);
+        }
+        25 => {
+            let size = Some(usize::from(program.byte()) + 1).filter(|_| code & 0x40 != 0);
+            let connections = vec![Arc::new(connection(host, size))];
+            bench.give(host, Input::Command(Command::Connections(connections)));
+        }
+        // Under the keys, any payloads.
+        _ => {
+            let exchanges = [
+                ExchangeType::INFORMATIONAL,
+                ExchangeType::QUICK_MODE,
+                ExchangeType::IDENTITY_PROTECTION,
+                ExchangeType::TRANSACTION,
+            ];
+            let exchange = exchanges[usize::from(code >> 5 & 3)];
+            let id = match exchange {
+                ExchangeType::IDENTITY_PROTECTION => 0,
+                _ => u32::from(program.byte()) + 1,
+            };
+            let len = usize::from(program.byte());
+            let chain = program.bytes(len);
+            if let Some(bytes) = bench.sealed(host, exchange, id, &chain) {
+                foreign(bench, host, 500, bytes);
+            }
+        }
+    }
+}
+
+/// Puts bytes before a side as if its peer had sent them.
+fn foreign(bench: &mut Bench, host: usize, port: u16, bytes: Vec<u8>) {
+    bench.deliver(&Packet {
+        sender: 1 - host,
+        from: SocketAddr::new(address(1 - host), port),
+        to: SocketAddr::new(address(host), port),
+        bytes,
+    });
+}
+
+fn change(program: &mut Program<'_>, bytes: &mut Vec<u8>) {
+    let at = usize::from(program.word()) % bytes.len().max(1);
+    let value = program.byte();
+    match program.byte() % 4 {
+        0 => bytes.truncate(at),
+        1 => bytes.insert(at.min(bytes.len()), value),
+        2 => {
+            // With the length that the header then has to tell.
+            bytes.truncate(at);
+            if let (Some(field), Ok(len)) = (bytes.get_mut(24..28), u32::try_from(at)) {
+                field.copy_from_slice(&len.to_be_bytes());
+            }
+        }
+        _ => {
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte ^= value;
+            }
+        }
+    }
+}

@@ -1,0 +1,543 @@
+//! Every way to fail, with its one verdict: the cause, who found it, the state, the names.
+
+use std::time::Duration;
+
+use audit::{Cause, FailurePoint, MmState, NotifyErr};
+use isakmp::{NotifyType, vendor};
+
+use super::host::connection;
+use super::net::{A, B, Net, filtered};
+use super::{address, pair, pair_with};
+use crate::config::{CredentialId, RemoteAddress};
+use crate::identity::Identity;
+use crate::ikev1::messages;
+use crate::io::{Command, VerdictOutcome};
+
+/// How many messages of the exchange pass before the network goes silent.
+fn silent_after(net: &mut Net, messages: u32) {
+    let mut passed = 0;
+    net.path = filtered(move |_| {
+        passed += 1;
+        passed <= messages
+    });
+}
+
+/// Runs until both sides had their verdicts and all is quiet; checks that each said one thing.
+fn fail(net: &mut Net) {
+    net.up(A);
+    net.run(Duration::from_secs(60));
+    assert!(net.hosts.iter().all(|h| h.endpoint.negotiations.is_empty()));
+    for host in &net.hosts {
+        for verdict in &host.verdicts {
+            assert!(!matches!(
+                verdict.outcome,
+                VerdictOutcome::Established { .. }
+            ));
+        }
+    }
+}
+
+fn wrong_key(net: &mut Net) {
+    let other = crypto::Secret::new(b"another secret".to_vec());
+    net.hosts[B].keys.0.insert(CredentialId(1), other);
+}
+
+#[test]
+fn nobody_answers() {
+    let mut net = pair(10);
+    silent_after(&mut net, 0);
+    fail(&mut net);
+    let failed = net.hosts[A].failure();
+    assert_eq!(failed.cause, Cause::NoAnswer);
+    assert_eq!(failed.point, FailurePoint::Local);
+    assert_eq!(failed.state, MmState::SentFirst);
+    assert_eq!(failed.responder_cookie, [0; 8]);
+    assert_eq!(failed.filter_id, 7);
+    assert_eq!((&failed.local_name, &failed.remote_name), (&None, &None));
+    assert_eq!(failed.auth, audit::AuthMethod::Unknown);
+    // The first sending and three more.
+    assert_eq!(net.hosts[A].sent.len(), 4);
+    assert!(net.hosts[A].sent.iter().all(|m| *m == net.hosts[A].sent[0]));
+    assert!(net.hosts[B].events.is_empty());
+    net.finish();
+}
+
+#[test]
+fn silence_after_each_message_is_told_apart() {
+    let causes = [
+        (1, Some(Cause::NoAnswer), Some(Cause::SilenceAfterMessage1)),
+        (
+            2,
+            Some(Cause::SilenceAfterMessage2),
+            Some(Cause::SilenceAfterMessage1),
+        ),
+        (
+            3,
+            Some(Cause::SilenceAfterMessage2),
+            Some(Cause::SilenceAfterMessage3),
+        ),
+        (
+            4,
+            Some(Cause::SilenceAfterMessage4),
+            Some(Cause::SilenceAfterMessage3),
+        ),
+    ];
+    for (messages, at_initiator, at_responder) in causes {
+        let mut net = pair(11);
+        silent_after(&mut net, messages);
+        fail(&mut net);
+        for (host, cause) in [(A, at_initiator), (B, at_responder)] {
+            let got = net.hosts[host].causes(4653).first().copied();
+            assert_eq!(got, cause, "host {host} after message {messages}");
+            assert_eq!(net.hosts[host].failure().point, FailurePoint::Local);
+        }
+        let names: Vec<_> = net
+            .hosts
+            .iter()
+            .map(|h| h.failure().local_name.clone())
+            .collect();
+        let sent = (messages == 4).then(|| "192.0.2.1".to_owned());
+        assert_eq!(names, vec![sent, None]);
+        net.finish();
+    }
+}
+
+#[test]
+fn a_wrong_key_is_seen_by_both_roles() {
+    let mut net = pair(12);
+    wrong_key(&mut net);
+    fail(&mut net);
+    // The responder cannot read message 5; it says nothing that anybody could read either.
+    let failed = net.hosts[B].failure();
+    assert_eq!(failed.cause, Cause::PskMismatch);
+    assert_eq!(failed.state, MmState::SentSecond);
+    assert_eq!(failed.remote_name, None);
+    assert_eq!(net.hosts[A].failure().cause, Cause::SilenceAfterMessage4);
+    net.finish();
+}
+
+#[test]
+fn an_answer_to_message_5_that_cannot_be_read_is_a_wrong_key() {
+    let mut net = pair(13);
+    silent_after(&mut net, 4);
+    net.up(A);
+    net.run(Duration::from_secs(1));
+    let (a, b) = net.ends();
+    let cookies = net.hosts[A]
+        .endpoint
+        .negotiations
+        .values()
+        .next()
+        .unwrap()
+        .cookies();
+    let mut header =
+        crate::ikev1::negotiation::header(cookies, isakmp::ExchangeType::INFORMATIONAL, 77);
+    header.flags = isakmp::Flags::NONE;
+    let noise = isakmp::build::encrypted_message(header, isakmp::PayloadType::HASH, &[0x5a; 64]);
+    net.inject(A, b, a, &noise);
+    net.run(Duration::from_secs(6));
+    let failed = net.hosts[A].failure();
+    assert_eq!(failed.cause, Cause::PskMismatch);
+    assert_eq!(failed.state, MmState::SentThird);
+    assert_eq!(failed.local_name.as_deref(), Some("192.0.2.1"));
+    net.finish();
+}
+
+#[test]
+fn a_hash_that_is_wrong_under_the_right_key_is_told_apart() {
+    // The responder saw another message 1 than the initiator sent: its lifetime was altered on the way.
+    let mut net = pair(14);
+    net.path = filtered(|packet| {
+        let lifetime = 3_600u16.to_be_bytes();
+        if packet.bytes[18] == 2 && packet.bytes[8..16] == [0; 8] {
+            let at = packet
+                .bytes
+                .windows(2)
+                .rposition(|w| w == lifetime)
+                .unwrap();
+            packet.bytes[at + 1] ^= 1;
+        } else if packet.bytes[18] == 2 && packet.sender == B && packet.bytes.len() < 300 {
+            let altered = (3_600u16 ^ 1).to_be_bytes();
+            if let Some(at) = packet.bytes.windows(2).rposition(|w| w == altered) {
+                packet.bytes[at + 1] ^= 1;
+            }
+        }
+        true
+    });
+    fail(&mut net);
+    assert_eq!(net.hosts[B].failure().cause, Cause::HashMismatch);
+    net.finish();
+}
+
+#[test]
+fn a_proven_peer_with_another_identity_is_refused_at_once_and_told() {
+    let name = |text: &str| Some(Identity::parse(text).unwrap());
+    // The responder refuses the initiator.
+    let mut net = pair_with(15, |host, c| {
+        if host == B {
+            c.remote_id = name("branch.example");
+        }
+    });
+    net.up(A);
+    net.run(Duration::from_secs(1));
+    let failed = net.hosts[B].failure();
+    assert_eq!(failed.cause, Cause::IdentityMismatch);
+    assert_eq!(failed.point, FailurePoint::Local);
+    assert_eq!(failed.remote_name.as_deref(), Some("192.0.2.1"));
+    assert_eq!(failed.local_name, None);
+    let failed = net.hosts[A].failure();
+    assert_eq!(failed.cause, Cause::AuthenticationRefused);
+    assert_eq!(failed.point, FailurePoint::Remote);
+    net.finish();
+    // The initiator refuses the responder, which had established.
+    let mut net = pair_with(16, |host, c| {
+        if host == A {
+            c.remote_id = name("gw.example");
+        }
+    });
+    net.up(A);
+    net.run(Duration::from_secs(1));
+    assert_eq!(net.hosts[A].failure().cause, Cause::IdentityMismatch);
+    assert_eq!(
+        net.hosts[A].failure().remote_name.as_deref(),
+        Some("192.0.2.2")
+    );
+    assert_eq!(net.hosts[B].of(4650).len(), 1);
+    assert_eq!(net.hosts[B].causes(4655), vec![Cause::DeletedByPeer]);
+    net.finish();
+}
+
+#[test]
+fn an_identity_of_an_unknown_type_is_refused_at_once() {
+    for (refusing, other) in [(A, B), (B, A)] {
+        let mut net = pair_with(17, |host, c| {
+            if host == other {
+                c.local_id = Some(Identity {
+                    kind: isakmp::IdType(200),
+                    data: b"who".to_vec(),
+                });
+            }
+        });
+        net.up(A);
+        net.run(Duration::from_secs(1));
+        assert_eq!(
+            net.hosts[refusing].failure().cause,
+            Cause::UnsupportedIdentity
+        );
+        net.finish();
+    }
+}
+
+#[test]
+fn no_acceptable_proposal() {
+    let mut net = pair_with(18, |host, c| {
+        let suite = ["aes256-sha512-x25519", "aes128-sha256-x25519"][host];
+        c.proposals = vec![suite.parse().unwrap()];
+    });
+    fail(&mut net);
+    let failed = net.hosts[B].failure();
+    assert_eq!(failed.cause, Cause::NoAcceptableProposal);
+    assert_eq!(failed.state, MmState::None);
+    let failed = net.hosts[A].failure();
+    assert_eq!(
+        (failed.cause, failed.point),
+        (Cause::NoProposalChosen, FailurePoint::Remote)
+    );
+    // Unproven: held, and message 1 sent again meanwhile, which got the same answer and no verdict.
+    assert!(net.hosts[A].sent.len() > 1);
+    assert!(net.hosts[B].sent.len() > 1);
+    assert!(net.hosts[B].sent.iter().all(|m| *m == net.hosts[B].sent[0]));
+    net.finish();
+}
+
+#[test]
+fn no_connection_for_this_peer() {
+    let mut net = pair_with(19, |host, c| {
+        if host == B {
+            c.remote_address = RemoteAddress::Host(address(77));
+        }
+    });
+    fail(&mut net);
+    assert_eq!(net.hosts[B].failure().cause, Cause::NoConnection);
+    assert_eq!(net.hosts[B].failure().filter_id, 0);
+    net.finish();
+}
+
+#[test]
+fn an_aggressive_or_authip_first_message_gets_one_verdict_however_often_it_comes() {
+    for (exchange, cause, answers) in [
+        (4, Cause::AggressiveModeRefused, 3),
+        (243, Cause::KeyingModuleRefused, 0),
+    ] {
+        let mut net = pair(20);
+        let (a, b) = net.ends();
+        net.path = filtered(|_| false);
+        net.up(A);
+        let mut message = net.hosts[A].sent[0].clone();
+        message[18] = exchange;
+        for _ in 0..3 {
+            net.inject(B, a, b, &message);
+        }
+        assert_eq!(net.hosts[B].failure().cause, cause);
+        assert_eq!(net.hosts[B].sent.len(), answers);
+        net.finish();
+    }
+}
+
+#[test]
+fn a_choice_that_was_not_offered_is_named() {
+    let mut net = pair(21);
+    net.path = filtered(|packet| {
+        if packet.sender == B && packet.bytes.len() > 90 {
+            // The hash in the answer: SHA-256 becomes SHA-384.
+            let at = packet.bytes.windows(4).position(|w| w == [0x80, 2, 0, 4]);
+            if let Some(at) = at {
+                packet.bytes[at + 3] = 5;
+            }
+        }
+        true
+    });
+    fail(&mut net);
+    let failed = net.hosts[A].failure();
+    assert_eq!(
+        (failed.cause, failed.point),
+        (Cause::ProposalAltered, FailurePoint::Remote)
+    );
+    net.finish();
+}
+
+#[test]
+fn a_public_value_that_is_none_is_refused_and_the_true_one_still_taken() {
+    // X25519: a point of small order, which only the worker sees.
+    for true_follows in [false, true] {
+        let mut net = pair(22);
+        net.path = filtered(|packet| packet.sender == A || packet.bytes.len() < 250);
+        let mut count = 0;
+        net.path = filtered(move |packet| {
+            let is_message_3 = packet.sender == A && packet.bytes[16] == 4;
+            if is_message_3 {
+                count += 1;
+                if count == 1 || !true_follows {
+                    packet.bytes[32..64].fill(0);
+                }
+            }
+            true
+        });
+        net.up(A);
+        net.run(Duration::from_secs(20));
+        if true_follows {
+            assert_eq!(net.hosts[B].of(4650).len(), 1);
+            assert_eq!(net.hosts[B].causes(4976), vec![Cause::PacketTampered]);
+        } else {
+            let failed = net.hosts[B].failure();
+            assert_eq!(
+                (failed.cause, failed.point),
+                (Cause::KeInvalid, FailurePoint::Remote)
+            );
+        }
+        net.finish();
+    }
+}
+
+#[test]
+fn a_public_value_of_the_wrong_size_never_reaches_a_worker() {
+    let mut net = pair(23);
+    let (a, b) = net.ends();
+    net.path = filtered(|packet| packet.bytes[16] != 4);
+    net.up(A);
+    net.run(Duration::from_millis(500));
+    let n = net.hosts[B].endpoint.negotiations.values().next().unwrap();
+    let header = n.header(isakmp::ExchangeType::IDENTITY_PROTECTION, 0);
+    let payloads = [
+        isakmp::Payload::KeyExchange(vec![1; 256]).to_raw(),
+        isakmp::Payload::Nonce(vec![2; 32]).to_raw(),
+    ];
+    net.inject(B, a, b, &isakmp::build::message(header, &payloads));
+    assert!(net.hosts[B].endpoint.core.jobs.is_empty());
+    net.run(Duration::from_secs(30));
+    assert_eq!(net.hosts[B].failure().cause, Cause::KeInvalid);
+    net.finish();
+}
+
+#[test]
+fn a_notify_of_the_peer_keeps_its_name() {
+    let mut net = pair(24);
+    silent_after(&mut net, 0);
+    net.up(A);
+    let (a, b) = net.ends();
+    let cookie = net.hosts[A]
+        .endpoint
+        .negotiations
+        .values()
+        .next()
+        .unwrap()
+        .initiator_cookie;
+    let cookies = (cookie, isakmp::Cookie([9; 8]));
+    let notify = messages::refusal(cookies, 3, NotifyType::INVALID_PAYLOAD_TYPE);
+    net.inject(A, b, a, &notify);
+    net.run(Duration::from_secs(6));
+    let failed = net.hosts[A].failure();
+    assert_eq!(
+        failed.cause,
+        Cause::PeerNotify(NotifyErr::InvalidPayloadType)
+    );
+    net.finish();
+}
+
+#[test]
+fn a_lost_job_is_a_workers_failure_and_its_late_result_is_dropped() {
+    for host in [A, B] {
+        let mut net = pair(25);
+        net.hosts[host].hold_jobs = true;
+        net.up(A);
+        net.run(Duration::from_secs(40));
+        assert_eq!(net.hosts[host].failure().cause, Cause::WorkerTimeout);
+        let held = std::mem::take(&mut net.hosts[host].held_jobs);
+        assert!(!held.is_empty());
+        for (id, result) in held {
+            net.input(host, crate::Input::JobDone(id, result));
+        }
+        assert_eq!(net.hosts[host].of(4653).len(), 1);
+        net.finish();
+    }
+}
+
+#[test]
+fn a_credential_that_is_gone_is_a_change_of_policy() {
+    let mut net = pair(26);
+    net.hosts[B].keys.0.clear();
+    fail(&mut net);
+    assert_eq!(net.hosts[B].failure().cause, Cause::PolicyChanged);
+    net.finish();
+}
+
+#[test]
+fn a_log_that_refuses_leaves_no_sa_on_either_side() {
+    for host in [A, B] {
+        let mut net = pair(27);
+        net.hosts[host].refuse_writes = true;
+        net.up(A);
+        net.run(Duration::from_secs(20));
+        let failed = net.hosts[host].failure();
+        assert_eq!(failed.cause, Cause::LogUnwritable);
+        // A responder had not sent message 6.
+        let (sent, name) = [
+            (MmState::SentThird, Some("192.0.2.1")),
+            (MmState::SentSecond, None),
+        ][host];
+        assert_eq!((failed.state, failed.local_name.as_deref()), (sent, name));
+        assert!(net.hosts.iter().all(|h| h.endpoint.sas.is_empty()));
+        let other = &net.hosts[1 - host];
+        if host == A {
+            assert_eq!(other.causes(4655), vec![Cause::DeletedByPeer]);
+        } else {
+            assert_eq!(other.failure().cause, Cause::DeletedEarly);
+        }
+        net.finish();
+    }
+}
+
+#[test]
+fn without_an_id_for_the_sa_it_fails_and_more_are_asked_for() {
+    let mut net = pair(28);
+    net.hosts[B].endpoint.core.take_mm_ids();
+    net.up(A);
+    net.run(Duration::from_secs(2));
+    assert_eq!(net.hosts[B].failure().cause, Cause::LogUnwritable);
+    assert_eq!(net.hosts[A].failure().cause, Cause::DeletedEarly);
+    // The block that was asked for is there by now.
+    net.up(A);
+    net.run(Duration::from_secs(2));
+    assert_eq!(net.hosts[B].of(4650).len(), 1);
+    net.finish();
+}
+
+#[test]
+fn the_operator_stops_a_negotiation() {
+    let commands = [
+        (
+            Command::Terminate {
+                connection: "to-b".to_owned(),
+            },
+            Cause::StoppedByOperator,
+        ),
+        (Command::Connections(Vec::new()), Cause::PolicyChanged),
+        (Command::Shutdown, Cause::ShuttingDown),
+    ];
+    for (command, cause) in commands {
+        let mut net = pair(29);
+        silent_after(&mut net, 2);
+        net.up(A);
+        net.run(Duration::from_millis(500));
+        net.command(A, command);
+        net.run(Duration::from_secs(1));
+        assert_eq!(net.hosts[A].failure().cause, cause);
+        net.finish();
+    }
+}
+
+#[test]
+fn too_many_half_open_negotiations_are_refused_without_an_answer() {
+    let mut c = connection("any", address(2));
+    c.remote_address = RemoteAddress::Any;
+    let mut net = pair_with(30, |host, old| {
+        if host == B {
+            *old = c.clone();
+        }
+    });
+    let (_, b) = net.ends();
+    net.path = filtered(|_| false);
+    net.up(A);
+    let first = net.hosts[A].sent[0].clone();
+    let flood = |net: &mut Net, source: u8, cookie: u16| {
+        let mut message = first.clone();
+        message[..2].copy_from_slice(&cookie.to_be_bytes());
+        message[2] ^= source;
+        let from = std::net::SocketAddr::new(address(source), 500);
+        net.inject(B, from, b, &message);
+    };
+    for cookie in 1..=60 {
+        flood(&mut net, 9, cookie);
+    }
+    assert_eq!(net.hosts[B].endpoint.half_open_total, 50);
+    assert_eq!(net.hosts[B].causes(4653), vec![Cause::RateLimited; 10]);
+    assert_eq!(net.hosts[B].sent.len(), 50);
+    for source in 10..=60 {
+        for cookie in 1..=20 {
+            flood(&mut net, source, cookie);
+        }
+    }
+    assert_eq!(net.hosts[B].endpoint.half_open_total, 500);
+    assert!(net.hosts[B].causes(4653).contains(&Cause::TooManyHalfOpen));
+    // Beyond the rate verdicts are held back, and counted.
+    let counters = net.hosts[B].endpoint.counters();
+    assert_eq!(counters.failed, 10 + 51 * 20 - 450);
+    assert!(net.hosts[B].of(4653).len() <= 200);
+    net.finish();
+}
+
+#[test]
+fn vendor_ids_tell_nothing_but_what_the_negotiation_needs() {
+    let mut net = pair(31);
+    net.establish();
+    for message in net.hosts.iter().flat_map(|h| &h.sent) {
+        let known = [
+            vendor::NAT_T_RFC3947.id,
+            vendor::DPD.id,
+            vendor::FRAGMENTATION.id,
+        ];
+        let Ok(datagram) = isakmp::Datagram::parse(message) else {
+            continue;
+        };
+        if datagram.header.flags.encrypted() {
+            continue;
+        }
+        let payloads = messages::Payloads::clear(&datagram).unwrap();
+        for payload in payloads.all() {
+            if let isakmp::Payload::VendorId(id) = payload {
+                assert!(known.iter().any(|known| known == id));
+            }
+        }
+    }
+    net.finish();
+}

@@ -1,0 +1,135 @@
+//! Bad input: every truncation of each of the six messages of a real negotiation, and each of its bytes
+//! with each bit turned, put before clones of the endpoints.
+
+use std::time::Duration;
+
+use crate::fuzzing::{Bench, Packet};
+
+/// Every truncation, and each byte changed in eight ways.
+fn changes(message: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
+    let cuts = (0..message.len()).map(|len| message[..len].to_vec());
+    let bits = (0..message.len() * 8).map(|bit| {
+        let mut changed = message.to_vec();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        changed
+    });
+    cuts.chain(bits)
+}
+
+/// The states of a negotiation before each of its messages comes, with that message.
+fn recording() -> Vec<(Bench, Packet)> {
+    let mut bench = Bench::new(None);
+    bench.initiate(0);
+    let mut stages = Vec::new();
+    while let Some(packet) = bench.wire.front().cloned() {
+        stages.push((bench.clone(), packet));
+        bench.step();
+    }
+    assert_eq!(stages.len(), 6);
+    assert!(bench.established());
+    stages
+}
+
+/// State that one datagram may leave at most: a negotiation with its indices and its timer, or a
+/// fragment.
+const GROWTH: usize = 8;
+
+/// Gives a changed message to a clone, and sees that the account balances and little was kept.
+fn after_changed(bench: &Bench, packet: &Packet, changed: Vec<u8>) -> Bench {
+    let mut clone = bench.clone();
+    let before: Vec<usize> = clone.endpoints.iter().map(|e| e.state_size()).collect();
+    clone.deliver(&Packet {
+        bytes: changed,
+        ..packet.clone()
+    });
+    clone.check();
+    for (endpoint, before) in clone.endpoints.iter().zip(before) {
+        assert!(endpoint.state_size() <= before + GROWTH);
+    }
+    clone
+}
+
+fn one_sa_each(bench: &Bench) -> bool {
+    bench
+        .endpoints
+        .iter()
+        .all(|e| e.counters().established == 1 && e.sas.len() == 1)
+}
+
+#[test]
+fn a_changed_message_after_the_true_one_harms_nothing() {
+    for (number, (mut bench, packet)) in recording().into_iter().enumerate() {
+        bench.step();
+        for changed in changes(&packet.bytes) {
+            let mut clone = after_changed(&bench, &packet, changed.clone());
+            clone.settle();
+            assert!(
+                one_sa_each(&clone),
+                "message {}: {changed:02x?}",
+                number + 1
+            );
+        }
+    }
+}
+
+#[test]
+fn a_changed_message_5_or_6_before_the_true_one_harms_nothing() {
+    for (number, (bench, packet)) in recording().into_iter().enumerate().skip(4) {
+        for changed in changes(&packet.bytes) {
+            let mut clone = after_changed(&bench, &packet, changed.clone());
+            clone.settle();
+            assert!(
+                one_sa_each(&clone),
+                "message {}: {changed:02x?}",
+                number + 1
+            );
+        }
+    }
+}
+
+#[test]
+fn a_changed_message_1_to_4_that_comes_first_leaves_exactly_one_verdict_on_each_side() {
+    for (number, (bench, packet)) in recording().into_iter().enumerate().take(4) {
+        for changed in changes(&packet.bytes) {
+            let mut clone = after_changed(&bench, &packet, changed.clone());
+            // Then the true one comes, and time passes.
+            clone.settle();
+            clone.pass(Duration::from_secs(60));
+            let why = format!("message {}: {changed:02x?}", number + 1);
+            for (endpoint, verdicts) in clone.endpoints.iter().zip(&clone.verdicts) {
+                let counters = endpoint.counters();
+                assert_eq!(
+                    counters.negotiations,
+                    counters.established + counters.failed,
+                    "{why}"
+                );
+                assert!(verdicts.values().all(|count| *count == 1), "{why}");
+            }
+            // The initiator began one; a changed cookie makes another of message 1 for the responder.
+            assert_eq!(clone.endpoints[0].counters().negotiations, 1, "{why}");
+            let most = if number == 0 { 2 } else { 1 };
+            assert!(clone.endpoints[1].counters().negotiations <= most, "{why}");
+        }
+    }
+}
+
+#[test]
+fn nothing_stays_of_any_changed_message() {
+    for (bench, packet) in recording() {
+        let all: Vec<Vec<u8>> = changes(&packet.bytes).collect();
+        for some in all.chunks(400) {
+            let mut clone = bench.clone();
+            for changed in some {
+                clone.deliver(&Packet {
+                    bytes: changed.clone(),
+                    ..packet.clone()
+                });
+            }
+            for endpoint in &clone.endpoints {
+                // Half-open negotiations are bounded by source.
+                assert!(endpoint.state_size() < 600);
+            }
+            clone.finish();
+        }
+    }
+}

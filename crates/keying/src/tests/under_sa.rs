@@ -1,0 +1,501 @@
+//! What happens under an SA, and how it ends.
+
+use std::time::Duration;
+
+use audit::Cause;
+use isakmp::{ExchangeType, Notification, NotifyType, Payload, ProtocolId, SecurityAssociation};
+
+use super::net::{A, B, Net, below, filtered};
+use super::{pair, pair_with};
+use crate::config::Dpd;
+use crate::identity::Identity;
+use crate::ikev1::messages::Payloads;
+use crate::ikev1::negotiation::header;
+use crate::ikev1::sa::Sa;
+use crate::io::Command;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn sa(net: &Net, host: usize) -> &Sa {
+    net.hosts[host].endpoint.sas.values().next().expect("an SA")
+}
+
+/// A message under the keys of `from`'s SA.
+fn protected(
+    net: &Net,
+    from: usize,
+    exchange: ExchangeType,
+    message_id: u32,
+    payloads: &[isakmp::RawPayload],
+) -> Vec<u8> {
+    let sa = sa(net, from);
+    let (_, rest) = isakmp::emit_chain(payloads);
+    let hash = sa.keys.hash_1(message_id, &rest).unwrap();
+    let mut all = vec![Payload::Hash(hash).to_raw()];
+    all.extend_from_slice(payloads);
+    let (first, chain) = isakmp::emit_chain(&all);
+    let iv = sa.keys.exchange_iv(&sa.last_block, message_id).unwrap();
+    let ciphertext = sa.keys.seal(&iv, &chain).unwrap();
+    let header = header(sa.cookies(), exchange, message_id);
+    isakmp::build::encrypted_message(header, first, &ciphertext)
+}
+
+/// What a message under the SA says, HASH apart.
+fn opened(net: &Net, host: usize, message: &[u8]) -> Vec<Payload> {
+    let datagram = isakmp::Datagram::parse(message).unwrap();
+    let sa = sa(net, host);
+    let id = datagram.header.message_id;
+    let iv = sa.keys.exchange_iv(&sa.last_block, id).unwrap();
+    let opened = sa.keys.open(&datagram.header, &iv, datagram.body).unwrap();
+    assert!(sa.keys.authenticated(id, &opened).is_some());
+    Payloads::of(opened.chain).unwrap().all()[1..].to_vec()
+}
+
+fn quick_mode_1() -> [isakmp::RawPayload; 2] {
+    let offer = SecurityAssociation {
+        doi: isakmp::DOI_IPSEC,
+        situation: isakmp::SIT_IDENTITY_ONLY,
+        proposals: vec![isakmp::Proposal {
+            number: 1,
+            protocol: ProtocolId(3),
+            spi: vec![1, 2, 3, 4],
+            transforms: vec![isakmp::Transform {
+                number: 1,
+                id: 12,
+                attributes: Vec::new(),
+            }],
+        }],
+    };
+    [
+        Payload::Sa(offer).to_raw(),
+        Payload::Nonce(vec![7; 32]).to_raw(),
+    ]
+}
+
+#[test]
+fn a_quick_mode_gets_a_protected_refusal_and_leaves_the_sa_alone() {
+    let mut net = pair(60);
+    net.establish();
+    let (a, b) = net.ends();
+    let message = protected(&net, A, ExchangeType::QUICK_MODE, 0x1234, &quick_mode_1());
+    let before = (net.hosts[B].sent.len(), net.hosts[B].events.len());
+    for _ in 0..25 {
+        net.inject(B, a, b, &message);
+    }
+    let answers = &net.hosts[B].sent[before.0..];
+    // One refusal, and the same bytes for retransmissions.
+    assert_eq!(answers.len(), 21);
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+    let payloads = opened(&net, A, &answers[0]);
+    let [
+        Payload::Notification(Notification {
+            kind,
+            spi,
+            protocol,
+            ..
+        }),
+    ] = payloads.as_slice()
+    else {
+        panic!("{payloads:?}");
+    };
+    assert_eq!(
+        (*kind, spi.as_slice()),
+        (NotifyType::NO_PROPOSAL_CHOSEN, &[1, 2, 3, 4][..])
+    );
+    assert_eq!(*protocol, ProtocolId(3));
+    assert_eq!(net.hosts[B].events.len(), before.1);
+    assert!(!net.hosts[B].endpoint.sas.is_empty());
+    net.finish();
+}
+
+#[test]
+fn every_changed_bit_of_a_message_under_the_sa_is_refused() {
+    let mut net = pair(61);
+    net.establish();
+    let (a, b) = net.ends();
+    let delete = crate::ikev1::informational::delete(sa(&net, A).cookies());
+    let message = protected(&net, A, ExchangeType::INFORMATIONAL, 0x77, &[delete]);
+    for at in 0..message.len() {
+        for bit in 0..8 {
+            // The flags COMMIT and AUTHENTICATION ONLY: nothing proves them, and nothing hangs on them.
+            if at == 19 && (1..=2).contains(&bit) {
+                continue;
+            }
+            let mut changed = message.clone();
+            changed[at] ^= 1 << bit;
+            let mut endpoint = net.hosts[B].endpoint.clone();
+            endpoint.handle(
+                net.now,
+                crate::Input::Datagram {
+                    local: b,
+                    remote: a,
+                    bytes: changed,
+                },
+            );
+            assert_eq!(endpoint.sas.len(), 1, "byte {at} bit {bit}");
+            assert!(sa_is_same(&endpoint, &net.hosts[B].endpoint));
+        }
+    }
+    net.inject(B, a, b, &message);
+    assert_eq!(net.hosts[B].causes(4655), vec![Cause::DeletedByPeer]);
+    net.finish();
+}
+
+fn sa_is_same(one: &crate::Endpoint, other: &crate::Endpoint) -> bool {
+    let of = |e: &crate::Endpoint| {
+        let sa = e.sas.values().next().expect("an SA");
+        (
+            sa.last_block.clone(),
+            sa.route,
+            sa.last_heard,
+            sa.message_ids.clone(),
+        )
+    };
+    of(one) == of(other)
+}
+
+#[test]
+fn a_replayed_message_is_seen_and_does_nothing() {
+    let mut net = pair(62);
+    net.establish();
+    let (a, b) = net.ends();
+    let spi = {
+        let (i, r) = sa(&net, A).cookies();
+        [i.0, r.0].concat()
+    };
+    let question = Payload::Notification(Notification {
+        doi: isakmp::DOI_IPSEC,
+        protocol: ProtocolId::ISAKMP,
+        spi,
+        kind: NotifyType::R_U_THERE,
+        data: vec![0, 0, 0, 9],
+    });
+    let message = protected(
+        &net,
+        A,
+        ExchangeType::INFORMATIONAL,
+        0x55,
+        &[question.to_raw()],
+    );
+    let before = net.hosts[B].sent.len();
+    for _ in 0..3 {
+        net.inject(B, a, b, &message);
+    }
+    assert_eq!(net.hosts[B].sent.len(), before + 1);
+    let answer = opened(&net, A, net.hosts[B].sent.last().unwrap());
+    assert!(matches!(&answer[..], [Payload::Notification(n)]
+        if n.kind == NotifyType::R_U_THERE_ACK && n.data == [0, 0, 0, 9]));
+    assert_eq!(net.hosts[B].causes(4976), vec![Cause::PacketReplayed; 2]);
+    net.finish();
+}
+
+#[test]
+fn what_is_not_encrypted_ends_no_sa() {
+    let mut net = pair(63);
+    net.establish();
+    let (a, b) = net.ends();
+    let cookies = sa(&net, A).cookies();
+    for payload in [
+        crate::ikev1::informational::delete(cookies),
+        crate::ikev1::messages::notification(cookies, NotifyType::INITIAL_CONTACT, Vec::new()),
+        crate::ikev1::messages::notification(cookies, NotifyType::R_U_THERE, vec![0; 4]),
+    ] {
+        let header = header(cookies, ExchangeType::INFORMATIONAL, 3);
+        net.inject(B, a, b, &isakmp::build::message(header, &[payload]));
+    }
+    assert_eq!(net.hosts[B].causes(4976), vec![Cause::PacketOutOfPlace; 3]);
+    assert_eq!(net.hosts[B].endpoint.sas.len(), 1);
+    net.finish();
+}
+
+#[test]
+fn a_peer_that_answers_lives_and_one_that_does_not_is_dead() {
+    let mut net = pair_with(64, |_, c| {
+        c.dpd = Some(Dpd {
+            delay: 5 * SECOND,
+            timeout: 20 * SECOND,
+        });
+    });
+    net.establish();
+    net.run(300 * SECOND);
+    assert!(
+        net.hosts
+            .iter()
+            .all(|h| h.endpoint.sas.len() == 1 && h.events.len() == 1)
+    );
+    let began = net.now;
+    net.path = filtered(|_| false);
+    net.run_until(|net| net.hosts.iter().all(|h| h.endpoint.sas.is_empty()));
+    assert!(net.now - began <= 26 * SECOND);
+    assert!(
+        net.hosts
+            .iter()
+            .all(|h| h.causes(4655) == [Cause::PeerDead])
+    );
+    net.finish();
+}
+
+#[test]
+fn a_clock_that_jumps_gives_the_peer_time_to_answer() {
+    let mut net = pair_with(65, |_, c| {
+        c.dpd = Some(Dpd {
+            delay: 5 * SECOND,
+            timeout: 20 * SECOND,
+        });
+    });
+    net.establish();
+    net.now += 1_000 * SECOND;
+    for host in [A, B] {
+        net.input(host, crate::Input::Timeout);
+    }
+    net.run(100 * SECOND);
+    assert!(net.hosts.iter().all(|h| h.endpoint.sas.len() == 1));
+    net.finish();
+}
+
+#[test]
+fn odd_times_never_make_a_timer_spin_or_overflow() {
+    let times = [Duration::ZERO, Duration::from_nanos(1), Duration::MAX];
+    for time in times {
+        for factor in [0.0, f64::NAN, f64::INFINITY, 1e300] {
+            let mut net = pair_with(66, |_, c| {
+                c.dpd = Some(Dpd {
+                    delay: time,
+                    timeout: time,
+                });
+                c.evidence_hold = time;
+                c.retransmit.first = time;
+                c.retransmit.factor = factor;
+                c.retransmit.tries = 40;
+                if time > Duration::ZERO {
+                    c.half_open_timeout = time;
+                    c.lifetime = time.max(SECOND);
+                }
+            });
+            net.up(A);
+            net.run(SECOND);
+            net.path = filtered(|_| false);
+            net.run(5 * SECOND);
+        }
+    }
+}
+
+#[test]
+fn either_side_ends_the_sa_and_tells_the_other() {
+    for host in [A, B] {
+        let mut net = pair(67);
+        net.establish();
+        let connection = net.hosts[host].connections[0].name.clone();
+        net.command(
+            host,
+            Command::Terminate {
+                connection: connection.clone(),
+            },
+        );
+        net.run(SECOND);
+        assert_eq!(net.hosts[host].causes(4655), vec![Cause::DeletedByOperator]);
+        assert_eq!(net.hosts[1 - host].causes(4655), vec![Cause::DeletedByPeer]);
+        assert_eq!(net.hosts[host].terminated, vec![(connection.clone(), 1)]);
+        net.command(
+            host,
+            Command::Terminate {
+                connection: connection.clone(),
+            },
+        );
+        assert_eq!(net.hosts[host].terminated[1], (connection, 0));
+        net.finish();
+    }
+}
+
+#[test]
+fn a_changed_connection_ends_what_it_made_and_an_unchanged_one_does_not() {
+    let mut net = pair(68);
+    net.establish();
+    let same = (*net.hosts[A].connections[0]).clone();
+    net.command(A, Command::Connections(vec![same.clone().into()]));
+    assert_eq!(net.hosts[A].endpoint.sas.len(), 1);
+    let mut changed = same;
+    changed
+        .proposals
+        .push("aes256-sha256-x25519".parse().unwrap());
+    net.command(A, Command::Connections(vec![changed.into()]));
+    assert_eq!(net.hosts[A].causes(4655), vec![Cause::DeletedByOperator]);
+    assert!(net.hosts[A].terminated.is_empty());
+    net.run(SECOND);
+    assert_eq!(net.hosts[B].causes(4655), vec![Cause::DeletedByPeer]);
+    net.finish();
+}
+
+#[test]
+fn without_replacement_an_sa_expires() {
+    let mut net = pair_with(69, |_, c| {
+        c.may_initiate = false;
+        c.lifetime = 60 * SECOND;
+    });
+    net.establish();
+    assert_eq!(net.hosts[A].established().lifetime, 60 * SECOND);
+    net.path = filtered(|_| false);
+    net.run(61 * SECOND);
+    assert!(net.hosts.iter().all(|h| h.endpoint.sas.is_empty()));
+    net.finish();
+}
+
+#[test]
+fn the_lesser_lifetime_counts_and_the_offer_is_echoed() {
+    let mut net = pair_with(70, |host, c| {
+        c.lifetime = [3_600, 600][host] * SECOND;
+    });
+    net.establish();
+    assert_eq!(net.hosts[A].established().lifetime, 3_600 * SECOND);
+    assert_eq!(net.hosts[B].established().lifetime, 600 * SECOND);
+    net.finish();
+}
+
+#[test]
+fn an_sa_is_replaced_before_it_ends_where_it_stands_and_without_initial_contact() {
+    for forced in [false, true] {
+        let mut net = pair_with(71, |host, c| {
+            c.lifetime = 100 * SECOND;
+            c.force_encap = forced && host == A;
+        });
+        net.establish();
+        let old = sa(&net, A).mmsa_id;
+        let port = if forced { 4500 } else { 500 };
+        net.run(95 * SECOND);
+        for host in &net.hosts {
+            assert_eq!(host.of(4650).len(), 2);
+            assert_eq!(host.endpoint.sas.len(), 1);
+            assert!(
+                host.endpoint
+                    .sas
+                    .values()
+                    .all(|sa| sa.route.remote.port() == port)
+            );
+        }
+        assert!(!net.hosts[A].endpoint.sas.contains_key(&old));
+        assert_eq!(net.hosts[A].causes(4655), vec![Cause::Replaced]);
+        // By the delete, not by an INITIAL-CONTACT.
+        assert_eq!(net.hosts[B].causes(4655), vec![Cause::DeletedByPeer]);
+        net.run(3_000 * SECOND);
+        assert!(net.hosts.iter().all(|h| h.endpoint.sas.len() == 1));
+        assert!(net.hosts[A].of(4650).len() > 30);
+        net.finish();
+    }
+}
+
+#[test]
+fn when_both_replace_at_once_neither_deletes_the_others_successor() {
+    for seed in 72..92 {
+        let mut net = pair_with(seed, |_, c| c.lifetime = 1_000 * SECOND);
+        net.establish();
+        let soon = net.now + SECOND;
+        for host in [A, B] {
+            let wait = Duration::from_millis(u64::from(below(&mut net.rng, 30)));
+            for sa in net.hosts[host].endpoint.sas.values_mut() {
+                sa.replace_at = Some(soon + wait);
+            }
+            let id = *net.hosts[host].endpoint.sas.keys().next().unwrap();
+            net.hosts[host]
+                .endpoint
+                .schedule(crate::endpoint::Party::Sa(id));
+        }
+        net.run(10 * SECOND);
+        let stand: Vec<usize> = net.hosts.iter().map(|h| h.endpoint.sas.len()).collect();
+        assert!(stand == [2, 2] || stand == [1, 1], "{stand:?}");
+        net.agree();
+        let mut cookies: Vec<Vec<_>> = net
+            .hosts
+            .iter()
+            .map(|h| h.endpoint.sas.values().map(Sa::cookies).collect())
+            .collect();
+        cookies.iter_mut().for_each(|list| list.sort());
+        assert_eq!(cookies[0], cookies[1]);
+        net.run(3_600 * SECOND);
+        assert!(
+            net.hosts
+                .iter()
+                .all(|h| (1..=2).contains(&h.endpoint.sas.len()))
+        );
+        net.finish();
+    }
+}
+
+#[test]
+fn both_sides_may_initiate_at_once() {
+    for seed in 100..140 {
+        let mut net = pair(seed);
+        net.up(A);
+        let wait = Duration::from_millis(u64::from(below(&mut net.rng, 25)));
+        net.run(wait);
+        net.up(B);
+        net.run(10 * SECOND);
+        net.agree();
+        let live: Vec<usize> = net.hosts.iter().map(|h| h.endpoint.sas.len()).collect();
+        assert_eq!(live[0], live[1], "seed {seed}");
+        assert!(live[0] >= 1);
+        assert!(net.hosts.iter().all(|h| h.of(4653).is_empty()));
+        net.finish();
+    }
+}
+
+#[test]
+fn a_peer_that_starts_anew_ends_its_former_sas_and_no_others() {
+    let id = |text: &str| Some(Identity::parse(text).unwrap());
+    let mut net = pair_with(150, |host, c| {
+        c.local_id = id(["a.example", "b.example"][host]);
+        c.remote_id = id(["b.example", "a.example"][host]);
+    });
+    net.establish();
+    net.crash(A);
+    net.run(SECOND);
+    net.up(A);
+    net.run(SECOND);
+    assert_eq!(net.hosts[B].causes(4655), vec![Cause::Replaced]);
+    assert_eq!(net.hosts[B].endpoint.sas.len(), 1);
+    // Another peer of the same address and key, by another name.
+    net.crash(A);
+    for (host, name) in [(A, "c.example"), (B, "c.example")] {
+        let mut changed = (*net.hosts[host].connections[0]).clone();
+        if host == A {
+            changed.local_id = id(name);
+            net.command(A, Command::Connections(vec![changed.into()]));
+        } else {
+            changed.name = "other".to_owned();
+            changed.remote_id = id(name);
+            let both = vec![net.hosts[B].connections[0].clone(), changed.into()];
+            net.command(B, Command::Connections(both));
+        }
+    }
+    net.run(SECOND);
+    net.up(A);
+    net.run(SECOND);
+    assert_eq!(net.hosts[B].endpoint.sas.len(), 2);
+    assert_eq!(net.hosts[B].causes(4655).len(), 1);
+    net.finish();
+}
+
+#[test]
+fn the_port_of_a_peer_behind_a_nat_follows_what_it_proves() {
+    let mut net = pair_with(151, |host, c| {
+        c.force_encap = host == A;
+        c.dpd = Some(Dpd {
+            delay: 5 * SECOND,
+            timeout: 20 * SECOND,
+        });
+    });
+    net.establish();
+    net.path = filtered(|packet| {
+        if packet.sender == A {
+            packet.from.set_port(31_337);
+        } else if packet.to.port() == 31_337 {
+            packet.to.set_port(4500);
+        } else {
+            return false;
+        }
+        true
+    });
+    net.run(60 * SECOND);
+    assert_eq!(sa(&net, B).route.remote.port(), 31_337);
+    assert!(net.hosts.iter().all(|h| h.endpoint.sas.len() == 1));
+    net.finish();
+}
