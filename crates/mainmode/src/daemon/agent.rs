@@ -501,7 +501,7 @@ impl Agent {
                         reply: None,
                     }),
                     Err(why) => {
-                        eprintln!("mainmode: {why}");
+                        super::say(&why);
                         mailbox.send(Message::Unresolved {
                             connection: connection.name.clone(),
                         });

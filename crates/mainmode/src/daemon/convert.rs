@@ -27,11 +27,11 @@ pub fn connection(
         RemoteAddress::Address(address) => keyed::RemoteAddress::Host(*address),
         RemoteAddress::Host(name) => {
             let address = resolve(name, connection.local.address).unwrap_or_else(|| {
-                eprintln!(
-                    "mainmode: connection \"{}\": {name} has no address now; the peer cannot begin \
-                     until a restart resolves it",
+                super::say(&format!(
+                    "connection \"{}\": {name} has no address now; the peer cannot begin until a \
+                     restart resolves it",
                     connection.name
-                );
+                ));
                 // Nobody's: no peer matches it.
                 IpAddr::V4(Ipv4Addr::UNSPECIFIED)
             });

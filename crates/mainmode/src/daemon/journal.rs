@@ -88,10 +88,8 @@ impl Trouble {
     pub fn note(&self, error: &LogError) {
         *self.why.lock().unwrap_or_else(PoisonError::into_inner) = crate::with_causes(error);
         if !self.unwritable.swap(true, Ordering::SeqCst) {
-            eprintln!(
-                "mainmode: the log cannot be written: {}",
-                crate::with_causes(error)
-            );
+            let why = crate::with_causes(error);
+            super::say(&format!("the log cannot be written: {why}"));
         }
     }
 
@@ -99,7 +97,7 @@ impl Trouble {
     pub fn over(&self) {
         if self.unwritable.swap(false, Ordering::SeqCst) {
             self.tell.store(true, Ordering::SeqCst);
-            eprintln!("mainmode: the log can be written again");
+            super::say("the log can be written again");
         }
     }
 

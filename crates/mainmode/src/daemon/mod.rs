@@ -322,5 +322,11 @@ pub fn run(config: Config, context: &mut Context) -> Outcome {
     Ok(())
 }
 
+/// Tells the operator something on standard error. Where that cannot be written (a file on the disk that
+/// has no room) the daemon goes on.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "mainmode: {text}");
+}
+
 /// How often signals are looked for.
 const SIGNAL_LOOK: std::time::Duration = std::time::Duration::from_millis(50);
