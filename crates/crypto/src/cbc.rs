@@ -1,17 +1,42 @@
 //! CBC over whole blocks. RFC 2409 appendix B pads with zeros before encryption; how much is the
 //! message's business, so that there is no padding here.
 
-use openssl::symm;
+use std::sync::LazyLock;
+
+use openssl::cipher::{Cipher as Algorithm, CipherRef};
+use openssl::cipher_ctx::CipherCtx;
+use openssl::error::ErrorStack;
 
 use crate::{Cipher, CryptoError, Secret};
 
-fn algorithm(cipher: Cipher) -> symm::Cipher {
-    match cipher {
-        Cipher::TripleDes => symm::Cipher::des_ede3_cbc(),
-        Cipher::Aes128 => symm::Cipher::aes_128_cbc(),
-        Cipher::Aes192 => symm::Cipher::aes_192_cbc(),
-        Cipher::Aes256 => symm::Cipher::aes_256_cbc(),
+type Fetched = LazyLock<Result<Algorithm, ErrorStack>>;
+
+/// The algorithm, fetched from OpenSSL once: it would look it up by name for each message again.
+fn algorithm(cipher: Cipher) -> Result<&'static CipherRef, CryptoError> {
+    static TRIPLE_DES: Fetched = fetched(|| Algorithm::fetch(None, "DES-EDE3-CBC", None));
+    static AES128: Fetched = fetched(|| Algorithm::fetch(None, "AES-128-CBC", None));
+    static AES192: Fetched = fetched(|| Algorithm::fetch(None, "AES-192-CBC", None));
+    static AES256: Fetched = fetched(|| Algorithm::fetch(None, "AES-256-CBC", None));
+    let fetched = match cipher {
+        Cipher::TripleDes => &TRIPLE_DES,
+        Cipher::Aes128 => &AES128,
+        Cipher::Aes192 => &AES192,
+        Cipher::Aes256 => &AES256,
+    };
+    match &**fetched {
+        Ok(algorithm) => Ok(algorithm),
+        Err(error) => Err(error.clone().into()),
     }
+}
+
+const fn fetched(fetch: fn() -> Result<Algorithm, ErrorStack>) -> Fetched {
+    LazyLock::new(fetch)
+}
+
+#[derive(Clone, Copy)]
+enum Direction {
+    Encrypt,
+    Decrypt,
 }
 
 /// Encrypts whole blocks.
@@ -26,7 +51,7 @@ pub fn encrypt(
     iv: &[u8],
     plaintext: &[u8],
 ) -> Result<Vec<u8>, CryptoError> {
-    run(cipher, symm::Mode::Encrypt, key, iv, plaintext)
+    run(cipher, Direction::Encrypt, key, iv, plaintext)
 }
 
 /// Decrypts whole blocks. Nothing here tells whether the key was right: that shows in the payloads.
@@ -41,12 +66,12 @@ pub fn decrypt(
     iv: &[u8],
     ciphertext: &[u8],
 ) -> Result<Vec<u8>, CryptoError> {
-    run(cipher, symm::Mode::Decrypt, key, iv, ciphertext)
+    run(cipher, Direction::Decrypt, key, iv, ciphertext)
 }
 
 fn run(
     cipher: Cipher,
-    mode: symm::Mode,
+    direction: Direction,
     key: &Secret,
     iv: &[u8],
     input: &[u8],
@@ -68,12 +93,15 @@ fn run(
             block: row.block,
         });
     }
-    let mut crypter = symm::Crypter::new(algorithm(cipher), mode, key, Some(iv))?;
-    crypter.pad(false);
-    // OpenSSL wants room for one block more than it fills.
-    let mut output = vec![0; input.len() + row.block];
-    let mut len = crypter.update(input, &mut output)?;
-    len += crypter.finalize(&mut output[len..])?;
-    output.truncate(len);
+    let algorithm = algorithm(cipher)?;
+    let mut context = CipherCtx::new()?;
+    match direction {
+        Direction::Encrypt => context.encrypt_init(Some(algorithm), Some(key), Some(iv))?,
+        Direction::Decrypt => context.decrypt_init(Some(algorithm), Some(key), Some(iv))?,
+    }
+    context.set_padding(false);
+    let mut output = Vec::with_capacity(input.len() + row.block);
+    context.cipher_update_vec(input, &mut output)?;
+    context.cipher_final_vec(&mut output)?;
     Ok(output)
 }

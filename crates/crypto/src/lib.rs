@@ -3,7 +3,7 @@
 //!
 //! - [`transforms`]: the one table. Parser, proposals, configuration, events and documentation read it.
 //! - [`Proposal`]: one phase 1 proposal as an operator writes it, `aes256-sha256-modp2048`.
-//! - [`generate`], [`agree`], [`check_public`]: ephemeral Diffie-Hellman.
+//! - [`generate`], [`agree`], [`generate_and_agree`], [`check_public`]: ephemeral Diffie-Hellman.
 //! - [`prf`], [`digest`]: the hash of a transform, and the HMAC over it that IKE uses as its prf.
 //! - [`skeyid_psk`], [`skeyid_signature`], [`keymat`], [`cipher_key`], [`phase1_iv`], [`phase2_iv`]:
 //!   RFC 2409 section 5 and appendix B.
@@ -21,7 +21,7 @@ mod secret;
 pub mod transforms;
 
 pub use cbc::{decrypt, encrypt};
-pub use dh::{KeyShare, agree, check_public, generate, share_from_private};
+pub use dh::{KeyShare, agree, check_public, generate, generate_and_agree, share_from_private};
 pub use error::{CryptoError, PublicValueFault};
 pub use hash::{digest, prf};
 pub use keymat::{Keymat, cipher_key, keymat, phase1_iv, phase2_iv, skeyid_psk, skeyid_signature};

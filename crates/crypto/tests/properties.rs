@@ -112,10 +112,26 @@ proptest! {
         let row = &GROUPS[index];
         let ours = crypto::generate(row.group).unwrap();
         let public: Vec<u8> = seed.iter().copied().cycle().take(row.public_len).collect();
+        let at_once = crypto::generate_and_agree(row.group, &public);
         match crypto::agree(row.group, &ours.private, &public) {
-            Ok(shared) => prop_assert_eq!(shared.len(), row.shared_len),
-            Err(error) => prop_assert!(error.is_peers_fault(), "{}", error),
+            Ok(shared) => {
+                prop_assert_eq!(shared.len(), row.shared_len);
+                prop_assert_eq!(at_once.unwrap().1.len(), row.shared_len);
+            }
+            Err(error) => {
+                prop_assert!(error.is_peers_fault(), "{}", error);
+                prop_assert!(at_once.unwrap_err().is_peers_fault());
+            }
         }
+    }
+
+    #[test]
+    fn a_share_and_an_agreement_made_at_once_agree_with_the_peers_own(index in 0..GROUPS.len()) {
+        let group = GROUPS[index].group;
+        let theirs = crypto::generate(group).unwrap();
+        let (public, shared) = crypto::generate_and_agree(group, &theirs.public).unwrap();
+        let expected = crypto::agree(group, &theirs.private, &public).unwrap();
+        prop_assert_eq!(shared.as_bytes(), expected.as_bytes());
     }
 }
 

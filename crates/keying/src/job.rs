@@ -3,18 +3,21 @@
 //! A job names a credential by its handle; only who runs it ([`Credentials`]) holds the key.
 
 use crypto::{CryptoError, Group, Hash, Secret};
+use serde::{Deserialize, Serialize};
 
 use crate::config::CredentialId;
+use crate::plain;
 
 /// The version of this vocabulary, for a border between processes.
 pub const JOB_VERSION: u16 = 1;
 
 /// What is to be done.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Job {
     /// Make an ephemeral Diffie-Hellman key pair.
     MakeShare {
         /// In this group.
+        #[serde(with = "plain::group")]
         group: Group,
     },
     /// Agree with the peer's public value and derive SKEYID and its children from a pre-shared key
@@ -23,13 +26,16 @@ pub enum Job {
 }
 
 /// The inputs of a derivation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Derive {
     /// The group.
+    #[serde(with = "plain::group")]
     pub group: Group,
     /// The hash that the prf is made of.
+    #[serde(with = "plain::hash")]
     pub hash: Hash,
     /// Our key pair; `None`: make one first, and give back its public value.
+    #[serde(with = "plain::share")]
     pub share: Option<(Vec<u8>, Secret)>,
     /// The peer's public value, as it came.
     pub peer_public: Vec<u8>,
@@ -46,13 +52,14 @@ pub struct Derive {
 }
 
 /// What came of a job.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum JobResult {
     /// A key pair.
     Share {
         /// Its public value.
         public: Vec<u8>,
         /// Its private exponent.
+        #[serde(with = "plain::secret")]
         private: Secret,
     },
     /// Keys.
@@ -60,12 +67,16 @@ pub enum JobResult {
         /// Our public value.
         public: Vec<u8>,
         /// SKEYID.
+        #[serde(with = "plain::secret")]
         skeyid: Secret,
         /// `SKEYID_d`.
+        #[serde(with = "plain::secret")]
         d: Secret,
         /// `SKEYID_a`.
+        #[serde(with = "plain::secret")]
         a: Secret,
         /// `SKEYID_e`.
+        #[serde(with = "plain::secret")]
         e: Secret,
     },
     /// The peer's public value is not one.
@@ -126,5 +137,58 @@ impl Derive {
             a: keys.a,
             e: keys.e,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct One(Secret);
+
+    impl Credentials for One {
+        fn preshared_key(&self, _: CredentialId) -> Option<&Secret> {
+            Some(&self.0)
+        }
+    }
+
+    fn across<T: Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
+        serde_json::from_slice(&serde_json::to_vec(value).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn jobs_and_results_cross_a_border_between_processes_whole() {
+        let keys = One(Secret::new(b"secret".to_vec()));
+        for group in [Group::X25519, Group::Ecp256] {
+            let peer = crypto::generate(group).unwrap();
+            let made = across(&across(&Job::MakeShare { group }).run(&keys));
+            let JobResult::Share { public, private } = made else {
+                panic!("{made:?}");
+            };
+            let derive = Job::Derive(Box::new(Derive {
+                group,
+                hash: Hash::Sha384,
+                share: Some((public, private)),
+                peer_public: peer.public,
+                credential: CredentialId(3),
+                ni: vec![1; 16],
+                nr: vec![2; 16],
+                initiator_cookie: [3; 8],
+                responder_cookie: [4; 8],
+            }));
+            let (here, there) = (derive.run(&keys), across(&across(&derive).run(&keys)));
+            let (JobResult::Derived { e: here, .. }, JobResult::Derived { e: there, .. }) =
+                (&here, &there)
+            else {
+                panic!("{here:?} {there:?}");
+            };
+            assert_eq!(here.as_bytes(), there.as_bytes());
+        }
+    }
+
+    #[test]
+    fn an_unknown_algorithm_is_no_job() {
+        let job = r#"{"MakeShare":{"group":"modp5"}}"#;
+        assert!(serde_json::from_str::<Job>(job).is_err());
     }
 }

@@ -96,10 +96,15 @@ impl Curve {
     /// The x coordinate of the shared point.
     pub(super) fn agree(&self, private: &[u8], peer: &[u8]) -> Result<Secret, CryptoError> {
         let peer = self.check(peer)?;
+        self.shared(private, &peer)
+    }
+
+    /// The same with a point that was checked.
+    pub(super) fn shared(&self, private: &[u8], peer: &EcPointRef) -> Result<Secret, CryptoError> {
         let scalar = SecretNumber::from_slice(private)?;
         let mut context = BigNumContext::new_secure()?;
         let mut shared = EcPoint::new(self.curve)?;
-        shared.mul2(self.curve, &peer, &scalar.0, &mut context)?;
+        shared.mul2(self.curve, peer, &scalar.0, &mut context)?;
         let (mut x, mut y) = (SecretNumber::new()?, SecretNumber::new()?);
         shared.affine_coordinates(self.curve, &mut x.0, &mut y.0, &mut context)?;
         Ok(Secret::new(x.0.to_vec_padded(self.padded())?))

@@ -88,6 +88,34 @@ pub fn agree(group: Group, private: &Secret, peer_public: &[u8]) -> Result<Secre
     }
 }
 
+/// [`generate`] and [`agree`] in one, for who has the peer's public value already: our public value and
+/// the shared secret. The private value goes nowhere, and a bad public value costs no key share.
+///
+/// # Errors
+/// As [`agree`].
+pub fn generate_and_agree(
+    group: Group,
+    peer_public: &[u8],
+) -> Result<(Vec<u8>, Secret), CryptoError> {
+    check_size(group, peer_public)?;
+    if let Some(modp) = modp::parameters(group)? {
+        let peer = modp.check(peer_public)?;
+        let exponent = modp.random_exponent()?;
+        return Ok((
+            modp.public_value(&exponent)?,
+            modp.shared(&exponent, &peer)?,
+        ));
+    }
+    match ecp::Curve::of(group)? {
+        Some(curve) => {
+            let peer = curve.check(peer_public)?;
+            let (private, public) = curve.generate()?;
+            Ok((public, curve.shared(&private, &peer)?))
+        }
+        None => x25519::generate_and_agree(peer_public),
+    }
+}
+
 /// Whether a public value can be used at all: its exact size; for MODP 2..=p-2; for ECP a point on the
 /// curve; for X25519 none of small order (RFC 6989 section 2, RFC 7748 section 6.1).
 ///

@@ -61,7 +61,12 @@ impl Modp {
     /// g^xy, padded to the prime's length.
     pub(super) fn agree(&self, exponent: &[u8], peer: &[u8]) -> Result<Secret, CryptoError> {
         let peer = self.check(peer)?;
-        let mut shared = self.power(&peer, exponent)?;
+        self.shared(exponent, &peer)
+    }
+
+    /// The same with a value that was checked.
+    pub(super) fn shared(&self, exponent: &[u8], peer: &BigNumRef) -> Result<Secret, CryptoError> {
+        let mut shared = self.power(peer, exponent)?;
         Ok(Secret::new(std::mem::take(&mut *shared)))
     }
 

@@ -1,7 +1,7 @@
 //! X25519 (RFC 7748), in IKE by the number that RFC 8031 gave it for version 2.
 
 use openssl::derive::Deriver;
-use openssl::pkey::{Id, PKey};
+use openssl::pkey::{Id, PKey, Private};
 use zeroize::Zeroizing;
 
 use crate::{CryptoError, PublicValueFault, Secret, ct_eq};
@@ -69,8 +69,20 @@ pub(super) fn check(peer_public: &[u8]) -> Result<(), CryptoError> {
 pub(super) fn agree(private: &[u8], peer_public: &[u8]) -> Result<Secret, CryptoError> {
     check(peer_public)?;
     let ours = PKey::private_key_from_raw_bytes(private, Id::X25519)?;
+    derive(&ours, peer_public)
+}
+
+/// A fresh public value, and the shared secret. An agreement that gets the private value as bytes has
+/// OpenSSL compute the public value again, which is as much work as the agreement itself.
+pub(super) fn generate_and_agree(peer_public: &[u8]) -> Result<(Vec<u8>, Secret), CryptoError> {
+    check(peer_public)?;
+    let key = PKey::generate_x25519()?;
+    Ok((key.raw_public_key()?, derive(&key, peer_public)?))
+}
+
+fn derive(ours: &PKey<Private>, peer_public: &[u8]) -> Result<Secret, CryptoError> {
     let theirs = PKey::public_key_from_raw_bytes(peer_public, Id::X25519)?;
-    let mut deriver = Deriver::new(&ours)?;
+    let mut deriver = Deriver::new(ours)?;
     deriver.set_peer(&theirs)?;
     let mut shared = Zeroizing::new(vec![0; LEN]);
     let len = deriver.derive(&mut shared)?;
