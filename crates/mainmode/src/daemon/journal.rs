@@ -13,6 +13,9 @@ use crate::config::WhenUnwritable;
 
 /// How long what was held back is gathered before one 4612 tells of it.
 const DISCARDED_EVERY: Duration = Duration::from_mins(1);
+/// How long account changes without event wait for one to go with: waking the log's thread for them alone
+/// costs as much as the event's own way there.
+const ACCOUNT_HOLD: Duration = Duration::from_millis(200);
 /// How long account changes wait that the log's queue had no room for.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -27,8 +30,8 @@ pub struct Journal {
     told: Told,
     trouble: Arc<Trouble>,
     unrecorded: Arc<Unrecorded>,
-    /// When changes that the log's queue had no room for are handed in again.
-    again: Option<Instant>,
+    /// When changes that found no event to go with are handed in.
+    hand_in: Option<Instant>,
     discarded_since: Option<Instant>,
 }
 
@@ -143,7 +146,7 @@ impl Journal {
             told,
             trouble,
             unrecorded: Arc::default(),
-            again: None,
+            hand_in: None,
             discarded_since: None,
         }
     }
@@ -254,18 +257,20 @@ impl Journal {
     pub fn tick(&mut self, now: Instant, at_once: bool) -> Option<Instant> {
         self.hand_in(now, at_once);
         let tell = self.tell_discarded(now, at_once);
-        [self.again, tell].into_iter().flatten().min()
+        [self.hand_in, tell].into_iter().flatten().min()
     }
 
     fn hand_in(&mut self, now: Instant, at_once: bool) {
-        if !at_once && self.again.is_some_and(|again| now < again) {
+        if self.unrecorded.is_empty() {
+            self.hand_in = None;
             return;
         }
-        self.again = None;
+        let due = *self.hand_in.get_or_insert(now + ACCOUNT_HOLD);
+        if !at_once && now < due {
+            return;
+        }
+        self.hand_in = None;
         let account = self.unrecorded.take();
-        if account.is_empty() {
-            return;
-        }
         let (unrecorded, kept) = (self.unrecorded.clone(), account.clone());
         let record = None;
         self.service
@@ -276,7 +281,7 @@ impl Journal {
             });
         // Whether the log's queue has room for it is known by now.
         if !self.unrecorded.is_empty() {
-            self.again = Some(now + AGAIN);
+            self.hand_in = Some(now + AGAIN);
         }
     }
 

@@ -30,8 +30,8 @@ fn fill(side: &Side, bytes: u64) {
         };
         128
     ];
-    let size = || Reader::open(&directory).and_then(|reader| reader.info());
-    while size().expect("info").size < bytes {
+    let info = || Reader::open(&directory).and_then(|reader| reader.info());
+    while info().expect("info").size < bytes {
         writer.append(&entries).expect("written");
     }
 }

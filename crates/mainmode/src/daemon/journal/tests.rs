@@ -1,0 +1,253 @@
+use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use audit::{
+    ActivityId, AuthMethod, KeyMod, MainModeEnded, MainModeEstablished, Role, Setting, Subcategory,
+};
+use eventlog::{Counters, Options, QUEUE, Query, Reader, Retention, Writer};
+
+use super::*;
+
+/// A journal on a log of its own, and what it told of tickets.
+struct Desk {
+    folder: tempfile::TempDir,
+    journal: Journal,
+    tickets: Receiver<(Ticket, bool)>,
+}
+
+impl Desk {
+    fn new(setting: Option<Setting>, when_unwritable: WhenUnwritable) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (writer, _) = Writer::open(options(&folder)).expect("open");
+        let service = Service::start(writer).expect("started");
+        let mut policy = Policy::default();
+        policy.set(Subcategory::IpsecMainMode, setting);
+        let (sender, tickets): (Sender<_>, _) = channel();
+        let told: Told = Arc::new(move |ticket, ok| {
+            let _ = sender.send((ticket, ok));
+        });
+        let policy = Arc::new(RwLock::new(policy));
+        let trouble = Arc::default();
+        let journal = Journal::new(service, policy, when_unwritable, told, trouble);
+        Self {
+            folder,
+            journal,
+            tickets,
+        }
+    }
+
+    fn told(&self) -> (Ticket, bool) {
+        self.tickets
+            .recv_timeout(Duration::from_secs(30))
+            .expect("every ticket is told of")
+    }
+
+    fn established(&self, number: u64) {
+        let address: SocketAddr = "192.0.2.1:500".parse().expect("an address");
+        let event = Event::MainModeEstablished(MainModeEstablished {
+            local_name: None,
+            remote_name: None,
+            local: address,
+            remote: address,
+            key_mod: KeyMod::IkeV1,
+            auth: AuthMethod::PresharedKey,
+            cipher: "%%8237",
+            integrity: "%%8242",
+            group: "%%8232",
+            lifetime: Duration::from_secs(60),
+            qm_limit: 0,
+            role: Role::Initiator,
+            filter_id: 1,
+            mmsa_id: number,
+        });
+        self.event(number, event);
+    }
+
+    fn ended(&self, number: u64) {
+        let address = [192, 0, 2, 1].into();
+        let event = Event::MainModeEnded(MainModeEnded {
+            local: address,
+            remote: address,
+            key_mod: KeyMod::IkeV1,
+            mmsa_id: number,
+        });
+        self.event(number, event);
+    }
+
+    fn event(&self, number: u64, event: Event) {
+        self.journal.audit(AuditOutput {
+            ticket: Ticket(number),
+            event,
+            activity: Some(ActivityId([7; 16])),
+            extra: Extra::default(),
+        });
+    }
+
+    fn counters(&self) -> Counters {
+        self.journal.service().counters().expect("the log works")
+    }
+
+    fn ids(&self) -> Vec<u16> {
+        let reader = Reader::open(self.folder.path()).expect("open");
+        let record = |record: Result<audit::StoredRecord, _>| record.expect("a record");
+        reader
+            .query(&Query::default())
+            .map(|found| record(found).record.event_id)
+            .collect()
+    }
+
+    /// Keeps the log's thread from working until what is given back is dropped.
+    fn block(&self) -> Sender<()> {
+        let (go, wait) = channel::<()>();
+        let (begun, has_begun) = channel();
+        let caller = self.journal.service().caller();
+        std::thread::spawn(move || {
+            let _ = caller.call(move |_| {
+                let _ = begun.send(());
+                let _ = wait.recv();
+                Ok(())
+            });
+        });
+        has_begun.recv().expect("the log's thread is blocked");
+        go
+    }
+
+    fn fill_queue(&self) {
+        for _ in 0..QUEUE {
+            self.journal.service().submit(Entry::default(), |_| ());
+        }
+    }
+}
+
+fn options(folder: &tempfile::TempDir) -> Options {
+    Options {
+        directory: folder.path().to_owned(),
+        max_size: 4 << 20,
+        retention: Retention::Overwrite,
+        computer: "gw".to_owned(),
+        process_id: 7,
+    }
+}
+
+#[test]
+fn what_is_held_back_is_gathered_for_a_minute_and_told_in_one_4612() {
+    let mut desk = Desk::new(Some(Setting::BOTH), WhenUnwritable::Continue);
+    let start = Instant::now();
+    for _ in 0..50 {
+        desk.journal.account(Account::InvalidHeldBack);
+        assert_eq!(
+            desk.journal.tick(start, false),
+            Some(start + DISCARDED_EVERY)
+        );
+    }
+    let almost = start + DISCARDED_EVERY - Duration::from_millis(1);
+    desk.journal.account(Account::InvalidHeldBack);
+    assert!(desk.journal.tick(almost, false).is_some());
+    assert_eq!(desk.counters().held_back, 51);
+    assert!(desk.ids().is_empty());
+    desk.journal.tick(start + DISCARDED_EVERY, false);
+    assert_eq!(desk.counters().held_back, 51);
+    assert_eq!(desk.ids(), [4612]);
+    // Nothing more to tell, and nothing to wait for.
+    assert_eq!(desk.journal.tick(start + DISCARDED_EVERY * 5, false), None);
+    assert_eq!(desk.ids(), [4612]);
+}
+
+#[test]
+fn what_the_policy_does_not_ask_for_is_counted_and_no_4612() {
+    let mut desk = Desk::new(None, WhenUnwritable::Continue);
+    desk.journal.account(Account::Started);
+    desk.journal.account(Account::FailedHeldBack);
+    desk.journal.account(Account::InvalidHeldBack);
+    assert_eq!(desk.journal.tick(Instant::now(), true), None);
+    let c = desk.counters();
+    assert_eq!((c.negotiations, c.failed, c.held_back), (1, 1, 2));
+    assert_eq!(desk.journal.trouble().held_back(), 2);
+    assert!(desk.ids().is_empty());
+}
+
+#[test]
+fn a_negotiations_start_is_on_disk_with_its_verdict_at_the_latest() {
+    let desk = Desk::new(Some(Setting::BOTH), WhenUnwritable::Continue);
+    desk.journal.account(Account::Started);
+    desk.established(1);
+    assert_eq!(desk.told(), (Ticket(1), true));
+    // As after a crash: what else waited is gone.
+    let Desk {
+        folder, journal, ..
+    } = desk;
+    std::mem::forget(journal);
+    let reader = Reader::open(folder.path()).expect("open");
+    assert_eq!(reader.info().expect("info").records, 1);
+    let copy = tempfile::tempdir().expect("a folder");
+    for file in std::fs::read_dir(folder.path()).expect("listed") {
+        let file = file.expect("a file");
+        std::fs::copy(file.path(), copy.path().join(file.file_name())).expect("copied");
+    }
+    let (writer, recovery) = Writer::open(options(&copy)).expect("open");
+    assert_eq!(recovery.orphans.len(), 1);
+    let c = writer.counters();
+    assert_eq!((c.negotiations, c.established, c.interrupted), (1, 1, 0));
+}
+
+#[test]
+fn a_full_queue_loses_no_ticket_and_nothing_of_the_account() {
+    for (setting, asked) in [(Some(Setting::BOTH), true), (None, false)] {
+        let mut desk = Desk::new(setting, WhenUnwritable::Continue);
+        let blocked = desk.block();
+        desk.fill_queue();
+        desk.journal.account(Account::Started);
+        desk.established(1);
+        assert_eq!(desk.told(), (Ticket(1), true));
+        desk.ended(1);
+        assert_eq!(desk.told(), (Ticket(1), true));
+        // It comes back soon, however little else happens.
+        let now = Instant::now();
+        assert_eq!(desk.journal.tick(now, false), Some(now + AGAIN));
+        assert_eq!(desk.journal.trouble().alert().is_some(), asked);
+        drop(blocked);
+        // In turn with all that waits.
+        desk.counters();
+        desk.journal.tick(now + AGAIN, false);
+        let c = desk.counters();
+        assert_eq!((c.negotiations, c.established, c.ended), (1, 1, 1));
+        assert_eq!(c.held_back, if asked { 2 } else { 0 });
+    }
+}
+
+#[test]
+fn with_refuse_what_cannot_be_written_is_no_sa_and_all_else_goes_on() {
+    let mut desk = Desk::new(Some(Setting::BOTH), WhenUnwritable::Refuse);
+    let blocked = desk.block();
+    desk.fill_queue();
+    desk.journal.account(Account::Started);
+    desk.established(1);
+    assert_eq!(desk.told(), (Ticket(1), false));
+    desk.ended(2);
+    assert_eq!(desk.told(), (Ticket(2), true));
+    drop(blocked);
+    desk.counters();
+    desk.journal.tick(Instant::now(), true);
+    let c = desk.counters();
+    assert_eq!((c.negotiations, c.established, c.ended), (1, 0, 1));
+    assert_eq!(c.held_back, 1);
+}
+
+#[test]
+fn a_log_that_can_be_written_again_tells_at_once_what_it_missed() {
+    let mut desk = Desk::new(Some(Setting::BOTH), WhenUnwritable::Continue);
+    let now = Instant::now();
+    let blocked = desk.block();
+    desk.fill_queue();
+    desk.established(1);
+    desk.told();
+    desk.journal.tick(now, false);
+    drop(blocked);
+    desk.counters();
+    desk.ended(1);
+    assert_eq!(desk.told(), (Ticket(1), true));
+    assert_eq!(desk.journal.trouble().alert(), None);
+    desk.journal.tick(now, false);
+    desk.counters();
+    assert_eq!(desk.ids(), [4655, 4612]);
+}
