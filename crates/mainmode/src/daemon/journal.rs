@@ -360,3 +360,6 @@ fn without_event(change: AccountChange) -> AccountChange {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,10 +57,7 @@ fn a_negotiation_under_way_at_a_crash_is_counted_as_interrupted() {
     let asking = side.begin(&["up", "peer"]);
     let c = side.account("it begins", |c| c.negotiations == 1);
     assert_eq!(under_way(&c), 1);
-    // A record takes the account along to the disk.
-    let driver = ["audit", "set", "--subcategory", "IPsec Driver"];
-    side.run(&[&driver[..], &["--success", "enable"]].concat())
-        .good();
+    side.write_account();
     side.kill();
     assert_eq!(side.finish(asking).code, Some(1));
     side.start();

@@ -315,6 +315,15 @@ impl Side {
         self.run(&["log", "verify"]).good();
     }
 
+    /// Has the account on disk as it is now: what has no event of its own goes there within little more
+    /// than a second, or with a record once the daemon has handed it in.
+    pub fn write_account(&self) {
+        std::thread::sleep(Duration::from_millis(500));
+        let driver = ["audit", "set", "--subcategory", "IPsec Driver"];
+        self.run(&[&driver[..], &["--success", "enable"]].concat())
+            .good();
+    }
+
     /// `audit set` of Main Mode.
     pub fn audit(&self, half: &str, switch: &str) {
         self.run(&["audit", "set", "--subcategory", MAIN_MODE, half, switch])
