@@ -89,7 +89,7 @@ pub enum Fragmentation {
 pub struct Connection {
     /// Its name.
     pub name: String,
-    /// The number kept for the name: MMFilterID.
+    /// The number kept for the name: `MMFilterID`.
     pub filter_id: u64,
     /// Our address; `None` where any of ours will do.
     pub local_address: Option<IpAddr>,

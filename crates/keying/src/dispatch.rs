@@ -3,27 +3,24 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use audit::{Cause, Extra, KeyMod};
-use isakmp::{
-    Cookie, Datagram, ExchangeType, Header, NotifyType, Payload, PayloadType, Trailing, non_esp,
-};
+use audit::Cause;
+use isakmp::{Cookie, Datagram, ExchangeType, Payload, PayloadType, Trailing, non_esp};
 
-use crate::config;
 use crate::endpoint::{Endpoint, Party};
 use crate::ikev1::duplicates::{Seen, digest};
 use crate::ikev1::fragments::Assembled;
 use crate::ikev1::informational::{self, SaStep};
-use crate::ikev1::messages::{self, Payloads};
-use crate::ikev1::negotiation::{Early, Failure, Negotiation, NegotiationId, Route, State, Step};
+use crate::ikev1::messages::Payloads;
+use crate::ikev1::negotiation::{Early, Negotiation, NegotiationId, Route, State, Step};
 use crate::ikev1::{initiator, responder};
-use crate::limits::{MAX_HALF_OPEN, MAX_HALF_OPEN_PER_SOURCE, MAX_SAS, REFUSAL_HOLD};
+use crate::invalid::key_mod;
 
 /// A datagram that parsed, with how it came.
-struct Received<'a> {
-    route: Route,
-    datagram: Datagram<'a>,
+pub(crate) struct Received<'a> {
+    pub route: Route,
+    pub datagram: Datagram<'a>,
     /// Without marker.
-    whole: &'a [u8],
+    pub whole: &'a [u8],
 }
 
 impl Endpoint {
@@ -221,148 +218,6 @@ impl Endpoint {
         }
     }
 
-    fn begin_as_responder(&mut self, now: Instant, received: &Received<'_>) {
-        let Received {
-            route,
-            datagram,
-            whole,
-        } = received;
-        let payloads =
-            Payloads::clear(datagram).and_then(|payloads| payloads.first_sa().map(|()| payloads));
-        let payloads = match (payloads, messages::foreign(datagram)) {
-            (Ok(payloads), _) => Ok(payloads),
-            (Err(_), Some(failure)) => Err(failure),
-            (Err(why), None) => return self.odd(now, received, Cause::PacketMalformed, &why),
-        };
-        let candidates = config::candidates(
-            &self.core.connections,
-            route.local.ip(),
-            route.remote.ip(),
-            route.remote.port(),
-        );
-        let mut n = responder::begin(&mut self.core, now, datagram, *route);
-        n.connection = candidates.first().cloned();
-        let step = if let Some(cause) = self.over_limit(route) {
-            Failure::local(cause).into()
-        } else if datagram.header.exchange == ExchangeType::AGGRESSIVE && !candidates.is_empty() {
-            Failure::local(Cause::AggressiveModeRefused).into()
-        } else {
-            match payloads {
-                Ok(payloads) => {
-                    responder::message_1(&mut self.core, &mut n, now, &payloads, &candidates)
-                }
-                Err(failure) => failure.into(),
-            }
-        };
-        match step {
-            Step::Invalid(cause, why) => self.odd(now, received, cause, &why),
-            Step::Fail(failure) => {
-                self.core.started(&mut self.counters);
-                self.refuse(now, n, failure, datagram);
-            }
-            _ => {
-                self.core.started(&mut self.counters);
-                n.duplicates.accept_first(digest(whole));
-                let party = Party::Negotiation(n.id);
-                self.by_origin
-                    .insert((route.remote, n.initiator_cookie), party);
-                self.by_cookies.insert(n.cookies(), party);
-                *self.half_open.entry(route.remote.ip()).or_default() += 1;
-                self.half_open_total += 1;
-                self.keep(n);
-            }
-        }
-    }
-
-    fn over_limit(&self, route: &Route) -> Option<Cause> {
-        let source = self
-            .half_open
-            .get(&route.remote.ip())
-            .copied()
-            .unwrap_or_default();
-        if self.stopping {
-            Some(Cause::ShuttingDown)
-        } else if self.half_open_total >= MAX_HALF_OPEN || self.sas.len() >= MAX_SAS {
-            Some(Cause::TooManyHalfOpen)
-        } else if source >= MAX_HALF_OPEN_PER_SOURCE {
-            Some(Cause::RateLimited)
-        } else {
-            None
-        }
-    }
-
-    /// A negotiation that fails with its first message: one verdict, one refusal in clear, no state but
-    /// the memory of both.
-    fn refuse(&mut self, now: Instant, n: Negotiation, failure: Failure, datagram: &Datagram<'_>) {
-        let route = n.route;
-        let kind = match failure.cause {
-            Cause::TooManyHalfOpen | Cause::RateLimited | Cause::ShuttingDown => None,
-            Cause::AggressiveModeRefused => Some(NotifyType::UNSUPPORTED_EXCHANGE_TYPE),
-            Cause::UnknownDoi => Some(NotifyType::DOI_NOT_SUPPORTED),
-            Cause::UnknownSituation => Some(NotifyType::SITUATION_NOT_SUPPORTED),
-            _ => Some(NotifyType::NO_PROPOSAL_CHOSEN),
-        };
-        let reply = kind.map(|kind| {
-            let message_id = self.core.message_id();
-            let cookies = (datagram.header.initiator_cookie, Cookie::ZERO);
-            let message = messages::refusal(cookies, message_id, kind);
-            if route.marked {
-                non_esp::prepend(&message)
-            } else {
-                message
-            }
-        });
-        let reply: Vec<Vec<u8>> = reply.into_iter().collect();
-        if self.core.rates.refusal(now, route.remote.ip()) {
-            self.core.transmit(route, &reply);
-        }
-        self.remembered
-            .refuse(now, REFUSAL_HOLD, (route.remote, n.initiator_cookie), reply);
-        self.fail(now, n, failure);
-    }
-
-    /// AuthIP is not spoken yet: its first message gets a verdict and no answer, so that the peer
-    /// turns to IKE.
-    fn authip(&mut self, now: Instant, received: &Received<'_>) {
-        let Received {
-            route, datagram, ..
-        } = received;
-        let header = datagram.header;
-        let origin = (route.remote, header.initiator_cookie);
-        let first =
-            header.exchange == ExchangeType::AUTHIP_MAIN_MODE && header.responder_cookie.is_zero();
-        if !first || header.initiator_cookie.is_zero() {
-            let why = format!("an AuthIP {} message without negotiation", header.exchange);
-            return self.odd(now, received, Cause::PacketOutOfPlace, &why);
-        }
-        if self.remembered.refused(now, &origin).is_some() {
-            return;
-        }
-        let local = route.local.ip();
-        let candidates = config::candidates(
-            &self.core.connections,
-            local,
-            route.remote.ip(),
-            route.remote.port(),
-        );
-        let mut n = responder::begin(&mut self.core, now, datagram, *route);
-        n.key_mod = KeyMod::AuthIp;
-        n.connection = candidates.first().cloned();
-        let cause = if candidates.is_empty() {
-            Cause::NoConnection
-        } else {
-            Cause::KeyingModuleRefused
-        };
-        self.core.started(&mut self.counters);
-        self.remembered
-            .refuse(now, REFUSAL_HOLD, origin, Vec::new());
-        self.fail(
-            now,
-            n,
-            Failure::local(cause).with("the peer began with AuthIP"),
-        );
-    }
-
     /// A message whose cookies are of a negotiation.
     fn for_negotiation(&mut self, now: Instant, id: NegotiationId, received: &Received<'_>) {
         let Some(mut n) = self.negotiations.remove(&id) else {
@@ -513,83 +368,6 @@ impl Endpoint {
     pub(crate) fn early(&mut self, now: Instant, early: &Early) {
         self.message(now, early.route, &early.bytes, false);
     }
-
-    fn odd(&mut self, now: Instant, received: &Received<'_>, cause: Cause, why: &str) {
-        let header = &received.datagram.header;
-        let cookies = (header.initiator_cookie, header.responder_cookie);
-        match self.by_cookies.get(&cookies).copied() {
-            Some(party) => self.odd_about(now, received.route, party, cause, why.to_owned()),
-            None => {
-                self.invalid(
-                    now,
-                    received.route,
-                    key_mod(received.whole),
-                    None,
-                    cause,
-                    why.to_owned(),
-                );
-            }
-        }
-    }
-
-    /// An invalid packet about a negotiation or an SA.
-    pub(crate) fn odd_about(
-        &mut self,
-        now: Instant,
-        route: Route,
-        party: Party,
-        cause: Cause,
-        why: String,
-    ) {
-        let about = match party {
-            Party::Negotiation(id) => self.negotiations.get(&id).map(|n| {
-                (
-                    n.activity,
-                    n.connection
-                        .as_ref()
-                        .map(|connection| connection.name.clone()),
-                )
-            }),
-            Party::Sa(id) => self
-                .sas
-                .get(&id)
-                .map(|sa| (sa.activity, Some(sa.connection.name.clone()))),
-        };
-        self.invalid(now, route, KeyMod::IkeV1, about, cause, why);
-    }
-
-    /// Writes 4976, or counts that it was held back.
-    pub(crate) fn invalid(
-        &mut self,
-        now: Instant,
-        route: Route,
-        key_mod: KeyMod,
-        about: Option<(audit::ActivityId, Option<String>)>,
-        cause: Cause,
-        why: String,
-    ) {
-        if !self.core.rates.invalid(now, route.remote.ip()) {
-            self.counters.held_back += 1;
-            self.core
-                .out
-                .push_back(crate::Output::Account(crate::Account::InvalidHeldBack));
-            return;
-        }
-        let (activity, connection) =
-            about.map_or((None, None), |(activity, name)| (Some(activity), name));
-        let event = audit::Event::InvalidPacket(audit::InvalidPacket {
-            local: route.local.ip(),
-            remote: route.remote.ip(),
-            key_mod,
-        });
-        let extra = Extra {
-            connection,
-            cause: Some(cause),
-            detail: Some(why),
-            ..Extra::default()
-        };
-        self.core.audit(event, activity, extra);
-    }
 }
 
 /// Main Mode's own messages, by what the state waits for.
@@ -634,13 +412,5 @@ fn main_mode(
         State::SaSent { .. } => initiator::message_2(core, n, now, datagram, &payloads),
         State::KeSent { .. } => initiator::message_4(core, n, now, &payloads),
         _ => responder::message_3(core, n, now, &payloads),
-    }
-}
-
-/// The keying module whose message this wants to be.
-fn key_mod(whole: &[u8]) -> KeyMod {
-    match Header::parse(whole) {
-        Ok(header) if header.exchange.is_authip() => KeyMod::AuthIp,
-        _ => KeyMod::IkeV1,
     }
 }

@@ -417,7 +417,7 @@ impl Endpoint {
             self.keep(n);
             return;
         }
-        let ticket = self.fail(now, n, Failure::local(early));
+        let ticket = self.fail(now, &n, Failure::local(early));
         self.wait_for(termination, ticket);
     }
 }

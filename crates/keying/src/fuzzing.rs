@@ -93,7 +93,7 @@ fn connection(host: usize, fragment_size: Option<usize>) -> Connection {
             .iter()
             .filter_map(|text| text.parse().ok())
             .collect(),
-        lifetime: Duration::from_secs(600),
+        lifetime: Duration::from_mins(10),
         retransmit: Retransmit {
             tries: 2,
             first: Duration::from_secs(2),
@@ -102,8 +102,8 @@ fn connection(host: usize, fragment_size: Option<usize>) -> Connection {
         half_open_timeout: Duration::from_secs(20),
         evidence_hold: Duration::from_secs(5),
         dpd: Some(Dpd {
-            delay: Duration::from_secs(60),
-            timeout: Duration::from_secs(180),
+            delay: Duration::from_mins(1),
+            timeout: Duration::from_mins(3),
         }),
         fragmentation,
         fragment_size: fragment_size.unwrap_or(1280),
@@ -337,7 +337,7 @@ impl Bench {
         for host in [0, 1] {
             self.give(host, Input::Timeout);
         }
-        self.pass(Duration::from_secs(120));
+        self.pass(Duration::from_mins(2));
         self.check();
         for host in [0, 1] {
             self.give(host, Input::Command(Command::Shutdown));

@@ -14,7 +14,9 @@ use crate::job::{Job, JobResult};
 pub struct Ticket(pub u64);
 
 /// Names one job handed to a worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct JobId(pub u64);
 
 /// What moves an endpoint.

@@ -13,13 +13,16 @@ pub mod config;
 mod core;
 mod dispatch;
 mod endpoint;
+mod first_message;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod identity;
 mod ikev1;
+mod invalid;
 mod io;
 pub mod job;
 pub mod limits;
+mod plain;
 mod remembered;
 mod status;
 #[cfg(test)]

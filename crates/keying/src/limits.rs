@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Responder negotiations that wait for a peer's next message, in all: Windows' threshold for DoS
+/// Responder negotiations that wait for a peer's next message, in all: Windows' threshold for `DoS`
 /// prevention ([MS-IKEE] appendix, 500 unfinished SAs). Each costs some 2 kB.
 pub const MAX_HALF_OPEN: usize = 500;
 /// The same from one address: enough for a site behind one NAT, a tenth of the whole.
@@ -19,10 +19,10 @@ pub const MAX_RESENDS: u32 = 20;
 /// Datagrams kept for an SA while the log writes its event: a Quick Mode, a delete and some DPD.
 pub const MAX_EARLY: usize = 8;
 /// How long the answer to a negotiation's last message is kept to be sent again.
-pub const REPLY_HOLD: Duration = Duration::from_secs(60);
+pub const REPLY_HOLD: Duration = Duration::from_mins(1);
 /// How long cookies of a refused or failed negotiation are remembered, so that a retransmission does
 /// not begin another one. strongSwan's default goes on for 165 s.
-pub const REFUSAL_HOLD: Duration = Duration::from_secs(300);
+pub const REFUSAL_HOLD: Duration = Duration::from_mins(5);
 /// How long cookies of an SA that ended are remembered, so that what was still under way is no event.
 pub const ENDED_HOLD: Duration = Duration::from_secs(30);
 /// Refused and ended cookie pairs remembered; at some 200 bytes each 1.6 MB.
@@ -76,7 +76,7 @@ pub const REPLACE_AGAIN: f64 = 0.5;
 
 /// The longest wait between two sendings of a message: however the operator lets waits grow, a day is
 /// beyond any negotiation.
-pub const MAX_WAIT: Duration = Duration::from_secs(86_400);
+pub const MAX_WAIT: Duration = Duration::from_hours(24);
 /// The shortest wait for anything that repeats itself: a timer that is due at once would never rest.
 pub const MIN_WAIT: Duration = Duration::from_millis(10);
 /// How long a peer that was asked whether it lives has for its answer, at least: also where the clock
@@ -88,7 +88,7 @@ pub const MAX_REFUSALS: usize = 8;
 
 /// `now + wait`, or so far away that nobody will see it where the clock cannot hold that.
 pub fn after(now: Instant, wait: Duration) -> Instant {
-    const FAR: Duration = Duration::from_secs(100 * 365 * 86_400);
+    const FAR: Duration = Duration::from_hours(876_000);
     now.checked_add(wait).unwrap_or(now + FAR)
 }
 

@@ -26,8 +26,11 @@ impl Endpoint {
     /// Sets the timer of a negotiation or an SA to what it waits for now.
     pub(crate) fn schedule(&mut self, party: Party) {
         let at = match party {
-            Party::Negotiation(id) => self.negotiations.get(&id).and_then(|n| n.next_timeout()),
-            Party::Sa(id) => self.sas.get(&id).map(|sa| sa.next_timeout()),
+            Party::Negotiation(id) => self
+                .negotiations
+                .get(&id)
+                .and_then(super::ikev1::negotiation::Negotiation::next_timeout),
+            Party::Sa(id) => self.sas.get(&id).map(super::ikev1::sa::Sa::next_timeout),
         };
         self.unschedule(party);
         if let Some(at) = at {
@@ -64,7 +67,7 @@ impl Endpoint {
         let damning = |evidence: &&Evidence| evidence.until <= now && !evidence.contested;
         if let Some(evidence) = n.evidence.as_ref().filter(damning) {
             let failure = evidence.failure.clone();
-            self.fail(now, n, failure);
+            self.fail(now, &n, failure);
             return;
         }
         let deadline = n.deadline.is_some_and(|deadline| deadline <= now);
@@ -92,7 +95,7 @@ impl Endpoint {
                 .evidence
                 .take()
                 .map_or_else(|| Failure::local(n.silence()), |evidence| evidence.failure);
-            self.fail(now, n, failure);
+            self.fail(now, &n, failure);
             return;
         }
         self.keep(n);

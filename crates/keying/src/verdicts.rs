@@ -58,14 +58,14 @@ impl Endpoint {
                 self.keep(n);
             }
             Step::Fail(failure) => {
-                self.fail(now, n, failure);
+                self.fail(now, &n, failure);
             }
             Step::FailProven {
                 failure,
                 last_block,
             } => {
                 self.tell_failure(&n, &failure, &last_block);
-                self.fail(now, n, failure);
+                self.fail(now, &n, failure);
             }
             Step::Establish {
                 sa,
@@ -152,10 +152,10 @@ impl Endpoint {
     pub(crate) fn fail(
         &mut self,
         now: Instant,
-        n: Negotiation,
+        n: &Negotiation,
         failure: Failure,
     ) -> Option<Ticket> {
-        self.forget(now, &n);
+        self.forget(now, n);
         self.counters.failed += 1;
         let verdict = Verdict {
             connection: n
@@ -305,7 +305,7 @@ impl Endpoint {
         let failure = Failure::local(Cause::LogUnwritable);
         self.tell_failure(&n, &failure, heard_block);
         let terminations = std::mem::take(&mut n.terminations);
-        let ticket = self.fail(now, n, failure);
+        let ticket = self.fail(now, &n, failure);
         self.pass_on(terminations, ticket);
     }
 

@@ -1,4 +1,4 @@
-//! IKE fragmentation as Cisco, Windows and strongSwan do it for IKEv1 ([MS-IKEE] section 3.3.6.1):
+//! IKE fragmentation as Cisco, Windows and strongSwan do it for `IKEv1` ([MS-IKEE] section 3.3.6.1):
 //! payload 132 alone in a datagram, whose pieces together are a whole message, header included.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,7 +64,7 @@ struct Pieces {
     begun: Instant,
     bytes: usize,
     last: Option<u8>,
-    pieces: BTreeMap<u8, Vec<u8>>,
+    data: BTreeMap<u8, Vec<u8>>,
     /// The message was whole once; which of its pieces came again since.
     again: Option<BTreeSet<u8>>,
 }
@@ -75,21 +75,21 @@ impl Pieces {
             begun,
             bytes: 0,
             last: None,
-            pieces: BTreeMap::new(),
+            data: BTreeMap::new(),
             again: None,
         }
     }
 
     /// Whether this very piece is here; `None` where none of its number is.
     fn has(&self, fragment: &Fragment) -> Option<bool> {
-        let known = self.pieces.get(&fragment.number)?;
+        let known = self.data.get(&fragment.number)?;
         let last = self.last == Some(fragment.number);
         Some(*known == fragment.data && fragment.last == last)
     }
 
     /// Whether a piece of a new number fits those that are here.
     fn fits(&self, fragment: &Fragment) -> bool {
-        let highest = self.pieces.last_key_value().map_or(0, |(n, _)| *n);
+        let highest = self.data.last_key_value().map_or(0, |(n, _)| *n);
         let beyond = self.last.is_some_and(|last| fragment.number > last);
         let another_last = fragment.last && (self.last.is_some() || highest > fragment.number);
         !beyond && !another_last && self.bytes + fragment.data.len() <= MAX_MESSAGE
@@ -97,11 +97,11 @@ impl Pieces {
 
     fn is_whole(&self) -> bool {
         self.last
-            .is_some_and(|last| self.pieces.len() == usize::from(last))
+            .is_some_and(|last| self.data.len() == usize::from(last))
     }
 
     fn whole(&self) -> Vec<u8> {
-        self.pieces.values().flatten().copied().collect()
+        self.data.values().flatten().copied().collect()
     }
 }
 
@@ -147,10 +147,10 @@ impl Fragments {
         if let Some(set) = self.sets.get_mut(&key)
             && let Some(again) = &mut set.again
         {
-            let known = set.pieces.get(&fragment.number) == Some(&fragment.data);
+            let known = set.data.get(&fragment.number) == Some(&fragment.data);
             if known && fragment.last == (set.last == Some(fragment.number)) {
                 again.insert(fragment.number);
-                if again.len() < set.pieces.len() {
+                if again.len() < set.data.len() {
                     return Assembled::Waiting;
                 }
                 again.clear();
@@ -177,7 +177,7 @@ impl Fragments {
         }
         set.bytes += fragment.data.len();
         self.bytes += fragment.data.len();
-        set.pieces.insert(fragment.number, fragment.data);
+        set.data.insert(fragment.number, fragment.data);
         if set.is_whole() {
             set.again = Some(BTreeSet::new());
             return Assembled::Whole(set.whole());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use audit::{ActivityId, AuthMethod, Cause, FailurePoint, KeyMod, MmState, Role};
-use crypto::{Hash, Secret};
+use crypto::Secret;
 use isakmp::{Cookie, ExchangeType, Flags, Header, Payload, PayloadType, non_esp, vendor};
 use rand_core::Rng as _;
 
@@ -304,23 +304,6 @@ impl Negotiation {
             self.early.push(Early { route, bytes });
         }
         room
-    }
-
-    /// The hash that was agreed on, once one was.
-    pub(crate) fn hash(&self) -> Option<Hash> {
-        match &self.state {
-            State::MakingShare { chosen, .. }
-            | State::SaAnswered { chosen, .. }
-            | State::DerivingForKe { chosen, .. } => Some(chosen.suite.hash),
-            State::KeSent { sent } | State::DerivingForId { sent, .. } => {
-                Some(sent.chosen.suite.hash)
-            }
-            State::IdSent { proving, .. } | State::KeAnswered { proving, .. } => {
-                Some(proving.keys.hash)
-            }
-            State::Establishing(establishing) => Some(establishing.sa.keys.hash),
-            State::SaSent { .. } | State::Moving => None,
-        }
     }
 
     /// The job that this state waits for.

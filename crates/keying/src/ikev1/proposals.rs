@@ -16,7 +16,7 @@ pub(crate) struct Chosen {
 }
 
 /// RFC 2407 section 4.4.4.1: the lifetime in seconds where nobody named one.
-const DEFAULT_LIFETIME: Duration = Duration::from_secs(28_800);
+const DEFAULT_LIFETIME: Duration = Duration::from_hours(8);
 
 impl Chosen {
     /// The lesser of what was agreed and our own.
@@ -33,7 +33,7 @@ pub(crate) fn offer(suites: &[Suite], lifetime: Duration) -> SecurityAssociation
         .map(|(suite, number)| Transform {
             number,
             id: oakley::TRANSFORM_KEY_IKE,
-            attributes: attributes(suite, lifetime),
+            attributes: attributes(*suite, lifetime),
         })
         .collect();
     isakmp_sa(1, transforms)
@@ -57,7 +57,7 @@ fn isakmp_sa(number: u8, transforms: Vec<Transform>) -> SecurityAssociation {
     }
 }
 
-fn attributes(suite: &Suite, lifetime: Duration) -> Vec<Attribute> {
+fn attributes(suite: Suite, lifetime: Duration) -> Vec<Attribute> {
     let mut list = vec![Attribute::short(
         oakley::ENCRYPTION,
         suite.cipher.row().number,
@@ -137,11 +137,11 @@ impl Meaning {
         meaning
     }
 
-    fn is(&self, suite: &Suite) -> bool {
+    fn is(&self, suite: Suite) -> bool {
         self.auth == Some(u64::from(oakley::PRESHARED_KEY)) && self.names(suite)
     }
 
-    fn names(&self, suite: &Suite) -> bool {
+    fn names(&self, suite: Suite) -> bool {
         !self.unusable
             && self.encryption == Some(u64::from(suite.cipher.row().number))
             && self.key_length == suite.cipher.row().key_bits.map(u64::from)
@@ -232,7 +232,7 @@ pub(crate) fn choose(
         })
         .collect();
     for suite in ours {
-        if let Some((number, transform, meaning)) = meanings.iter().find(|(_, _, m)| m.is(suite)) {
+        if let Some((number, transform, meaning)) = meanings.iter().find(|(_, _, m)| m.is(*suite)) {
             let chosen = Chosen {
                 suite: *suite,
                 lifetime: meaning.lifetime(),
@@ -258,7 +258,7 @@ fn refusal_cause(ours: &[Suite], offered: &[Meaning]) -> Cause {
         m.auth
             .is_some_and(|auth| auth != u64::from(oakley::PRESHARED_KEY) && (2..=5).contains(&auth))
     };
-    if all(&|m| known_method(m) && ours.iter().any(|suite| m.names(suite))) {
+    if all(&|m| known_method(m) && ours.iter().any(|suite| m.names(*suite))) {
         return Cause::AuthMethodRefused;
     }
     let weak_cipher = |m: &Meaning| {
@@ -345,7 +345,7 @@ pub(crate) fn check_answer(
         ));
     }
     let meaning = Meaning::of(transform);
-    let Some(suite) = ours.iter().find(|suite| meaning.is(suite)) else {
+    let Some(suite) = ours.iter().find(|suite| meaning.is(**suite)) else {
         return Err(altered(format!(
             "the peer chose {}, which was not offered",
             meaning.describe()
@@ -371,7 +371,7 @@ mod tests {
     fn suites(names: &[&str]) -> Vec<Suite> {
         names.iter().map(|name| name.parse().unwrap()).collect()
     }
-    const HOUR: Duration = Duration::from_secs(3600);
+    const HOUR: Duration = Duration::from_hours(1);
 
     #[test]
     fn the_responders_preference_decides() {

@@ -1,4 +1,4 @@
-//! Keys of a Main Mode SA in use: encryption with its chain of IVs, HASH_I, HASH_R and HASH(1)
+//! Keys of a Main Mode SA in use: encryption with its chain of IVs, `HASH_I`, `HASH_R` and HASH(1)
 //! (RFC 2409 section 5 and appendix B).
 
 use crypto::{Cipher, CryptoError, Hash, Secret};
@@ -15,7 +15,7 @@ pub(crate) struct Keys {
     pub cipher_key: Secret,
 }
 
-/// What one side's HASH_I or HASH_R is made of (RFC 2409 section 5).
+/// What one side's `HASH_I` or `HASH_R` is made of (RFC 2409 section 5).
 pub(crate) struct Proof<'a> {
     pub skeyid: &'a Secret,
     pub own_public: &'a [u8],
@@ -78,10 +78,10 @@ impl Keys {
             crypto::decrypt(self.cipher, &self.cipher_key, iv, body).map_err(OpenError::Crypto)?;
         match parse_chain(header.next_payload, &plaintext, Trailing::Padding) {
             Ok(chain) => Ok(Opened { chain, plaintext }),
-            Err(error) => Err(match first_payload_sound(header.next_payload, &plaintext) {
-                true => OpenError::Broken(error.payload().unwrap_or(header.next_payload)),
-                false => OpenError::Nonsense,
-            }),
+            Err(error) if first_payload_sound(header.next_payload, &plaintext) => Err(
+                OpenError::Broken(error.payload().unwrap_or(header.next_payload)),
+            ),
+            Err(_) => Err(OpenError::Nonsense),
         }
     }
 

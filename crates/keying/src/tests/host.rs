@@ -71,7 +71,7 @@ pub(super) fn connection(name: &str, remote: IpAddr) -> Connection {
         remote_id: None,
         credential: CredentialId(1),
         proposals: vec!["aes128-sha256-x25519".parse().expect("a proposal")],
-        lifetime: Duration::from_secs(3600),
+        lifetime: Duration::from_hours(1),
         retransmit: Retransmit {
             tries: 3,
             first: Duration::from_secs(1),
@@ -81,7 +81,7 @@ pub(super) fn connection(name: &str, remote: IpAddr) -> Connection {
         evidence_hold: Duration::from_secs(5),
         dpd: Some(Dpd {
             delay: Duration::from_secs(30),
-            timeout: Duration::from_secs(120),
+            timeout: Duration::from_mins(2),
         }),
         fragmentation: Fragmentation::Yes,
         fragment_size: 1280,

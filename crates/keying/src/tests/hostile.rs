@@ -37,7 +37,11 @@ const GROWTH: usize = 8;
 /// Gives a changed message to a clone, and sees that the account balances and little was kept.
 fn after_changed(bench: &Bench, packet: &Packet, changed: Vec<u8>) -> Bench {
     let mut clone = bench.clone();
-    let before: Vec<usize> = clone.endpoints.iter().map(|e| e.state_size()).collect();
+    let before: Vec<usize> = clone
+        .endpoints
+        .iter()
+        .map(super::super::endpoint::Endpoint::state_size)
+        .collect();
     clone.deliver(&Packet {
         bytes: changed,
         ..packet.clone()
@@ -94,7 +98,7 @@ fn a_changed_message_1_to_4_that_comes_first_leaves_exactly_one_verdict_on_each_
             let mut clone = after_changed(&bench, &packet, changed.clone());
             // Then the true one comes, and time passes.
             clone.settle();
-            clone.pass(Duration::from_secs(60));
+            clone.pass(Duration::from_mins(1));
             let why = format!("message {}: {changed:02x?}", number + 1);
             for (endpoint, verdicts) in clone.endpoints.iter().zip(&clone.verdicts) {
                 let counters = endpoint.counters();

@@ -46,8 +46,11 @@ impl Endpoint {
     fn check_tables(&self) {
         for (cookies, party) in &self.by_cookies {
             let found = match party {
-                Party::Negotiation(id) => self.negotiations.get(id).map(|n| n.cookies()),
-                Party::Sa(id) => self.sas.get(id).map(|sa| sa.cookies()),
+                Party::Negotiation(id) => self
+                    .negotiations
+                    .get(id)
+                    .map(super::ikev1::negotiation::Negotiation::cookies),
+                Party::Sa(id) => self.sas.get(id).map(super::ikev1::sa::Sa::cookies),
             };
             assert_eq!(found, Some(*cookies), "by_cookies");
         }

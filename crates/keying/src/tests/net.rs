@@ -44,7 +44,6 @@ pub(super) type Path = Box<dyn FnMut(&mut ChaCha20Rng, Packet) -> Vec<(Duration,
 /// See the module.
 pub(super) struct Net {
     pub now: Instant,
-    pub start: Instant,
     pub hosts: [Host; 2],
     pub path: Path,
     pub rng: ChaCha20Rng,
@@ -83,7 +82,6 @@ impl Net {
         let start = hosts[A].born;
         let mut net = Net {
             now: start,
-            start,
             hosts,
             path: perfect(),
             rng: ChaCha20Rng::seed_from_u64(seed),
@@ -260,7 +258,7 @@ impl Net {
 
     /// Lets time pass until something holds, for a minute at most.
     pub(super) fn run_until(&mut self, holds: impl Fn(&Net) -> bool) {
-        let until = self.now + Duration::from_secs(60);
+        let until = self.now + Duration::from_mins(1);
         while !holds(self) {
             assert!(self.step(until), "it never held");
         }

@@ -197,7 +197,7 @@ fn with_fragments_forced_every_order_and_loss_still_establishes() {
             c.fragmentation = Fragmentation::Force;
             c.fragment_size = 120;
             c.retransmit.tries = 12;
-            c.half_open_timeout = Duration::from_secs(600);
+            c.half_open_timeout = Duration::from_mins(10);
         });
         let mut count = 0;
         net.path = Box::new(move |rng, packet| {

@@ -2,6 +2,7 @@
 //!
 //! `MAINMODE_SIM_SEEDS` sets how many seeds, `MAINMODE_SIM_FIRST` the first one.
 
+use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -207,7 +208,7 @@ fn quieten(net: &mut Net) {
         host.refuse_writes = false;
     }
     net.lose_job = 0;
-    net.run(Duration::from_secs(60));
+    net.run(Duration::from_mins(1));
     net.agree();
 }
 
@@ -223,7 +224,7 @@ fn recover(net: &mut Net, faults: Faults, wrong_key: bool, faultless: bool) {
     .path();
     net.work = MILLI;
     net.write = MILLI;
-    net.run(Duration::from_secs(60));
+    net.run(Duration::from_mins(1));
     for host in [A, B] {
         let connection = net.hosts[host].connections[0].name.clone();
         net.command(host, Command::Terminate { connection });
@@ -261,12 +262,12 @@ fn transcript(net: &Net) -> String {
     let mut text = String::new();
     for host in &net.hosts {
         for event in &host.events {
-            text += &format!("{:?} {:?}\n", event.event, event.extra);
+            let _ = writeln!(text, "{:?} {:?}", event.event, event.extra);
         }
         for verdict in &host.verdicts {
-            text += &format!("{verdict:?}\n");
+            let _ = writeln!(text, "{verdict:?}");
         }
-        text += &format!("{} {:?}\n", host.sent.len(), host.terminated);
+        let _ = writeln!(text, "{} {:?}", host.sent.len(), host.terminated);
     }
     text
 }

@@ -408,7 +408,9 @@ fn when_both_replace_at_once_neither_deletes_the_others_successor() {
             .iter()
             .map(|h| h.endpoint.sas.values().map(Sa::cookies).collect())
             .collect();
-        cookies.iter_mut().for_each(|list| list.sort());
+        for list in &mut cookies {
+            list.sort();
+        }
         assert_eq!(cookies[0], cookies[1]);
         net.run(3_600 * SECOND);
         assert!(

@@ -1,0 +1,98 @@
+//! Invalid packets: 4976, as many as the rates allow.
+
+use std::time::Instant;
+
+use audit::{Cause, Extra, KeyMod};
+use isakmp::Header;
+
+use crate::dispatch::Received;
+use crate::endpoint::{Endpoint, Party};
+use crate::ikev1::negotiation::Route;
+
+impl Endpoint {
+    /// An invalid packet, about what its cookies name.
+    pub(crate) fn odd(&mut self, now: Instant, received: &Received<'_>, cause: Cause, why: &str) {
+        let header = &received.datagram.header;
+        let cookies = (header.initiator_cookie, header.responder_cookie);
+        match self.by_cookies.get(&cookies).copied() {
+            Some(party) => self.odd_about(now, received.route, party, cause, why.to_owned()),
+            None => {
+                self.invalid(
+                    now,
+                    received.route,
+                    key_mod(received.whole),
+                    None,
+                    cause,
+                    why.to_owned(),
+                );
+            }
+        }
+    }
+
+    /// An invalid packet about a negotiation or an SA.
+    pub(crate) fn odd_about(
+        &mut self,
+        now: Instant,
+        route: Route,
+        party: Party,
+        cause: Cause,
+        why: String,
+    ) {
+        let about = match party {
+            Party::Negotiation(id) => self.negotiations.get(&id).map(|n| {
+                (
+                    n.activity,
+                    n.connection
+                        .as_ref()
+                        .map(|connection| connection.name.clone()),
+                )
+            }),
+            Party::Sa(id) => self
+                .sas
+                .get(&id)
+                .map(|sa| (sa.activity, Some(sa.connection.name.clone()))),
+        };
+        self.invalid(now, route, KeyMod::IkeV1, about, cause, why);
+    }
+
+    /// Writes 4976, or counts that it was held back.
+    pub(crate) fn invalid(
+        &mut self,
+        now: Instant,
+        route: Route,
+        key_mod: KeyMod,
+        about: Option<(audit::ActivityId, Option<String>)>,
+        cause: Cause,
+        why: String,
+    ) {
+        if !self.core.rates.invalid(now, route.remote.ip()) {
+            self.counters.held_back += 1;
+            self.core
+                .out
+                .push_back(crate::Output::Account(crate::Account::InvalidHeldBack));
+            return;
+        }
+        let (activity, connection) =
+            about.map_or((None, None), |(activity, name)| (Some(activity), name));
+        let event = audit::Event::InvalidPacket(audit::InvalidPacket {
+            local: route.local.ip(),
+            remote: route.remote.ip(),
+            key_mod,
+        });
+        let extra = Extra {
+            connection,
+            cause: Some(cause),
+            detail: Some(why),
+            ..Extra::default()
+        };
+        self.core.audit(event, activity, extra);
+    }
+}
+
+/// The keying module whose message this wants to be.
+pub(crate) fn key_mod(whole: &[u8]) -> KeyMod {
+    match Header::parse(whole) {
+        Ok(header) if header.exchange.is_authip() => KeyMod::AuthIp,
+        _ => KeyMod::IkeV1,
+    }
+}
