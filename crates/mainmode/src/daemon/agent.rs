@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use audit::{Cause, Event, Role};
 use crossbeam_channel::{Receiver, Sender};
 use keying::{Endpoint, Input, JobId, JobResult, Output, Status, Ticket, Verdict, VerdictOutcome};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::eventfd::EventFd;
+use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::journal::Journal;
 use super::sockets::Sockets;
@@ -74,15 +75,45 @@ pub struct StatusAnswer {
     pub last_verdicts: BTreeMap<String, String>,
 }
 
+/// What wakes the agent while it waits for its sockets.
+#[derive(Debug)]
+pub(super) struct Nudge {
+    fd: EventFd,
+    /// It is on its way: the next one need not cost a system call.
+    given: AtomicBool,
+}
+
+impl Nudge {
+    pub(super) fn new() -> std::io::Result<Self> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        Ok(Nudge {
+            fd: EventFd::from_value_and_flags(0, flags)?,
+            given: AtomicBool::new(false),
+        })
+    }
+
+    fn give(&self) {
+        if !self.given.swap(true, Ordering::SeqCst) {
+            let _ = self.fd.write(1);
+        }
+    }
+
+    /// Before the agent looks what there is: what comes after that gives another one.
+    fn take(&self) {
+        let _ = self.fd.read();
+        self.given.store(false, Ordering::SeqCst);
+    }
+}
+
 /// The way to the agent: a message, and a nudge.
 #[derive(Clone, Debug)]
 pub struct Mailbox {
     sender: Sender<Message>,
-    nudge: Arc<EventFd>,
+    nudge: Arc<Nudge>,
 }
 
 impl Mailbox {
-    pub(super) fn new(sender: Sender<Message>, nudge: Arc<EventFd>) -> Self {
+    pub(super) fn new(sender: Sender<Message>, nudge: Arc<Nudge>) -> Self {
         Mailbox { sender, nudge }
     }
 
@@ -95,7 +126,7 @@ impl Mailbox {
 
     /// Makes the agent look what is due.
     pub fn nudge(&self) {
-        let _ = self.nudge.write(1);
+        self.nudge.give();
     }
 }
 
@@ -138,7 +169,7 @@ pub struct Agent {
     journal: Journal,
     workers: Workers,
     inbox: Receiver<Message>,
-    nudge: Arc<EventFd>,
+    nudge: Arc<Nudge>,
     mailbox: Mailbox,
     kept: BTreeMap<String, Kept>,
     waiting_up: BTreeMap<String, Vec<Waiting>>,
@@ -162,7 +193,7 @@ impl Agent {
         journal: Journal,
         workers: Workers,
         inbox: Receiver<Message>,
-        nudge: Arc<EventFd>,
+        nudge: Arc<Nudge>,
         mailbox: Mailbox,
         auto: Vec<Arc<Connection>>,
         now: Instant,
@@ -260,7 +291,7 @@ impl Agent {
             .descriptors()
             .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
             .collect();
-        fds.push(PollFd::new(self.nudge.as_fd(), PollFlags::POLLIN));
+        fds.push(PollFd::new(self.nudge.fd.as_fd(), PollFlags::POLLIN));
         // An error is a signal; the loop looks at everything anyway.
         if poll(&mut fds, timeout).is_ok() {
             let has = |fd: &PollFd<'_>| fd.revents().is_some_and(|events| !events.is_empty());
@@ -272,7 +303,7 @@ impl Agent {
             );
         }
         if ready.pop_if(|number| *number == fds.len() - 1).is_some() {
-            let _ = self.nudge.read();
+            self.nudge.take();
         }
     }
 
@@ -435,12 +466,13 @@ impl Agent {
                 });
             }
         }
-        if !established && verdict.role == Role::Initiator {
-            if let Some(failing) = self.failing.get_mut(&name) {
-                *failing -= 1;
-                if *failing == 0 {
-                    self.failing.remove(&name);
-                }
+        if !established
+            && verdict.role == Role::Initiator
+            && let Some(failing) = self.failing.get_mut(&name)
+        {
+            *failing -= 1;
+            if *failing == 0 {
+                self.failing.remove(&name);
             }
         }
         let Some(kept) = self.kept.get_mut(&name) else {

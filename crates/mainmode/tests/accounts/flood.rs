@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
-use crate::support::{EVERYTHING, Place, Side, alone, cause, pair, until};
+use crate::support::{EVERYTHING, Place, Side, alone, cause, finish, pair, until};
 
 /// Sockets at loopback addresses of their own.
 fn sources(test: u8, count: u8) -> Vec<UdpSocket> {
@@ -85,7 +85,7 @@ fn a_flood_of_first_messages_gets_verdicts_that_are_counted_where_they_are_not_w
     let mut message = vec![0; 2_048];
     let length = peer.recv(&mut message).expect("message 1");
     message.truncate(length);
-    other.finish(asking).failed();
+    finish(asking).failed();
 
     let (mut side, _silent) = alone(42, EVERYTHING);
     let text = std::fs::read_to_string(side.path("m.toml")).expect("there");

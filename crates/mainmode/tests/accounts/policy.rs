@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::{EVERYTHING, MAIN_MODE, Setup, Side, alone, cause, pair};
+use crate::support::{EVERYTHING, MAIN_MODE, Setup, Side, alone, cause, finish, pair};
 
 /// A negotiation that succeeds and one that fails: what is in the log then, beside the log's own.
 fn one_of_each(test: u8, audit: Option<&'static str>) -> (Side, Vec<u64>) {
@@ -91,7 +91,7 @@ fn a_policy_changed_before_the_verdict_governs_the_verdict() {
         let asking = side.begin(&["up", "peer"]);
         side.account("it begins", |c| c.negotiations > before.negotiations);
         side.audit("--failure", switch);
-        side.finish(asking).failed();
+        finish(asking).failed();
         assert_eq!(side.settled().failed, before.failed + 1);
         assert_eq!(side.of(4653).len(), written, "{switch}");
     }

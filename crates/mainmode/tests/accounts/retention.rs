@@ -128,7 +128,7 @@ fn overwriting_the_4650_of_a_live_sa_loses_neither_the_account_nor_its_4655() {
     let established = north.of(4650).remove(0);
     let id = established["EventRecordID"].as_u64();
     let first = || {
-        let info = Reader::open(&north.path("log")).and_then(|reader| reader.info());
+        let info = Reader::open(north.path("log")).and_then(|reader| reader.info());
         info.expect("info").first
     };
     write_until(&north, || first() > id);

@@ -1,6 +1,6 @@
 //! A stop in good order: everybody is told, everything is written, and nothing hangs.
 
-use crate::support::{EVERYTHING, Setup, alone, cause, pair};
+use crate::support::{EVERYTHING, Setup, alone, cause, finish, pair};
 
 const WITH_DRIVER: Setup = Setup {
     audit: Some("ipsec-main-mode = [\"success\", \"failure\"]\nipsec-driver = [\"success\"]"),
@@ -50,7 +50,7 @@ fn a_stop_gives_a_negotiation_under_way_its_verdict_and_its_asker_an_answer() {
     side.account("it begins", |c| c.negotiations == 1);
     side.stop();
     for asking in asking {
-        side.finish(asking).failed();
+        finish(asking).failed();
     }
     assert_eq!(side.ids(), [4653, 1100]);
     assert_eq!(cause(&side.of(4653)[0]), "shutting-down");
@@ -67,7 +67,7 @@ fn a_negotiation_that_is_taken_down_answers_who_asked_for_it_and_gets_one_verdic
     let asking = side.begin(&["up", "peer"]);
     side.account("it begins", |c| c.negotiations == 1);
     side.run(&["down", "peer"]).good();
-    let said = side.finish(asking).failed();
+    let said = finish(asking).failed();
     assert!(said.starts_with("error: peer: "), "{said}");
     assert_eq!(side.settled().failed, 1);
     side.stop();

@@ -43,12 +43,12 @@ impl Place {
         Self { address, ports }
     }
 
-    pub fn socket(&self) -> SocketAddr {
+    pub fn socket(self) -> SocketAddr {
         (self.address, self.ports[0]).into()
     }
 
     /// Somebody who takes what comes and never answers.
-    pub fn silent(&self) -> [UdpSocket; 2] {
+    pub fn silent(self) -> [UdpSocket; 2] {
         self.ports
             .map(|port| UdpSocket::bind((self.address, port)).expect("bound"))
     }
@@ -95,6 +95,39 @@ impl Ran {
     }
 }
 
+/// What a command said, which must end.
+pub fn finish(mut child: Child) -> Ran {
+    let begun = Instant::now();
+    // What is said here fits into a pipe, but for queries: those end when they are read.
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let read = |from: Option<Box<dyn std::io::Read + Send>>| {
+        std::thread::spawn(move || {
+            let mut text = String::new();
+            if let Some(mut from) = from {
+                std::io::Read::read_to_string(&mut from, &mut text).expect("text");
+            }
+            text
+        })
+    };
+    let out = read(out.map(|out| Box::new(out) as _));
+    let err = read(err.map(|err| Box::new(err) as _));
+    let code = loop {
+        if let Some(status) = child.try_wait().expect("asked") {
+            break status.code();
+        }
+        if begun.elapsed() > PATIENCE {
+            let _ = child.kill();
+            panic!("a command did not end");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    Ran {
+        code,
+        stdout: out.join().expect("read"),
+        stderr: err.join().expect("read"),
+    }
+}
+
 /// One daemon, running or not.
 pub struct Side {
     folder: tempfile::TempDir,
@@ -120,16 +153,16 @@ impl Side {
         let ([port, nat], [peer_port, peer_nat]) = (us.ports, peer.ports);
         let (us, peer) = (us.address, peer.address);
         let text = format!(
-            "{audit}[log]\ndirectory = {log:?}\n{log_lines}\n[control]\nsocket = {control:?}\n\
+            "{audit}[log]\ndirectory = \"{log}\"\n{log_lines}\n[control]\nsocket = \"{control}\"\n\
              [listen]\naddresses = [\"{us}\"]\nport = {port}\nnat-port = {nat}\n\
              [[connection]]\nname = \"peer\"\n\
              local = {{ address = \"{us}\", port = {port}, nat-port = {nat} }}\n\
              remote = {{ address = \"{peer}\", port = {peer_port}, nat-port = {peer_nat} }}\n\
              auth = {{ psk = \"{key}\" }}\nproposals = [\"aes256-sha256-x25519\"]\n\
              half-open-timeout = \"2s\"\nevidence-hold = \"300ms\"\n{connection}\n{retransmit}\n",
-            log = self.path("log"),
+            log = self.path("log").display(),
             log_lines = setup.log,
-            control = self.path("control"),
+            control = self.path("control").display(),
             key = setup.key,
             connection = setup.connection,
             retransmit = if setup.connection.contains("retransmit") {
@@ -147,10 +180,10 @@ impl Side {
 
     /// Runs a command of the program.
     pub fn run(&self, words: &[&str]) -> Ran {
-        self.finish(self.begin(words))
+        finish(self.begin(words))
     }
 
-    /// Begins a command; [`Side::finish`] waits for it.
+    /// Begins a command; [`finish`] waits for it.
     pub fn begin(&self, words: &[&str]) -> Child {
         Command::new(env!("CARGO_BIN_EXE_mainmode"))
             .arg("-c")
@@ -161,39 +194,6 @@ impl Side {
             .stderr(Stdio::piped())
             .spawn()
             .expect("started")
-    }
-
-    /// What a command said, which must end.
-    pub fn finish(&self, mut child: Child) -> Ran {
-        let begun = Instant::now();
-        // What is said here fits into a pipe, but for queries: those end when they are read.
-        let (out, err) = (child.stdout.take(), child.stderr.take());
-        let read = |from: Option<Box<dyn std::io::Read + Send>>| {
-            std::thread::spawn(move || {
-                let mut text = String::new();
-                if let Some(mut from) = from {
-                    std::io::Read::read_to_string(&mut from, &mut text).expect("text");
-                }
-                text
-            })
-        };
-        let out = read(out.map(|out| Box::new(out) as _));
-        let err = read(err.map(|err| Box::new(err) as _));
-        let code = loop {
-            if let Some(status) = child.try_wait().expect("asked") {
-                break status.code();
-            }
-            if begun.elapsed() > PATIENCE {
-                let _ = child.kill();
-                panic!("a command did not end");
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        };
-        Ran {
-            code,
-            stdout: out.join().expect("read"),
-            stderr: err.join().expect("read"),
-        }
     }
 
     /// Starts the daemon and waits until it answers. What it says goes to the file `said`.
