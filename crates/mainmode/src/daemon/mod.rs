@@ -23,14 +23,13 @@ use audit::{Cause, Event, Extra, MainModeEnded, Policy};
 use crossbeam_channel::unbounded;
 use eventlog::{AccountChange, Caller, Counters, Entry, LogError, Recovery, Service, Writer};
 use keying::{Command, Endpoint, EndpointConfig, Input};
-use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::cli::{Context, Failure, Outcome};
 use crate::config::{Config, Start};
 use crate::control::{Peer, Server, ServerError};
 pub use words::shown;
 
-use agent::{Agent, Mailbox, Message};
+use agent::{Agent, Mailbox, Message, Nudge};
 use journal::{Journal, Told, Trouble};
 use sockets::{SocketError, Sockets};
 use workers::{Keyring, Workers};
@@ -138,9 +137,7 @@ impl Daemon {
         endpoint.handle(now, Input::MainModeIds(ids));
         endpoint.handle(now, Input::Command(Command::Connections(connections)));
 
-        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-        let nudge = EventFd::from_value_and_flags(0, flags).map_err(std::io::Error::from)?;
-        let nudge = Arc::new(nudge);
+        let nudge = Arc::new(Nudge::new()?);
         // Bounded by what the endpoint has under way, and by the clients of the control socket.
         let (sender, inbox) = unbounded();
         let mailbox = Mailbox::new(sender, nudge.clone());
