@@ -45,7 +45,8 @@ fn so_do_programs_made_of_pieces_of_the_corpus() {
         for _ in 0..=below(3) {
             let piece = &corpus[below(corpus.len())];
             let start = below(piece.len());
-            data.extend_from_slice(&piece[start..start + below(piece.len() - start) + 1]);
+            let end = start + below(piece.len() - start);
+            data.extend_from_slice(&piece[start..=end]);
         }
         for _ in 0..below(4) {
             let at = below(data.len());

@@ -78,8 +78,11 @@ fn outside() -> IpAddr {
 pub(super) fn translate(mut packet: Packet) -> Packet {
     if packet.sender == A {
         packet.from = SocketAddr::new(outside(), 20_000 + packet.from.port());
-    } else if packet.to.ip() == outside() {
-        packet.to = SocketAddr::new(address(1), packet.to.port().wrapping_sub(20_000));
+    } else if let (true, Some(port)) = (
+        packet.to.ip() == outside(),
+        packet.to.port().checked_sub(20_000),
+    ) {
+        packet.to = SocketAddr::new(address(1), port);
     } else {
         // Nothing leads in from outside but what answers.
         packet.to = SocketAddr::new(address(250), 9);
