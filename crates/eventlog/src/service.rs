@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
+};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use audit::{Policy, Subject};
@@ -32,11 +34,49 @@ enum Request {
     Close(SyncSender<Result<(), LogError>>),
 }
 
+/// The way to the thread. A channel's receiver spins for some microseconds before it sleeps, which at an
+/// event at a time is a good part of what an event costs: this one is woken instead.
+#[derive(Clone, Debug)]
+struct Requests {
+    /// `None` only while it is dropped.
+    sender: Option<SyncSender<Request>>,
+    thread: Thread,
+}
+
+impl Requests {
+    /// Waits while the queue is full.
+    fn send(&self, request: Request) -> Result<(), LogError> {
+        let sent = self.sender.as_ref().map(|sender| sender.send(request));
+        self.thread.unpark();
+        match sent {
+            Some(Ok(())) => Ok(()),
+            _ => Err(LogError::Stopped),
+        }
+    }
+
+    fn try_send(&self, request: Request) -> Result<(), TrySendError<Request>> {
+        match &self.sender {
+            Some(sender) => sender.try_send(request)?,
+            None => return Err(TrySendError::Disconnected(request)),
+        }
+        self.thread.unpark();
+        Ok(())
+    }
+}
+
+impl Drop for Requests {
+    /// The thread has to see that nobody is left.
+    fn drop(&mut self) {
+        self.sender = None;
+        self.thread.unpark();
+    }
+}
+
 /// A [`Writer`] on a thread of its own. No event waits longer than the transaction before it takes:
 /// there is no timer for records.
 #[derive(Debug)]
 pub struct Service {
-    requests: SyncSender<Request>,
+    requests: Requests,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -46,12 +86,16 @@ impl Service {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(writer: Writer) -> Result<Service, LogError> {
-        let (requests, inbox) = sync_channel(QUEUE);
+        let (sender, inbox) = sync_channel(QUEUE);
         let directory = writer.options.directory.clone();
         let thread = thread::Builder::new()
             .name("eventlog".to_owned())
             .spawn(move || Worker::new(writer).run(&inbox))
             .map_err(LogError::io("start the thread that writes", &directory))?;
+        let requests = Requests {
+            sender: Some(sender),
+            thread: thread.thread().clone(),
+        };
         Ok(Service {
             requests,
             thread: Some(thread),
@@ -167,9 +211,7 @@ impl Service {
     /// As [`Writer::close`].
     pub fn close(mut self) -> Result<(), LogError> {
         let (reply, answer) = sync_channel(1);
-        self.requests
-            .send(Request::Close(reply))
-            .map_err(|_| LogError::Stopped)?;
+        self.requests.send(Request::Close(reply))?;
         let closed = answer.recv().map_err(|_| LogError::Stopped)?;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -181,7 +223,7 @@ impl Service {
 /// A way to a [`Service`]'s writer, in turn with the entries. Works until the service is closed.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    requests: SyncSender<Request>,
+    requests: Requests,
 }
 
 impl Caller {
@@ -198,9 +240,7 @@ impl Caller {
         let call: Call = Box::new(move |writer| {
             let _ = reply.send(f(writer));
         });
-        self.requests
-            .send(Request::Call(call))
-            .map_err(|_| LogError::Stopped)?;
+        self.requests.send(Request::Call(call))?;
         answer.recv().map_err(|_| LogError::Stopped)?
     }
 }
@@ -271,10 +311,19 @@ impl Worker {
         }
     }
 
+    /// The next request; asleep until there is one, or until the account has waited long enough.
     fn wait(&self, inbox: &Receiver<Request>) -> Result<Request, RecvTimeoutError> {
-        match self.since {
-            None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(since) => inbox.recv_timeout(ACCOUNT_DELAY.saturating_sub(since.elapsed())),
+        loop {
+            match inbox.try_recv() {
+                Ok(request) => return Ok(request),
+                Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+                Err(TryRecvError::Empty) => {}
+            }
+            match self.since.map(|since| since.elapsed()) {
+                None => thread::park(),
+                Some(waited) if waited >= ACCOUNT_DELAY => return Err(RecvTimeoutError::Timeout),
+                Some(waited) => thread::park_timeout(ACCOUNT_DELAY.saturating_sub(waited)),
+            }
         }
     }
 

@@ -1,10 +1,9 @@
 //! The workers: threads that do the keying endpoint's jobs, with the keys that it does not have.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use crossbeam_channel::{Sender, unbounded};
 use crypto::Secret;
 use keying::{CredentialId, Credentials, Job, JobId, JobResult};
 
@@ -34,10 +33,41 @@ impl Credentials for Keyring {
     }
 }
 
+/// Jobs that wait. A channel's receiver would spin for some microseconds before it sleeps, as much as a
+/// tenth of what a job takes.
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    more: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// The endpoint bounds how many there are.
+    jobs: VecDeque<(JobId, Job)>,
+    over: bool,
+}
+
+impl Queue {
+    fn change(&self, change: impl FnOnce(&mut Waiting)) {
+        change(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The next job; `None` when there will be no more.
+    fn next(&self) -> Option<(JobId, Job)> {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self
+            .more
+            .wait_while(waiting, |waiting| waiting.jobs.is_empty() && !waiting.over)
+            .unwrap_or_else(PoisonError::into_inner);
+        waiting.jobs.pop_front()
+    }
+}
+
 /// Threads that do jobs.
 #[derive(Debug)]
 pub struct Workers {
-    jobs: Option<Sender<(JobId, Job)>>,
+    queue: Arc<Queue>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -51,40 +81,36 @@ impl Workers {
         keyring: Keyring,
         done: impl Fn(JobId, JobResult) + Clone + Send + 'static,
     ) -> std::io::Result<Self> {
-        // The endpoint bounds how many jobs wait.
-        let (jobs, inbox) = unbounded::<(JobId, Job)>();
         let keyring = Arc::new(keyring);
         let count = thread::available_parallelism().map_or(1, usize::from);
-        let threads = (0..count)
-            .map(|number| {
-                let (inbox, keyring, done) = (inbox.clone(), keyring.clone(), done.clone());
-                thread::Builder::new()
-                    .name(format!("worker-{number}"))
-                    .spawn(move || {
-                        for (id, job) in inbox {
-                            done(id, job.run(&*keyring));
-                        }
-                    })
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Workers {
-            jobs: Some(jobs),
-            threads,
-        })
+        let mut workers = Workers {
+            queue: Arc::default(),
+            threads: Vec::with_capacity(count),
+        };
+        for number in 0..count {
+            let (queue, keyring, done) = (workers.queue.clone(), keyring.clone(), done.clone());
+            let worker = thread::Builder::new().name(format!("worker-{number}"));
+            workers.threads.push(worker.spawn(move || {
+                while let Some((id, job)) = queue.next() {
+                    done(id, job.run(&*keyring));
+                }
+            })?);
+        }
+        Ok(workers)
     }
 
-    /// Hands out a job.
+    /// Hands out a job. When all workers have panicked, it runs into its time-out.
     pub fn submit(&self, id: JobId, job: Job) {
-        if let Some(jobs) = &self.jobs {
-            // No worker is left only when all have panicked: the job then runs into its time-out.
-            let _ = jobs.send((id, job));
-        }
+        self.queue
+            .change(|waiting| waiting.jobs.push_back((id, job)));
+        self.queue.more.notify_one();
     }
 }
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        self.jobs = None;
+        self.queue.change(|waiting| waiting.over = true);
+        self.queue.more.notify_all();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
