@@ -2,7 +2,7 @@
 //!
 //! `*`, `*[System[EventID=4653]]`, `Event/System[(EventID=4650 or EventID=4653) and
 //! TimeCreated[timediff(@SystemTime) <= 86400000]]`,
-//! `*[EventData[Data[@Name='RemoteAddress']='192.0.2.1']]`, `band(Keywords, 4503599627370496)`.
+//! `*[EventData[Data[@Name='RemoteAddress']='192.0.2.1']]`, `*[System[band(Keywords,4503599627370496)]]`.
 
 mod bounds;
 mod eval;
@@ -51,7 +51,8 @@ enum Value {
     Path(Vec<Step>),
     /// Milliseconds from an attribute of time to the other time, or to now.
     TimeDiff(Vec<Step>, Option<i64>),
-    /// The bits that a number shares with another.
+    /// The bits that a number shares with another; compared with nothing, it holds when there are
+    /// any, as in the filters that Windows' Event Viewer writes.
     Band(Vec<Step>, u64),
 }
 

@@ -118,6 +118,40 @@ fn the_logs_own_events_have_user_data() {
 }
 
 #[test]
+fn a_bare_band_as_event_viewer_writes_it_holds_when_a_bit_is_shared() {
+    const FAILURE: u64 = 4_503_599_627_370_496;
+    const SUCCESS: u64 = 9_007_199_254_740_992;
+    const CLASSIC: u64 = 36_028_797_018_963_968;
+    let subject = Subject::unix(0, "root", "gw", None);
+    let cleared = Event::LogCleared { subject }.into_record(None, Extra::default());
+    // The log's own events carry the success bit too, as on Windows: 0x4020000000000000.
+    for (record, failed, succeeded) in [
+        (failure(), true, false),
+        (success(), false, true),
+        (stored(cleared), false, true),
+    ] {
+        for (mask, holds) in [
+            (FAILURE, failed),
+            (SUCCESS, succeeded),
+            (FAILURE | SUCCESS, true),
+            (CLASSIC, false),
+            (CLASSIC | FAILURE, failed),
+            (0, false),
+        ] {
+            for query in [
+                format!("*[System[band(Keywords,{mask})]]"),
+                format!("*[System[(band(Keywords, {mask:#x})) and EventID>0]]"),
+                format!("*[System[EventID=1 or band(Keywords,{mask})]]"),
+            ] {
+                assert_eq!(matches(&query, &record), holds, "{query}");
+            }
+        }
+        assert!(!matches("*[System[band(Computer,1)]]", &record));
+        assert!(!matches("*[System[band(Nothing,1)]]", &record));
+    }
+}
+
+#[test]
 fn errors_name_the_place_and_what_belongs_there() {
     for (query, position, what) in [
         ("", 1, "begins with `*`"),

@@ -124,11 +124,14 @@ fn test(value: &Value, compare: Option<&(Compare, Literal)>, node: &Node<'_>, no
             compare.holds((nanoseconds / 1_000_000).cmp(&i128::from(*limit)))
         }),
         Value::Band(path, mask) => any(path, node, now, &|_, text| {
-            let (Some(bits), Some((compare, Literal::Number(wanted)))) = (number(text), compare)
-            else {
+            let Some(shared) = number(text).map(|bits| bits & mask) else {
                 return false;
             };
-            compare.holds((bits & mask).cmp(wanted))
+            match compare {
+                None => shared != 0,
+                Some((compare, Literal::Number(wanted))) => compare.holds(shared.cmp(wanted)),
+                Some((_, Literal::Text(_))) => false,
+            }
         }),
     }
 }

@@ -157,7 +157,7 @@ impl<'a> Parser<'a> {
         let start = self.at;
         let value = self.value()?;
         let compare = self.compare()?;
-        if compare.is_none() && !matches!(value, Value::Path(_)) {
+        if compare.is_none() && matches!(value, Value::TimeDiff(..)) {
             self.at = start;
             return Err(self.error("this is a number: compare it with one".to_owned()));
         }
