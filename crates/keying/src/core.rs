@@ -15,8 +15,9 @@ use crate::ikev1::negotiation::{NegotiationId, Route};
 use crate::io::{AuditOutput, JobId, Output, Ticket};
 use crate::job::Job;
 use crate::limits::{
-    Bucket, INVALID_BURST, INVALID_REFILL, MAX_JOBS, MAX_RATED_SOURCES, MAX_WAIT, MIN_WAIT,
-    REFUSAL_BURST, REFUSAL_REFILL, TOTAL_BURST, TOTAL_REFILL,
+    ALL_VERDICTS_BURST, ALL_VERDICTS_REFILL, Bucket, INVALID_BURST, INVALID_REFILL, MAX_JOBS,
+    MAX_RATED_SOURCES, MAX_WAIT, MIN_WAIT, REFUSAL_BURST, REFUSAL_REFILL, TOTAL_BURST,
+    TOTAL_REFILL, VERDICT_BURST, VERDICT_REFILL,
 };
 
 /// See the module.
@@ -161,6 +162,7 @@ impl Core {
 #[derive(Clone, Debug)]
 pub(crate) struct Rates {
     total: Bucket,
+    verdicts: Bucket,
     sources: BTreeMap<IpAddr, PerSource>,
     shared: PerSource,
     /// When `sources` may be searched again for those that need not be kept.
@@ -171,6 +173,7 @@ pub(crate) struct Rates {
 struct PerSource {
     invalid: Bucket,
     refusals: Bucket,
+    verdicts: Bucket,
 }
 
 impl PerSource {
@@ -178,6 +181,7 @@ impl PerSource {
         PerSource {
             invalid: Bucket::new(now, INVALID_BURST),
             refusals: Bucket::new(now, REFUSAL_BURST),
+            verdicts: Bucket::new(now, VERDICT_BURST),
         }
     }
 }
@@ -186,6 +190,7 @@ impl Rates {
     fn new(now: Instant) -> Self {
         Rates {
             total: Bucket::new(now, TOTAL_BURST),
+            verdicts: Bucket::new(now, ALL_VERDICTS_BURST),
             sources: BTreeMap::new(),
             shared: PerSource::new(now),
             search: now,
@@ -207,9 +212,14 @@ impl Rates {
             .take(now, REFUSAL_BURST, REFUSAL_REFILL)
     }
 
-    /// Whether another verdict about a message 1 alone may be written.
-    pub(crate) fn verdict(&mut self, now: Instant) -> bool {
-        self.total.take(now, TOTAL_BURST, TOTAL_REFILL)
+    /// Whether another verdict about a message 1 alone, from this source, may be written.
+    pub(crate) fn verdict(&mut self, now: Instant, source: IpAddr) -> bool {
+        self.source(now, source)
+            .verdicts
+            .take(now, VERDICT_BURST, VERDICT_REFILL)
+            && self
+                .verdicts
+                .take(now, ALL_VERDICTS_BURST, ALL_VERDICTS_REFILL)
     }
 
     fn source(&mut self, now: Instant, source: IpAddr) -> &mut PerSource {
@@ -218,7 +228,8 @@ impl Rates {
                 self.search = now + INVALID_REFILL;
                 self.sources.retain(|_, rates| {
                     !(rates.invalid.is_full(now, INVALID_BURST, INVALID_REFILL)
-                        && rates.refusals.is_full(now, REFUSAL_BURST, REFUSAL_REFILL))
+                        && rates.refusals.is_full(now, REFUSAL_BURST, REFUSAL_REFILL)
+                        && rates.verdicts.is_full(now, VERDICT_BURST, VERDICT_REFILL))
                 });
             }
             if self.sources.len() >= MAX_RATED_SOURCES {

@@ -289,10 +289,15 @@ impl Endpoint {
             return out_of_place("our own message came back");
         }
         let floats = matches!(n.state, State::KeAnswered { .. }) && header.flags.encrypted();
+        // A responder that could not read message 5 has not floated: its answer comes from where its
+        // other messages came from.
+        let unfloated = matches!(n.state, State::IdSent { .. })
+            && header.exchange == ExchangeType::INFORMATIONAL
+            && route.remote == n.origin;
         let same_source = if floats {
             route.remote.ip() == n.route.remote.ip()
         } else {
-            route.remote == n.route.remote
+            route.remote == n.route.remote || unfloated
         };
         if !same_source {
             return out_of_place("it comes from another address than the negotiation's");

@@ -171,7 +171,7 @@ impl Endpoint {
             },
         };
         let about_message_1_alone = n.sent == audit::MmState::None;
-        if about_message_1_alone && !self.core.rates.verdict(now) {
+        if about_message_1_alone && !self.core.rates.verdict(now, n.route.remote.ip()) {
             self.core
                 .out
                 .push_back(Output::Account(Account::FailedHeldBack));

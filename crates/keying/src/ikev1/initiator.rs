@@ -86,7 +86,7 @@ pub(crate) fn message_2(
             match proposals::check_answer(&connection.proposals, connection.lifetime, sa) {
                 Ok(chosen) => chosen,
                 Err(refusal) => {
-                    return Step::Evidence(Failure::remote(refusal.cause).with(refusal.detail));
+                    return Step::Evidence(Failure::local(refusal.cause).with(refusal.detail));
                 }
             }
         }
@@ -202,7 +202,7 @@ pub(crate) fn message_4(
     }
     if peer_public == sent.public || peer_nonce == sent.nonce {
         return Step::Evidence(
-            Failure::remote(Cause::KeInvalid)
+            Failure::local(Cause::KeInvalid)
                 .with("the peer sent our own public value or nonce back"),
         );
     }

@@ -114,7 +114,7 @@ impl From<crypto::CryptoError> for Failure {
     fn from(error: crypto::CryptoError) -> Self {
         use crypto::CryptoError;
         let failure = match &error {
-            CryptoError::BadPublicValue(_) => Failure::remote(Cause::KeInvalid),
+            CryptoError::BadPublicValue(_) => Failure::local(Cause::KeInvalid),
             CryptoError::BadPrivateValue => Failure::local(Cause::DhFailure),
             CryptoError::NotWholeBlocks { .. }
             | CryptoError::WrongLength { .. }

@@ -27,7 +27,7 @@ pub(crate) fn check_key_exchange(chosen: &Chosen, public: &[u8]) -> Result<(), F
     if public.len() == row.public_len {
         return Ok(());
     }
-    Err(Failure::remote(Cause::KeInvalid).with(format!(
+    Err(Failure::local(Cause::KeInvalid).with(format!(
         "the peer's public value has {} bytes; {} are right for {}",
         public.len(),
         row.public_len,
@@ -61,7 +61,7 @@ pub(crate) fn keys_of(
                 public,
             ))
         }
-        JobResult::BadPublicValue(why) => Err(Failure::remote(Cause::KeInvalid).with(why)),
+        JobResult::BadPublicValue(why) => Err(Failure::local(Cause::KeInvalid).with(why)),
         JobResult::NoCredential => {
             Err(Failure::local(Cause::PolicyChanged)
                 .with("the pre-shared key is not there any more"))
@@ -71,6 +71,9 @@ pub(crate) fn keys_of(
     }
 }
 
+/// UDP's protocol number.
+const UDP: u8 = 17;
+
 /// Whether the proven identity is the one that the connection names.
 pub(crate) fn check_identity(
     connection: &Connection,
@@ -78,6 +81,16 @@ pub(crate) fn check_identity(
     remote: IpAddr,
     nat: Nat,
 ) -> Result<Identity, Failure> {
+    // RFC 2407 section 4.6.2: in phase 1 both are zero, or UDP and 500; behind a NAT peers name 4500.
+    if !matches!(
+        (presented.protocol, presented.port),
+        (0, 0) | (UDP, 0 | 500 | 4500)
+    ) {
+        return Err(Failure::local(Cause::MalformedId).with(format!(
+            "the identity is bound to protocol {} and port {}",
+            presented.protocol, presented.port
+        )));
+    }
     let identity =
         Identity::from_payload(presented.id_type.0, &presented.data).map_err(|error| {
             let cause = match error {
@@ -174,4 +187,62 @@ pub(crate) fn new_sa(
         fragment_id: n.fragment_id,
         refusals: VecDeque::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use isakmp::IdType;
+
+    use super::*;
+    use crate::config::{CredentialId, Fragmentation, Retransmit};
+
+    fn connection() -> Connection {
+        Connection {
+            name: "any".to_owned(),
+            filter_id: 1,
+            local_address: None,
+            local_nat_port: 4500,
+            remote_address: RemoteAddress::Any,
+            remote_port: 500,
+            remote_nat_port: 4500,
+            local_id: None,
+            remote_id: None,
+            credential: CredentialId(0),
+            proposals: Vec::new(),
+            lifetime: std::time::Duration::from_hours(1),
+            retransmit: Retransmit {
+                tries: 1,
+                first: std::time::Duration::from_secs(1),
+                factor: 1.0,
+            },
+            half_open_timeout: std::time::Duration::from_secs(30),
+            evidence_hold: std::time::Duration::from_secs(5),
+            dpd: None,
+            fragmentation: Fragmentation::Yes,
+            fragment_size: 1280,
+            force_encap: false,
+            may_initiate: false,
+        }
+    }
+
+    #[test]
+    fn an_identity_is_bound_to_nothing_or_to_ikes_own_ports() {
+        let remote: IpAddr = "192.0.2.1".parse().unwrap();
+        let check = |protocol, port| {
+            let presented = Identification {
+                id_type: IdType::IPV4_ADDR,
+                protocol,
+                port,
+                data: vec![192, 0, 2, 1],
+            };
+            check_identity(&connection(), &presented, remote, Nat::default())
+        };
+        for (protocol, port) in [(0, 0), (17, 0), (17, 500), (17, 4500)] {
+            assert!(check(protocol, port).is_ok(), "{protocol}/{port}");
+        }
+        for (protocol, port) in [(0, 500), (6, 0), (6, 77), (17, 501), (255, 65_535)] {
+            let failure = check(protocol, port).unwrap_err();
+            assert_eq!(failure.cause, Cause::MalformedId, "{protocol}/{port}");
+        }
+    }
 }
