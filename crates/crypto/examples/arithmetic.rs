@@ -2,7 +2,7 @@
 //! and both in one as a responder does them, for each group; and the symmetric rest of a negotiation,
 //! which is the same for all. Plain columns, for a person or a script.
 //!
-//! `cargo run --release -p crypto --example arithmetic`
+//! `cargo run --release -p crypto --example arithmetic [GROUP...]`
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -19,7 +19,9 @@ fn main() -> Result<(), CryptoError> {
         "{:<10} {:>12} {:>12} {:>12}",
         "group", "generate_us", "agree_us", "both_us"
     );
-    for row in &GROUPS {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|word| word == name);
+    for row in GROUPS.iter().filter(|row| is_wanted(row.name)) {
         let ours = crypto::generate(row.group)?;
         let theirs = crypto::generate(row.group)?;
         let generate = cost(|| crypto::generate(row.group).map(drop))?;
