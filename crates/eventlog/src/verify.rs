@@ -1,6 +1,6 @@
 //! Is the log what was written? The walk along its chain, and what a break in it means.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use audit::Record;
 use rusqlite::Connection;
@@ -47,13 +47,13 @@ pub struct Fault {
 pub enum FaultKind {
     /// Its content is not what was hashed; or it is, and that of the record before is not although its
     /// hash was made to fit.
-    #[error(
-        "record {id} was changed (or record {}, together with its hash)",
-        .id.saturating_sub(1)
-    )]
+    #[error("record {id} was changed{}", or_before(*.before))]
     Changed {
         /// The record.
         id: u64,
+        /// The record before it, when it may be that one. None when it is surely this one, or nothing
+        /// in the log comes before it.
+        before: Option<u64>,
     },
     /// Records are gone.
     #[error("{}", removed(*.id, *.through))]
@@ -78,17 +78,15 @@ pub enum FaultKind {
         id: u64,
     },
     /// What the log says of its own beginning does not fit its first record.
-    #[error("the log's floor, record {id}, was changed")]
+    #[error("what the log says of its own beginning was changed{}", after(*.id))]
     Floor {
-        /// The floor.
+        /// The floor: the last record that is no longer in the log. 0 when there never was one.
         id: u64,
     },
     /// The chain holds, but another one led to the anchor.
-    #[error(
-        "record {id} has the hash {found}, not the one given: it, or a record before it, was changed and the chain made anew"
-    )]
+    #[error("{}", other_chain(*.id, .found))]
     Anchor {
-        /// The anchor's record.
+        /// The anchor's record. 0 for the head of a log that had none yet.
         id: u64,
         /// The hash that it has now.
         found: String,
@@ -103,11 +101,13 @@ pub enum FaultKind {
         /// The log's floor.
         floor: u64,
     },
-    /// A segment cannot be read from this record on.
-    #[error("the log cannot be read at record {id}: {why}")]
+    /// A file of the log cannot be read from this record on.
+    #[error("{} cannot be read {}: {why}", .path.display(), from_where(*.id))]
     Unreadable {
-        /// The record that was expected next.
+        /// The record that was expected next. 0 when it is not known that there is one.
         id: u64,
+        /// The file, or the log's directory.
+        path: PathBuf,
         /// What the disk or the engine said.
         why: String,
     },
@@ -121,10 +121,39 @@ fn removed(id: u64, through: u64) -> String {
     }
 }
 
+fn or_before(before: Option<u64>) -> String {
+    before.map_or_else(String::new, |id| {
+        format!(" (or record {id}, together with its hash)")
+    })
+}
+
+fn after(floor: u64) -> String {
+    match floor {
+        0 => String::new(),
+        _ => format!(" (it begins after record {floor})"),
+    }
+}
+
+fn other_chain(id: u64, found: &str) -> String {
+    match id {
+        0 => format!("the log begins with the hash {found}, not the one given: it is another log"),
+        _ => format!(
+            "record {id} has the hash {found}, not the one given: it, or a record before it, was changed and the chain made anew"
+        ),
+    }
+}
+
+fn from_where(id: u64) -> String {
+    match id {
+        0 => "before its first record".to_owned(),
+        _ => format!("at record {id}"),
+    }
+}
+
 impl From<FaultKind> for Fault {
     fn from(what: FaultKind) -> Fault {
         let record_id = match &what {
-            FaultKind::Changed { id }
+            FaultKind::Changed { id, .. }
             | FaultKind::Removed { id, .. }
             | FaultKind::Moved { id, .. }
             | FaultKind::Added { id }
@@ -139,6 +168,8 @@ impl From<FaultKind> for Fault {
 
 /// Where the walk has got to.
 struct Walk {
+    /// The last record that is no longer in the log.
+    floor: u64,
     /// The ID that must come next.
     expected: u64,
     /// The hash before it.
@@ -147,13 +178,10 @@ struct Walk {
 }
 
 pub(crate) fn verify(place: &Path, anchor: Option<(u64, Hash)>) -> Result<Verified, Fault> {
-    let unreadable = |id, error: &LogError| FaultKind::Unreadable {
-        id,
-        why: whole(error),
-    };
-    let mut log = Snapshot::take(place).map_err(|error| unreadable(0, &error))?;
+    let mut log = Snapshot::take(place).map_err(|error| unreadable(0, place, &error))?;
     let floor = log.floor;
     let mut walk = Walk {
+        floor: floor.0,
         expected: floor.0 + 1,
         before: floor.1,
         anchor,
@@ -185,16 +213,19 @@ pub(crate) fn verify(place: &Path, anchor: Option<(u64, Hash)>) -> Result<Verifi
     })
 }
 
-/// An error with its causes, on one line.
-fn whole(error: &LogError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
+/// What keeps the record from being read: the file, and why, without naming it again.
+fn unreadable(id: u64, place: &Path, error: &LogError) -> FaultKind {
+    let (path, why) = match error {
+        LogError::Database { path, source } => (path.as_path(), source.to_string()),
+        LogError::NotASegment { path, what } => (path.as_path(), what.clone()),
+        LogError::Io { what, path, source } => (path.as_path(), format!("{what}: {source}")),
+        error => (place, error.to_string()),
+    };
+    FaultKind::Unreadable {
+        id,
+        path: path.to_owned(),
+        why,
     }
-    text
 }
 
 /// A record at which the chain breaks.
@@ -224,9 +255,11 @@ impl Walk {
             .into());
         }
         let found = self.rows(segment);
-        let found = found.map_err(|error| FaultKind::Unreadable {
-            id: self.expected,
-            why: whole(&LogError::database(&segment.path)(error)),
+        let found = found.map_err(|error| {
+            let there = self.expected <= state.head;
+            let id = if there { self.expected } else { 0 };
+            let error = LogError::database(&segment.path)(error);
+            unreadable(id, &segment.path, &error)
         })??;
         if found.is_some() {
             return Ok(found);
@@ -240,11 +273,16 @@ impl Walk {
             }
             .into());
         }
+        if last == self.floor && (state.head, state.head_hash) != (last, self.before) {
+            return Err(FaultKind::Floor { id: last }.into());
+        }
         if state.head < last {
             return Err(FaultKind::Added { id: last }.into());
         }
         if state.head_hash != self.before {
-            return Err(FaultKind::Changed { id: last }.into());
+            // Had the one before it been changed, its own hash would not fit.
+            let before = None;
+            return Err(FaultKind::Changed { id: last, before }.into());
         }
         Ok(None)
     }
@@ -272,7 +310,8 @@ impl Walk {
                 return Ok(Err(FaultKind::Added { id: stored.id }));
             }
             let Some(record) = record else {
-                return Ok(Err(FaultKind::Changed { id: stored.id }));
+                let (id, before) = (stored.id, None);
+                return Ok(Err(FaultKind::Changed { id, before }));
             };
             let linked = link(&self.before, &stored.stamp(stored.id), &record);
             let indexed = stored.peer == record.peer().map(peer_key);
@@ -305,10 +344,13 @@ impl StoredRow {
 /// What happened at a break: every explanation that can be proven is tried before "changed".
 fn diagnose(log: &mut Snapshot, walk: &Walk, broken: &Break) -> FaultKind {
     let id = broken.stored.id;
-    let changed = FaultKind::Changed { id };
     let Some(record) = &broken.record else {
-        return changed;
+        return FaultKind::Changed { id, before: None };
     };
+    // With a hash that fits it is this record's index that was changed, and no other.
+    let fits = link(&walk.before, &broken.stored.stamp(id), record) == broken.stored.hash;
+    let before = (!fits && id - 1 > log.floor.0).then(|| id - 1);
+    let changed = FaultKind::Changed { id, before };
     if id == log.floor.0 + 1 {
         // The oldest segment keeps what its first record went on from.
         let seed = log.segments[0].0.header.seed;

@@ -271,3 +271,96 @@ fn a_damaged_page_is_a_fault_and_no_panic() {
     let fault = log.verify().unwrap_err();
     assert!(fault.record_id > 0, "{fault}");
 }
+
+/// A log whose records of 1 to 3 all stand in one segment.
+fn small() -> TempDir {
+    let dir = tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), Retention::Overwrite);
+    fill(&mut writer, 0, 3);
+    dir
+}
+
+fn fault_of(place: &Path) -> Fault {
+    Reader::open(place).unwrap().verify(None).unwrap_err()
+}
+
+#[test]
+fn no_record_is_named_that_cannot_exist() {
+    for (id, said) in [
+        (1, "record 1 was changed"),
+        (
+            2,
+            "record 2 was changed (or record 1, together with its hash)",
+        ),
+    ] {
+        let dir = small();
+        let path = segments(dir.path()).remove(0);
+        edit(
+            &path,
+            &format!("UPDATE record SET time = time + 1 WHERE id = {id}"),
+        );
+        assert_eq!(fault_of(dir.path()).to_string(), said);
+    }
+    // Where the record is sure, no other one is suspected.
+    for set in ["peer = NULL", "body = zeroblob(50)"] {
+        let dir = small();
+        let path = segments(dir.path()).remove(0);
+        edit(&path, &format!("UPDATE record SET {set} WHERE id = 2"));
+        assert_eq!(fault_of(dir.path()).to_string(), "record 2 was changed");
+    }
+}
+
+#[test]
+fn the_first_record_of_a_segment_alone_has_none_before_it() {
+    let log = log();
+    let path = &log.closed.0;
+    let first = Reader::open(path).unwrap().info().unwrap().first.unwrap();
+    assert!(first > 1);
+    edit(
+        path,
+        &format!("UPDATE record SET time = time + 1 WHERE id = {first}"),
+    );
+    // In a file of its own, as it is archived, and within the log.
+    let alone = fault_of(path).to_string();
+    assert_eq!(alone, format!("record {first} was changed"));
+    let before = first - 1;
+    assert_eq!(
+        log.verify().unwrap_err().to_string(),
+        format!("record {first} was changed (or record {before}, together with its hash)")
+    );
+}
+
+#[test]
+fn a_log_without_records_has_no_record_that_was_changed() {
+    for column in ["head_hash", "floor_hash"] {
+        let dir = tempdir().unwrap();
+        drop(open(dir.path(), Retention::Overwrite));
+        let path = segments(dir.path()).remove(0);
+        let other = "07".repeat(32);
+        edit(&path, &format!("UPDATE state SET {column} = x'{other}'"));
+        let said = fault_of(dir.path()).to_string();
+        assert!(said.contains("its own beginning was changed"), "{said}");
+        assert!(!said.contains("record 0"), "{said}");
+    }
+    let dir = small();
+    let reader = Reader::open(dir.path()).unwrap();
+    let said = reader.verify(Some((0, [7; 32]))).unwrap_err().to_string();
+    assert!(said.contains("another log"), "{said}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let log = log();
+    let path = &log.closed.0;
+    std::fs::set_permissions(path, Permissions::from_mode(0o640)).unwrap();
+    std::fs::write(path, [0xa5; 8192]).unwrap();
+    let fault = log.verify().unwrap_err();
+    let said = fault.to_string();
+    let name = path.display().to_string();
+    assert_eq!(said.matches(&name).count(), 1, "{said}");
+    assert!(
+        said.contains("cannot be read before its first record: "),
+        "{said}"
+    );
+    assert_eq!(fault.record_id, 0);
+}
