@@ -337,7 +337,8 @@ impl Event {
 
     /// The record of this event: raw values in the manifest's order.
     ///
-    /// `ReasonCode` and `Advice` go into the record of a failure alone.
+    /// `ReasonCode` and `Advice` go into the record of a failure alone; `PreviousHead` is the log's to
+    /// add to a 1102.
     pub fn into_record(self, activity: Option<ActivityId>, extra: Extra) -> Record {
         let event_id = self.id();
         let cause = match &self {
@@ -352,6 +353,7 @@ impl Event {
             advice: cause
                 .filter(|_| failure)
                 .map(|cause| advice(cause, extra.advice, extra.detail.as_deref())),
+            previous_head: None,
         };
         Record {
             event_id,

@@ -47,6 +47,9 @@ pub struct StoredExtra {
     pub cause: Option<String>,
     /// What to change, after a failure.
     pub advice: Option<String>,
+    /// In a 1102, ID and hash of the last record of the log that was cleared, as `ID:HASH`: what
+    /// `log verify --head` takes, for a copy of that log.
+    pub previous_head: Option<String>,
 }
 
 /// A record's content, before the log gives it a number.

@@ -106,7 +106,12 @@ fn put_content(out: &mut Vec<u8>, record: &Record) {
                     put_number(out, u64::from(code));
                 }
             }
-            for text in [&extra.connection, &extra.cause, &extra.advice] {
+            for text in [
+                &extra.connection,
+                &extra.cause,
+                &extra.advice,
+                &extra.previous_head,
+            ] {
                 match text {
                     None => out.push(0),
                     Some(text) => {
@@ -252,18 +257,19 @@ impl Content<'_> {
             } else {
                 None
             };
-            let mut texts = [None, None, None];
+            let mut texts = [None, None, None, None];
             for text in &mut texts {
                 if self.flag()? {
                     *text = Some(self.text()?);
                 }
             }
-            let [connection, cause, advice] = texts;
+            let [connection, cause, advice, previous_head] = texts;
             Some(StoredExtra {
                 connection,
                 reason_code,
                 cause,
                 advice,
+                previous_head,
             })
         } else {
             None
@@ -320,12 +326,16 @@ mod tests {
             proptest::option::of(any::<u32>()),
             proptest::option::of("[a-z-]{1,20}"),
             proptest::option::of(".{0,200}"),
+            proptest::option::of("[0-9]{1,3}:[0-9a-f]{4}"),
         )
-            .prop_map(|(connection, reason_code, cause, advice)| StoredExtra {
-                connection,
-                reason_code,
-                cause,
-                advice,
+            .prop_map(|(connection, reason_code, cause, advice, previous_head)| {
+                StoredExtra {
+                    connection,
+                    reason_code,
+                    cause,
+                    advice,
+                    previous_head,
+                }
             });
         (
             any::<u16>(),
@@ -393,6 +403,43 @@ mod tests {
             assert_ne!(whole, link(&[0; 32], &stamp, &record));
         }
         assert_ne!(whole, link(&[1; 32], &STAMP, &record));
+    }
+
+    #[test]
+    fn every_text_of_extra_is_hashed_in_its_place() {
+        let text = || Some("1:ab".to_owned());
+        let extra = StoredExtra::default;
+        let hashes: std::collections::HashSet<Hash> = [
+            extra(),
+            StoredExtra {
+                connection: text(),
+                ..extra()
+            },
+            StoredExtra {
+                cause: text(),
+                ..extra()
+            },
+            StoredExtra {
+                advice: text(),
+                ..extra()
+            },
+            StoredExtra {
+                previous_head: text(),
+                ..extra()
+            },
+        ]
+        .into_iter()
+        .map(|extra| {
+            let record = Record {
+                event_id: 1102,
+                activity: None,
+                values: vec![],
+                extra: Some(extra),
+            };
+            link(&[0; 32], &STAMP, &record)
+        })
+        .collect();
+        assert_eq!(hashes.len(), 5);
     }
 
     #[test]

@@ -310,7 +310,7 @@ impl Writer {
     }
 
     /// Clears the log: everything goes, and the next record is the 1102 that says who did it and
-    /// names the head of what was cleared. IDs go on, and so does the chain: the 1102 holds the old
+    /// names the head of what was cleared in `Extra.PreviousHead`. IDs go on, and so does the chain: the 1102 holds the old
     /// head's hash as every record holds the one before it.
     ///
     /// With a `backup`, all records are first copied to that file, which [`crate::Reader::open`] reads
@@ -327,11 +327,7 @@ impl Writer {
         self.tidy()?;
         let (head, hash) = self.head();
         let mut record = Event::LogCleared { subject }.into_record(None, Extra::default());
-        let text = format!(
-            "The cleared log ended with {head}:{}; a copy of it is checked with `log verify --head` and this.",
-            hex(&hash)
-        );
-        record.extra.get_or_insert_default().advice = Some(text);
+        record.extra.get_or_insert_default().previous_head = Some(format!("{head}:{}", hex(&hash)));
         self.next_segment(Next {
             floor: Some((head, hash)),
             archives: Vec::new(),

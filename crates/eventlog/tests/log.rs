@@ -224,7 +224,10 @@ fn clear_names_the_old_head_and_keeps_the_account() {
     assert_eq!(records[0].record.values[1], "root");
     let named = format!("{}:{}", old.0, eventlog::hex(&old.1));
     let extra = records[0].record.extra.as_ref().unwrap();
-    assert!(extra.advice.as_ref().unwrap().contains(&named));
+    assert_eq!(extra.previous_head.as_ref(), Some(&named));
+    assert_eq!(extra.advice, None);
+    let json = records[0].json(false);
+    assert_eq!(json["Extra"], serde_json::json!({ "PreviousHead": named }));
     let info = reader.info().unwrap();
     assert_eq!(info.floor, old);
     assert_eq!(info.segments, 1);

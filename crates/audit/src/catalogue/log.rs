@@ -52,8 +52,8 @@ Subject:\n\
 \tAccount Name:\t%2\n\
 \tDomain Name:\t%3\n\
 \tLogon ID:\t%4",
-        raised: "the log was cleared. Always the first record of the new log; it names who did it.",
-        advice: "Check that the account in it was meant to clear the log.",
+        raised: "the log was cleared. Always the first record of the new log; it names who did it, and in `Extra.PreviousHead` where the old one ended.",
+        advice: "Check that the account in it was meant to clear the log. A copy of the old log is checked with `log verify --head` and `Extra.PreviousHead`.",
         raised_yet: true,
     },
     EventSpec {

@@ -92,6 +92,9 @@ fn extra_json(extra: &StoredExtra) -> Value {
     if let Some(advice) = &extra.advice {
         object.insert("Advice".to_owned(), json!(advice));
     }
+    if let Some(head) = &extra.previous_head {
+        object.insert("PreviousHead".to_owned(), json!(head));
+    }
     Value::Object(object)
 }
 
