@@ -37,7 +37,9 @@ pub use event::{
     AuthMethod, Event, Extra, FailurePoint, InvalidPacket, KeyMod, MainModeEnded,
     MainModeEstablished, MainModeFailed, MmState, Role,
 };
-pub use explain::{EventExplanation, Explanation, ReasonExplanation, explain};
+pub use explain::{
+    EventExplanation, Explanation, ParameterExplanation, ReasonExplanation, explain,
+};
 pub use policy::{Category, CsvError, Policy, Setting, Subcategory, UnknownRow};
 pub use reason::{REASONS, Reason};
 pub use record::{Outcome, Record, StoredExtra, StoredRecord};

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::text::number;
+
 /// A Windows system error of IPsec, 13800 to 13999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Reason(
@@ -31,10 +33,11 @@ impl Reason {
         self.row().map(|row| row.1)
     }
 
-    /// The reason that a code, or a symbol with or without its prefix, names; case does not matter.
+    /// The reason that a code (decimal, or hexadecimal as `0x35E9`), or a symbol with or without its
+    /// prefix, names; case does not matter.
     pub fn from_code_or_symbol(text: &str) -> Option<Reason> {
         let text = text.trim();
-        if let Ok(code) = text.parse() {
+        if let Some(code) = number(text) {
             return Reason(code).row().map(|row| Reason(row.0));
         }
         let bare = match text.get(..PREFIX.len()) {
@@ -483,6 +486,8 @@ mod tests {
         for text in [
             "13801",
             "IKE_AUTH_FAIL",
+            "0x35E9",
+            "0X35e9",
             "ike_auth_fail",
             "ERROR_IPSEC_IKE_AUTH_FAIL",
         ] {

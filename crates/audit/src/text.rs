@@ -41,6 +41,15 @@ fn escape(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// A number as people copy it: decimal, or hexadecimal after `0x`.
+pub(crate) fn number(text: &str) -> Option<u32> {
+    let hex = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+    let (digits, radix) = hex.map_or((text, 10), |digits| (digits, 16));
+    // Reading takes a sign, which no code has.
+    let unsigned = !digits.starts_with('+');
+    unsigned.then(|| u32::from_str_radix(digits, radix).ok())?
+}
+
 /// The text as a terminal, or a line of a message, may show it.
 ///
 /// Control characters (ESC, NUL, line ends and tabs among them) and characters that reorder or hide

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::policy::Subcategory;
+
 /// A stored value of a field with a fixed vocabulary: a parameter such as `%%8237`, or plain text
 /// in the same style where Windows has none (`SHA 512`).
 pub type Word = &'static str;
@@ -12,6 +14,34 @@ pub fn parameter(n: u32) -> Option<&'static str> {
         .binary_search_by_key(&n, |&(number, _)| number)
         .ok()
         .map(|i| PARAMETERS[i].1)
+}
+
+/// The fields in which parameter `%%n` stands. The states of the three modes have numbers of their own:
+/// then also the subcategory whose events are meant.
+pub(crate) fn fields_of(n: u32) -> (&'static [&'static str], Option<Subcategory>) {
+    match n {
+        8192..=8194 | 8224..=8228 | 8238..=8241 | 8247 => (&["MMAuthMethod", "EMAuthMethod"], None),
+        8195 | 8196 | 8235..=8237 => (&["MMCipherAlg", "CipherType"], None),
+        8197 | 8198 | 8242 | 8243 => (&["MMIntegrityAlg", "AhAuthType", "EspAuthType"], None),
+        8199 | 8200 => (&["FailurePoint"], None),
+        8201..=8204 => (&["State"], Some(Subcategory::IpsecMainMode)),
+        8205 | 8206 => (&["Role"], None),
+        8207..=8210 => (&["State"], Some(Subcategory::IpsecQuickMode)),
+        8211..=8213 => (&["Mode"], None),
+        8214 | 8215 => (&["notification"], None),
+        8216 | 8217 => (&["MMImpersonationState", "EMImpersonationState"], None),
+        8218..=8221 | 8245 | 8246 => (&["State"], Some(Subcategory::IpsecExtendedMode)),
+        8222 | 8223 | 8244 => (&["KeyModName", "KeyingModuleName"], None),
+        8229 => (
+            &["DHGroup", "AhAuthType", "EspAuthType", "CipherType"],
+            None,
+        ),
+        8230..=8234 | 8248 => (&["DHGroup"], None),
+        8272 | 8273 => (&["CategoryId"], None),
+        8448..=8451 => (&["AuditPolicyChanges"], None),
+        12_290..=12_550 => (&["SubcategoryId"], None),
+        _ => (&[], None),
+    }
 }
 
 /// Shows a stored value of a field whose values are ours: each `%%n` as its string, in one pass.

@@ -63,9 +63,10 @@ pub enum Command {
         #[command(subcommand)]
         command: LogCommand,
     },
-    /// Say what an event, a reason or a cause means and what to do about it
+    /// Say what an event, a reason, a cause or a parameter means and what to do about it
     Explain {
-        /// An event such as 4653, a reason such as 13801, or a cause such as psk-mismatch
+        /// An event such as 4653, a reason such as 13801, a cause such as psk-mismatch, or a parameter
+        /// such as %%8222
         what: String,
     },
     /// Show the verdicts of a capture

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::{Context, Failure, Outcome};
 
-/// Says what an event, a reason or a cause means and what to do about it.
+/// Says what an event, a reason, a cause or a parameter means and what to do about it.
 pub fn run(what: &str, context: &mut Context) -> Outcome {
     let explanation = audit::explain(what).ok_or_else(|| {
         Failure::new(format!(
-            "\"{}\" is no event, reason or cause; try 4653, 13801 or psk-mismatch",
+            "\"{}\" is no event, reason, cause or parameter; try 4653, 13801, psk-mismatch or %%8222",
             audit::printable(what)
         ))
     })?;
@@ -50,6 +50,18 @@ fn as_json(explanation: &Explanation) -> Value {
             object["kind"] = "cause".into();
             object
         }
+        Explanation::Parameter(parameter) => json!({
+            "kind": "parameter",
+            "parameter": format!("%%{}", parameter.number),
+            "words": parameter.words,
+            "fields": parameter.fields.iter()
+                .map(|(field, events)| json!({
+                    "name": field.name,
+                    "meaning": field.meaning,
+                    "events": events,
+                }))
+                .collect::<Vec<_>>(),
+        }),
     }
 }
 

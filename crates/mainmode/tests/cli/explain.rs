@@ -28,6 +28,16 @@ fn an_event_a_reason_and_a_cause_are_explained() {
         (&cause["kind"], &cause["code"]),
         (&"cause".into(), &13_801.into())
     );
+    let word = place.run(&["explain", "%%8222"]).good();
+    assert!(
+        word.starts_with("%%8222 IKEv1") && word.contains("KeyModName"),
+        "{word}"
+    );
+    let word = &place.run(&["explain", "%%8222", "--json"]).json()[0];
+    assert_eq!(
+        (&word["kind"], &word["words"], &word["fields"][0]["name"]),
+        (&"parameter".into(), &"IKEv1".into(), &"KeyModName".into())
+    );
 }
 
 #[test]
