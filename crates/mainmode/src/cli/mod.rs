@@ -5,6 +5,7 @@ mod audit;
 mod check;
 mod connection;
 mod explain;
+pub(crate) mod line;
 mod log;
 pub(crate) mod output;
 

@@ -26,6 +26,15 @@ impl Out {
     pub fn is_terminal(&self) -> bool {
         self.terminal
     }
+
+    /// The terminal's width, in columns, found as for the tables; nothing where the output is piped,
+    /// whose lines are never broken.
+    pub fn width(&self) -> Option<usize> {
+        self.terminal
+            .then(|| Table::new().width())
+            .flatten()
+            .map(usize::from)
+    }
 }
 
 impl Write for Out {
@@ -73,6 +82,9 @@ pub fn note(message: &str) {
     let _ = writeln!(stderr, "{} {message}", styled(CARE, "note:"));
 }
 
+/// Characters below which a column of words is no longer read.
+pub const LEAST: usize = 20;
+
 /// Blanks between columns.
 const GAP: u16 = 2;
 
@@ -107,8 +119,6 @@ impl Columns {
     /// Where the terminal is too narrow for all of it, the last column, which has the long words, is
     /// broken into lines; where there is no room for that either, nothing is.
     fn arrange(&mut self) {
-        /// Characters below which a column of words is no longer read.
-        const LEAST: usize = 20;
         let widths = self.0.column_max_content_widths();
         let Some((_, others)) = widths.split_last() else {
             return;

@@ -8,6 +8,7 @@ use anstyle::Style;
 use audit::{Cause, StoredRecord, printable};
 use eventlog::{Query, Reader};
 
+use crate::cli::line::Line;
 use crate::cli::output::{BAD, CARE, FAINT, GOOD, TITLE, styled};
 use crate::cli::{Context, Failure, Outcome};
 
@@ -97,12 +98,12 @@ impl<'a> Show<'a> {
     pub fn welcome(&mut self) -> Outcome {
         if !self.json() {
             let out = &mut self.context.out;
-            writeln!(
-                out,
-                "{}\nTwo peers, north and south, negotiate IKE over UDP on loopback. What follows is read \
-                 from their logs.",
-                styled(TITLE, "mainmode demo")
-            )?;
+            let what = Line::new(0, 0, out.width()).words(
+                Style::new(),
+                "Two peers, north and south, negotiate IKE over UDP on loopback. What follows is read from \
+                 their logs.",
+            );
+            writeln!(out, "{}\n{}", styled(TITLE, "mainmode demo"), what.finish())?;
             out.flush()?;
         }
         Ok(())
@@ -113,12 +114,10 @@ impl<'a> Show<'a> {
         self.scenes += 1;
         if !self.json() {
             let out = &mut self.context.out;
-            writeln!(
-                out,
-                "\n{} {}",
-                styled(FAINT, &format!("{}.", self.scenes)),
-                styled(TITLE, title)
-            )?;
+            let line = Line::new(0, 0, out.width())
+                .part(FAINT, &format!("{}.", self.scenes), 0)
+                .words(TITLE, title);
+            writeln!(out, "\n{}", line.finish())?;
             out.flush()?;
         }
         Ok(())
@@ -195,14 +194,12 @@ impl<'a> Show<'a> {
         let (local, remote) = (value("LocalAddress"), value("RemoteAddress"));
         let out = &mut self.context.out;
         let id = record.record.event_id;
-        writeln!(
-            out,
-            "   {} {} {} {}",
-            styled(TITLE, &format!("{side:<5}")),
-            styled(style, &format!("{id} {what:<12}")),
-            styled(FAINT, &printable(&format!("{local} → {remote}"))),
-            printable(&plain),
-        )?;
+        let line = Line::new(3, 9, out.width())
+            .part(TITLE, side, 5)
+            .part(style, &format!("{id} {what}"), 17)
+            .part(FAINT, &printable(&format!("{local} → {remote}")), 0)
+            .words(Style::new(), &printable(&plain));
+        writeln!(out, "{}", line.finish())?;
         out.flush()?;
         Ok(())
     }
@@ -227,13 +224,16 @@ impl<'a> Show<'a> {
         }
         let seconds = self.begun.elapsed().as_secs_f64();
         let out = &mut self.context.out;
-        writeln!(
-            out,
-            "\n{} in {seconds:.1} s; the chain of hashes holds in both logs: {}.\n",
-            styled(GOOD, "Done"),
-            verified.join(", ")
-        )?;
-        for (command, what) in [
+        let width = out.width();
+        let done = Line::new(0, 0, width).part(GOOD, "Done", 0).words(
+            Style::new(),
+            &format!(
+                "in {seconds:.1} s; the chain of hashes holds in both logs: {}.",
+                verified.join(", ")
+            ),
+        );
+        writeln!(out, "\n{}\n", done.finish())?;
+        let hints = [
             (
                 "mainmode explain psk-mismatch",
                 "what a cause, a code or an event means, and what to do",
@@ -246,13 +246,13 @@ impl<'a> Show<'a> {
                 "mainmode run -c FILE",
                 "the daemon; then `up NAME`, `status`, `log query`, `log follow`",
             ),
-        ] {
-            writeln!(
-                out,
-                "  {} {}",
-                styled(TITLE, &format!("{command:<29}")),
-                styled(FAINT, what)
-            )?;
+        ];
+        let longest = hints.iter().map(|(command, _)| command.len()).max();
+        for (command, what) in hints {
+            let line = Line::new(2, 4, width)
+                .part(TITLE, command, longest.unwrap_or_default())
+                .words(FAINT, what);
+            writeln!(out, "{}", line.finish())?;
         }
         out.flush()?;
         Ok(())
