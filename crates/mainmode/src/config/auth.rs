@@ -91,12 +91,12 @@ fn psk(
         }
     }
     let text = field.string(findings, "\"…\"")?;
-    let secret = if inline {
+    let psk = if inline {
         secret::from_text(text.as_bytes())
     } else {
         secret::from_file(&Config::beside(source.path(), text))
     };
-    let secret = secret.map_err(|why| {
+    let psk = psk.map_err(|why| {
         let help = if why.contains("group or others") {
             "chmod 600 the file"
         } else if inline {
@@ -106,9 +106,16 @@ fn psk(
         };
         findings.error_help(field.span.clone(), format!("\"{}\": {why}", field.name), help);
     });
-    let secret = secret.ok()?;
-    warn_if_short(&secret, &field, findings);
-    Some(secret)
+    let psk = psk.ok()?;
+    if let Some(end) = &psk.unseen_end {
+        findings.warn(
+            field.span.clone(),
+            format!("the key ends in {end}; is that meant?"),
+            "remove it, or write the whole key as 0x and hexadecimal digits",
+        );
+    }
+    warn_if_short(&psk.secret, &field, findings);
+    Some(psk.secret)
 }
 
 fn warn_if_short(secret: &Secret, field: &Field<'_>, findings: &mut Findings) {

@@ -11,32 +11,67 @@ use zeroize::Zeroizing;
 /// The longest pre-shared key file, in bytes; keys have some dozens.
 const MAX_FILE: u64 = 4096;
 
+/// A pre-shared key as it was written.
+#[derive(Debug)]
+pub struct Psk {
+    /// The key.
+    pub secret: Secret,
+    /// What the text ends in that nobody sees and that is part of the key all the same, in words.
+    pub unseen_end: Option<String>,
+}
+
 /// A pre-shared key from its text: `0x` and hexadecimal digits, `0s` and base64, or else the characters
 /// themselves.
 ///
 /// # Errors
 ///
 /// Says what is wrong, without showing any of it.
-pub fn from_text(text: &[u8]) -> Result<Secret, String> {
+pub fn from_text(text: &[u8]) -> Result<Psk, String> {
+    let mut unseen_end = None;
     let secret = if let Some(digits) = text.strip_prefix(b"0x") {
         unhex(digits).ok_or("after \"0x\" come pairs of hexadecimal digits")?
     } else if let Some(digits) = text.strip_prefix(b"0s") {
         unbase64(digits).ok_or("after \"0s\" comes base64")?
     } else {
+        unseen_end = self::unseen_end(text);
         Zeroizing::new(text.to_vec())
     };
     if secret.is_empty() {
         return Err("the pre-shared key is empty".to_owned());
     }
-    Ok(Secret::new(secret.to_vec()))
+    Ok(Psk {
+        secret: Secret::new(secret.to_vec()),
+        unseen_end,
+    })
 }
 
-/// A pre-shared key from a file that only its owner can read. One newline at the end is not part of it.
+/// The control character or white space at the end of a text, in words.
+fn unseen_end(text: &[u8]) -> Option<String> {
+    let last = text.utf8_chunks().last()?;
+    let last = last
+        .valid()
+        .chars()
+        .last()
+        .filter(|_| last.invalid().is_empty())?;
+    Some(match last {
+        '\n' => "a newline".to_owned(),
+        '\r' => "a carriage return, as Windows ends its lines".to_owned(),
+        '\t' => "a tab".to_owned(),
+        ' ' => "a blank".to_owned(),
+        '\0' => "a NUL".to_owned(),
+        _ if last.is_control() => format!("the control character U+{:04X}", u32::from(last)),
+        _ if last.is_whitespace() => format!("the white space U+{:04X}", u32::from(last)),
+        _ => return None,
+    })
+}
+
+/// A pre-shared key from a file that only its owner can read. One newline at the end is not part of it; a
+/// carriage return before it is.
 ///
 /// # Errors
 ///
 /// The file cannot be read, or others can read it, or its text is no key.
-pub fn from_file(path: &Path) -> Result<Secret, String> {
+pub fn from_file(path: &Path) -> Result<Psk, String> {
     let shown = path.display();
     let file = File::open(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
     let meta = file
@@ -61,7 +96,6 @@ pub fn from_file(path: &Path) -> Result<Secret, String> {
         return Err(format!("{shown} has more than {MAX_FILE} bytes"));
     }
     let text = text.strip_suffix(b"\n").unwrap_or(&text);
-    let text = text.strip_suffix(b"\r").unwrap_or(text);
     from_text(text).map_err(|why| format!("{shown}: {why}"))
 }
 
@@ -96,7 +130,7 @@ mod tests {
     use super::*;
 
     fn bytes(text: &str) -> Result<Vec<u8>, String> {
-        from_text(text.as_bytes()).map(|secret| secret.as_bytes().to_vec())
+        from_text(text.as_bytes()).map(|psk| psk.secret.as_bytes().to_vec())
     }
 
     #[test]
@@ -120,13 +154,42 @@ mod tests {
             ("abc", &b"abc"[..]),
             ("abc\n", b"abc"),
             ("abc\n\n", b"abc\n"),
-            ("abc\r\n", b"abc"),
+            ("abc\r\n", b"abc\r"),
             ("abc ", b"abc "),
             ("0x6162\n", b"ab"),
         ] {
             fs::write(&path, text).expect("written");
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("mode");
-            assert_eq!(from_file(&path).expect("a key").as_bytes(), key, "{text:?}");
+            let psk = from_file(&path).expect("a key");
+            assert_eq!(psk.secret.as_bytes(), key, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_ends_in_what_nobody_sees_is_told_apart() {
+        let end = |text: &[u8]| from_text(text).expect("a key").unseen_end;
+        for (text, said) in [
+            (&b"abc\n"[..], "a newline"),
+            (b"abc\r", "a carriage return, as Windows ends its lines"),
+            (b"abc\t", "a tab"),
+            (b"abc ", "a blank"),
+            (b"abc\0", "a NUL"),
+            (b"abc\x07", "the control character U+0007"),
+            (b"abc\xc2\xa0", "the white space U+00A0"),
+            (b"\xff\n", "a newline"),
+        ] {
+            assert_eq!(end(text).as_deref(), Some(said), "{text:?}");
+        }
+        // Bytes that are no text, and keys whose bytes were meant one by one, end as they end.
+        for text in [
+            &b"abc"[..],
+            b" a b",
+            b"abc\xff",
+            b"\n\xc2",
+            b"0x610a",
+            b"0sYQo=",
+        ] {
+            assert_eq!(end(text), None, "{text:?}");
         }
     }
 

@@ -288,6 +288,27 @@ fn a_key_file_is_found_beside_the_configuration() {
 }
 
 #[test]
+fn a_key_file_that_ends_in_more_than_one_newline_is_asked_about() {
+    for (end, said) in [
+        ("\r\n", "a carriage return, as Windows ends its lines"),
+        ("\n\n", "a newline"),
+        (" \n", "a blank"),
+    ] {
+        let content = format!("correct horse battery staple{end}");
+        let loaded = with_psk_file(0o600, &content).expect("good");
+        let warnings: Vec<String> = loaded.warnings.iter().map(Diagnostic::render).collect();
+        let [warning] = warnings.as_slice() else {
+            panic!("{warnings:?}");
+        };
+        assert!(
+            warning.contains(&format!("warning: the key ends in {said}; is that meant?")),
+            "{warning}"
+        );
+        assert!(!warning.contains("correct horse"), "{warning}");
+    }
+}
+
+#[test]
 fn a_key_file_that_others_can_read_is_an_error_that_says_what_to_do() {
     let errors = with_psk_file(0o644, "correct horse battery staple\n").expect_err("refused");
     let text = errors.to_string();
