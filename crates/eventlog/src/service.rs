@@ -46,21 +46,27 @@ struct Requests {
 impl Requests {
     /// Waits while the queue is full.
     fn send(&self, request: Request) -> Result<(), LogError> {
-        let sent = self.sender.as_ref().map(|sender| sender.send(request));
+        let sent = match &self.sender {
+            Some(sender) => sender.send(request).map_err(|_| LogError::Stopped),
+            None => Err(LogError::Stopped),
+        };
         self.thread.unpark();
-        match sent {
-            Some(Ok(())) => Ok(()),
-            _ => Err(LogError::Stopped),
-        }
+        sent
     }
 
-    fn try_send(&self, request: Request) -> Result<(), TrySendError<Request>> {
-        match &self.sender {
-            Some(sender) => sender.try_send(request)?,
-            None => return Err(TrySendError::Disconnected(request)),
+    /// Gives back what cannot be sent at once, and why.
+    fn try_send(&self, request: Request) -> Option<(Request, LogError)> {
+        let Some(sender) = &self.sender else {
+            return Some((request, LogError::Stopped));
+        };
+        match sender.try_send(request) {
+            Ok(()) => {
+                self.thread.unpark();
+                None
+            }
+            Err(TrySendError::Full(request)) => Some((request, LogError::QueueFull)),
+            Err(TrySendError::Disconnected(request)) => Some((request, LogError::Stopped)),
         }
-        self.thread.unpark();
-        Ok(())
     }
 }
 
@@ -116,12 +122,8 @@ impl Service {
         on_done: impl FnOnce(Result<Option<u64>, LogError>) + Send + 'static,
     ) {
         let request = Request::Append(now(), entry, Box::new(on_done));
-        match self.requests.try_send(request) {
-            Err(TrySendError::Full(Request::Append(_, _, done))) => done(Err(LogError::QueueFull)),
-            Err(TrySendError::Disconnected(Request::Append(_, _, done))) => {
-                done(Err(LogError::Stopped));
-            }
-            Ok(()) | Err(_) => {}
+        if let Some((Request::Append(_, _, done), why)) = self.requests.try_send(request) {
+            done(Err(why));
         }
     }
 
