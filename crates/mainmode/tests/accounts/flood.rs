@@ -64,7 +64,8 @@ fn a_flood_of_noise_writes_a_bounded_number_of_4976_and_one_4612_with_the_rest()
     );
     let written = north.of(4976).len() as u64;
     // 200 at once, then ten a second; and the promise is what it costs, not how fast this machine is.
-    assert!((200..total / 2).contains(&written), "{written}");
+    // Each source has 200 at once, and then one a second.
+    assert!((400..total).contains(&written), "{written}");
     let c = north.counters();
     assert_eq!((c.held_back, c.negotiations), (total - written, 0));
     // An honest peer is served all the same.
@@ -96,7 +97,7 @@ fn a_flood_of_first_messages_gets_verdicts_that_are_counted_where_they_are_not_w
     send(
         &side,
         to,
-        &sources(42, 30),
+        &sources(42, 2),
         total,
         |number| {
             let mut message = message.clone();
@@ -109,7 +110,8 @@ fn a_flood_of_first_messages_gets_verdicts_that_are_counted_where_they_are_not_w
     let failed = side.of(4653);
     let written = failed.len() as u64;
     assert!(failed.iter().all(|event| cause(event) == "no-connection"));
-    assert!((200..total / 2).contains(&written), "{written}");
+    // Each source has 200 at once, and then one a second.
+    assert!((400..total).contains(&written), "{written}");
     let c = side.settled();
     assert_eq!((c.negotiations, c.failed, c.live), (total, total, 0));
     assert_eq!(c.held_back, total - written);
