@@ -64,8 +64,7 @@ fn a_flood_of_noise_writes_a_bounded_number_of_4976_and_one_4612_with_the_rest()
     );
     let written = north.of(4976).len() as u64;
     // 200 at once, then ten a second; and the promise is what it costs, not how fast this machine is.
-    // Each source has 200 at once, and then one a second.
-    assert!((400..total).contains(&written), "{written}");
+    assert!((200..total / 2).contains(&written), "{written}");
     let c = north.counters();
     assert_eq!((c.held_back, c.negotiations), (total - written, 0));
     // An honest peer is served all the same.
