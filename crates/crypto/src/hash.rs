@@ -1,24 +1,17 @@
 //! The hash of a transform and the prf that IKE makes of it.
-//!
-//! The algorithms are fetched from OpenSSL once: it would look them up by name for each hash again. And
-//! HMAC is put together here from two hashes (RFC 2104), since each of OpenSSL's own starts with looking
-//! up a provider's key management, signature and MAC, which costs ten times what a short HMAC does.
 
 use std::sync::LazyLock;
 
 use openssl::error::ErrorStack;
+use openssl::hash::MessageDigest;
 use openssl::md::{Md, MdRef};
 use openssl::md_ctx::MdCtx;
-use zeroize::Zeroizing;
+use openssl::pkey::PKey;
+use openssl::sign::Signer;
 
 use crate::{CryptoError, Hash};
 
-/// The longest block that a hash of the table takes in at a time: that of SHA-384 and SHA-512.
-const MAX_BLOCK: usize = 128;
-/// What RFC 2104 calls ipad and opad.
-const INNER: u8 = 0x36;
-const OUTER: u8 = 0x5c;
-
+/// An algorithm that OpenSSL looked up once: it would do so by name for each hash again.
 type Fetched = LazyLock<Result<Md, ErrorStack>>;
 
 fn algorithm(hash: Hash) -> Result<&'static MdRef, CryptoError> {
@@ -44,50 +37,24 @@ const fn fetched(fetch: fn() -> Result<Md, ErrorStack>) -> Fetched {
     LazyLock::new(fetch)
 }
 
+fn message_digest(hash: Hash) -> MessageDigest {
+    match hash {
+        Hash::Md5 => MessageDigest::md5(),
+        Hash::Sha1 => MessageDigest::sha1(),
+        Hash::Sha256 => MessageDigest::sha256(),
+        Hash::Sha384 => MessageDigest::sha384(),
+        Hash::Sha512 => MessageDigest::sha512(),
+    }
+}
+
 /// The hash over all parts, one after the other.
 ///
 /// # Errors
 /// [`CryptoError::Library`] when OpenSSL fails.
 pub fn digest(hash: Hash, parts: &[&[u8]]) -> Result<Vec<u8>, CryptoError> {
-    run(&mut MdCtx::new()?, algorithm(hash)?, parts)
-}
-
-/// The pseudo-random function of phase 1: HMAC (RFC 2104) with the negotiated hash, as RFC 2409 section 4
-/// has it when no prf was negotiated. The parts are taken one after the other.
-///
-/// # Errors
-/// [`CryptoError::Library`] when OpenSSL fails.
-pub fn prf(hash: Hash, key: &[u8], parts: &[&[u8]]) -> Result<Vec<u8>, CryptoError> {
     let md = algorithm(hash)?;
     let mut context = MdCtx::new()?;
-    // Every hash of the table has blocks of 64 or 128 bytes.
-    let block = md.block_size().min(MAX_BLOCK);
-    let mut pad = Zeroizing::new([INNER; MAX_BLOCK]);
-    let short;
-    let key = if key.len() > block {
-        short = Zeroizing::new(run(&mut context, md, &[key])?);
-        &short
-    } else {
-        key
-    };
-    for (pad, key) in pad.iter_mut().zip(key) {
-        *pad ^= key;
-    }
     context.digest_init(md)?;
-    context.digest_update(&pad[..block])?;
-    let inner = Zeroizing::new(finish(&mut context, md, parts)?);
-    for pad in pad.iter_mut() {
-        *pad ^= INNER ^ OUTER;
-    }
-    run(&mut context, md, &[&pad[..block], &inner])
-}
-
-fn run(context: &mut MdCtx, md: &MdRef, parts: &[&[u8]]) -> Result<Vec<u8>, CryptoError> {
-    context.digest_init(md)?;
-    finish(context, md, parts)
-}
-
-fn finish(context: &mut MdCtx, md: &MdRef, parts: &[&[u8]]) -> Result<Vec<u8>, CryptoError> {
     for part in parts {
         context.digest_update(part)?;
     }
@@ -96,44 +63,50 @@ fn finish(context: &mut MdCtx, md: &MdRef, parts: &[&[u8]]) -> Result<Vec<u8>, C
     Ok(digest)
 }
 
+/// The pseudo-random function of phase 1: HMAC (RFC 2104) with the negotiated hash, as RFC 2409 section 4
+/// has it when no prf was negotiated. The parts are taken one after the other.
+///
+/// # Errors
+/// [`CryptoError::Library`] when OpenSSL fails.
+pub fn prf(hash: Hash, key: &[u8], parts: &[&[u8]]) -> Result<Vec<u8>, CryptoError> {
+    // OpenSSL takes no empty key. HMAC fills a key up with zeros, so that one zero is the same key.
+    let key = PKey::hmac(if key.is_empty() { &[0] } else { key })?;
+    let mut signer = Signer::new(message_digest(hash), &key)?;
+    for part in parts {
+        signer.update(part)?;
+    }
+    Ok(signer.sign_to_vec()?)
+}
+
 #[cfg(test)]
 mod tests {
-    use openssl::hash::MessageDigest;
-    use openssl::pkey::PKey;
-    use openssl::sign::Signer;
     use proptest::prelude::*;
 
     use super::*;
     use crate::HASHES;
 
-    fn openssls_own(hash: Hash, key: &[u8], message: &[u8]) -> Vec<u8> {
-        let md = match hash {
-            Hash::Md5 => MessageDigest::md5(),
-            Hash::Sha1 => MessageDigest::sha1(),
-            Hash::Sha256 => MessageDigest::sha256(),
-            Hash::Sha384 => MessageDigest::sha384(),
-            Hash::Sha512 => MessageDigest::sha512(),
-        };
-        // It takes no empty key; HMAC fills a key up with zeros, so that one zero is the same key.
-        let key = PKey::hmac(if key.is_empty() { &[0] } else { key }).unwrap();
-        let mut signer = Signer::new(md, &key).unwrap();
-        signer.update(message).unwrap();
-        signer.sign_to_vec().unwrap()
-    }
-
     proptest! {
         #[test]
-        fn the_prf_is_openssls_own_hmac_for_keys_and_messages_of_any_length(
+        fn parts_are_taken_one_after_the_other(
             key in prop::collection::vec(any::<u8>(), 0..300),
             parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..4),
         ) {
             let slices: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+            let whole = parts.concat();
             for row in &HASHES {
-                prop_assert_eq!(
-                    prf(row.hash, &key, &slices).unwrap(),
-                    openssls_own(row.hash, &key, &parts.concat())
-                );
+                prop_assert_eq!(prf(row.hash, &key, &slices).unwrap(), prf(row.hash, &key, &[&whole]).unwrap());
+                prop_assert_eq!(digest(row.hash, &slices).unwrap(), digest(row.hash, &[&whole]).unwrap());
             }
+        }
+    }
+
+    #[test]
+    fn an_empty_key_is_one_of_zeros() {
+        for row in &HASHES {
+            assert_eq!(
+                prf(row.hash, &[], &[b"x"]).unwrap(),
+                prf(row.hash, &[0; 64], &[b"x"]).unwrap()
+            );
         }
     }
 }
