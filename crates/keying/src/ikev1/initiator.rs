@@ -7,14 +7,14 @@ use audit::{AuthMethod, Cause, KeyMod, MmState, Role};
 use isakmp::{Cookie, Datagram, ExchangeType, NotifyType, Payload, RawPayload};
 
 use super::duplicates::Duplicates;
-use super::messages::{self, Payloads, identification, notification, open_identity};
+use super::messages::{self, Payloads, identification, notification};
 use super::nat::{self, Nat};
 use super::negotiation::{
     Failure, KeSent, Negotiation, NegotiationId, Peer, Proving, Route, State, Step, new_cookie,
 };
 use super::proposals;
 use super::protection::Proof;
-use super::shared::{check_identity, check_key_exchange, keys_of, new_sa};
+use super::shared::{check_identity, check_key_exchange, keys_of, new_sa, proven_identity};
 use crate::config::Connection;
 use crate::core::Core;
 use crate::identity::Identity;
@@ -372,25 +372,10 @@ pub(crate) fn message_6(
     else {
         return Step::Stay;
     };
-    let message = match open_identity(&proving.keys, &proving.iv, datagram) {
+    let message = match proven_identity(n, proving, datagram) {
         Ok(message) => message,
-        Err(failure) => return Step::Evidence(failure),
+        Err(step) => return step,
     };
-    let expected = Proof {
-        skeyid: &proving.skeyid,
-        own_public: &proving.peer_public,
-        other_public: &proving.own_public,
-        own_cookie: &n.responder_cookie.0,
-        other_cookie: &n.initiator_cookie.0,
-        sa_body: &proving.sa_body,
-        id_body: &message.id_body,
-    }
-    .compute(proving.keys.hash);
-    match expected {
-        Ok(expected) if crypto::ct_eq(&expected, &message.hash) => {}
-        Ok(_) => return Step::Evidence(Failure::local(Cause::HashMismatch)),
-        Err(error) => return Failure::from(error).into(),
-    }
     // From here on all is proven.
     n.remote_name = Some(Identity::describe(
         message.identification.id_type.0,

@@ -8,14 +8,16 @@ use isakmp::{Datagram, ExchangeType, Payload};
 
 use super::duplicates::Duplicates;
 use super::initiator::nat_payloads;
-use super::messages::{Payloads, identification, open_identity, vendor_ids};
+use super::messages::{Payloads, identification, vendor_ids};
 use super::nat;
 use super::negotiation::{
     Failure, Negotiation, NegotiationId, Peer, Proving, Route, State, Step, new_cookie,
 };
 use super::proposals;
 use super::protection::Proof;
-use super::shared::{accepts, check_identity, check_key_exchange, keys_of, new_sa};
+use super::shared::{
+    accepts, check_identity, check_key_exchange, keys_of, new_sa, proven_identity,
+};
 use crate::config::Connection;
 use crate::core::Core;
 use crate::identity::Identity;
@@ -261,25 +263,10 @@ pub(crate) fn message_5(
     let State::KeAnswered { proving, nat } = &n.state else {
         return Step::Stay;
     };
-    let message = match open_identity(&proving.keys, &proving.iv, datagram) {
+    let message = match proven_identity(n, proving, datagram) {
         Ok(message) => message,
-        Err(failure) => return Step::Evidence(failure),
+        Err(step) => return step,
     };
-    let expected = Proof {
-        skeyid: &proving.skeyid,
-        own_public: &proving.peer_public,
-        other_public: &proving.own_public,
-        own_cookie: &n.initiator_cookie.0,
-        other_cookie: &n.responder_cookie.0,
-        sa_body: &proving.sa_body,
-        id_body: &message.id_body,
-    }
-    .compute(proving.keys.hash);
-    match expected {
-        Ok(expected) if crypto::ct_eq(&expected, &message.hash) => {}
-        Ok(_) => return Step::Evidence(Failure::local(Cause::HashMismatch)),
-        Err(error) => return Failure::from(error).into(),
-    }
     // From here on all is proven, the peer's new port with it.
     n.route = route;
     n.remote_name = Some(Identity::describe(

@@ -7,13 +7,14 @@ use std::time::Instant;
 
 use audit::{Cause, Role};
 use crypto::Secret;
-use isakmp::Identification;
+use isakmp::{Datagram, Identification};
 use rand_core::Rng as _;
 
+use super::messages::{IdentityMessage, open_identity};
 use super::nat::Nat;
-use super::negotiation::{Failure, Negotiation, Proving};
+use super::negotiation::{Failure, Negotiation, Proving, Step};
 use super::proposals::Chosen;
-use super::protection::Keys;
+use super::protection::{Keys, Proof};
 use super::sa::Sa;
 use crate::config::{Connection, RemoteAddress};
 use crate::core::Core;
@@ -68,6 +69,36 @@ pub(crate) fn keys_of(
         }
         JobResult::Failed(why) => Err(Failure::local(Cause::DhFailure).with(why)),
         JobResult::Share { .. } => Err(Failure::local(Cause::DhFailure)),
+    }
+}
+
+/// Message 5 or 6, decrypted, with the peer's HASH_I or HASH_R found right. Else what is to be done: nobody
+/// has proven anything then, so that it is evidence at most.
+pub(crate) fn proven_identity(
+    n: &Negotiation,
+    proving: &Proving,
+    datagram: &Datagram<'_>,
+) -> Result<IdentityMessage, Step> {
+    let message = open_identity(&proving.keys, &proving.iv, datagram).map_err(Step::Evidence)?;
+    let (peers_cookie, our_cookie) = match n.role {
+        Role::Initiator => (&n.responder_cookie, &n.initiator_cookie),
+        Role::Responder => (&n.initiator_cookie, &n.responder_cookie),
+    };
+    let expected = Proof {
+        skeyid: &proving.skeyid,
+        own_public: &proving.peer_public,
+        other_public: &proving.own_public,
+        own_cookie: &peers_cookie.0,
+        other_cookie: &our_cookie.0,
+        sa_body: &proving.sa_body,
+        id_body: &message.id_body,
+    }
+    .compute(proving.keys.hash)
+    .map_err(Failure::from)?;
+    if crypto::ct_eq(&expected, &message.hash) {
+        Ok(message)
+    } else {
+        Err(Step::Evidence(Failure::local(Cause::HashMismatch)))
     }
 }
 
