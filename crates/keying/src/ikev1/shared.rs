@@ -72,7 +72,7 @@ pub(crate) fn keys_of(
     }
 }
 
-/// Message 5 or 6, decrypted, with the peer's HASH_I or HASH_R found right. Else what is to be done: nobody
+/// Message 5 or 6, decrypted, with the peer's `HASH_I` or `HASH_R` found right. Else what is to be done: nobody
 /// has proven anything then, so that it is evidence at most.
 pub(crate) fn proven_identity(
     n: &Negotiation,
