@@ -3,12 +3,10 @@
 use std::sync::LazyLock;
 
 use openssl::error::ErrorStack;
-use openssl::hash::MessageDigest;
 use openssl::md::{Md, MdRef};
 use openssl::md_ctx::MdCtx;
-use openssl::pkey::PKey;
-use openssl::sign::Signer;
 
+use crate::mac::Template;
 use crate::{CryptoError, Hash};
 
 /// An algorithm that OpenSSL looked up once: it would do so by name for each hash again.
@@ -37,13 +35,24 @@ const fn fetched(fetch: fn() -> Result<Md, ErrorStack>) -> Fetched {
     LazyLock::new(fetch)
 }
 
-fn message_digest(hash: Hash) -> MessageDigest {
-    match hash {
-        Hash::Md5 => MessageDigest::md5(),
-        Hash::Sha1 => MessageDigest::sha1(),
-        Hash::Sha256 => MessageDigest::sha256(),
-        Hash::Sha384 => MessageDigest::sha384(),
-        Hash::Sha512 => MessageDigest::sha512(),
+/// The same for the HMAC of a hash.
+fn hmac(hash: Hash) -> Result<&'static Template, CryptoError> {
+    type Made = LazyLock<Result<Template, ErrorStack>>;
+    static MD5: Made = LazyLock::new(|| Template::new(c"MD5"));
+    static SHA1: Made = LazyLock::new(|| Template::new(c"SHA1"));
+    static SHA256: Made = LazyLock::new(|| Template::new(c"SHA256"));
+    static SHA384: Made = LazyLock::new(|| Template::new(c"SHA384"));
+    static SHA512: Made = LazyLock::new(|| Template::new(c"SHA512"));
+    let made = match hash {
+        Hash::Md5 => &MD5,
+        Hash::Sha1 => &SHA1,
+        Hash::Sha256 => &SHA256,
+        Hash::Sha384 => &SHA384,
+        Hash::Sha512 => &SHA512,
+    };
+    match &**made {
+        Ok(template) => Ok(template),
+        Err(error) => Err(error.clone().into()),
     }
 }
 
@@ -69,13 +78,7 @@ pub fn digest(hash: Hash, parts: &[&[u8]]) -> Result<Vec<u8>, CryptoError> {
 /// # Errors
 /// [`CryptoError::Library`] when OpenSSL fails.
 pub fn prf(hash: Hash, key: &[u8], parts: &[&[u8]]) -> Result<Vec<u8>, CryptoError> {
-    // OpenSSL takes no empty key. HMAC fills a key up with zeros, so that one zero is the same key.
-    let key = PKey::hmac(if key.is_empty() { &[0] } else { key })?;
-    let mut signer = Signer::new(message_digest(hash), &key)?;
-    for part in parts {
-        signer.update(part)?;
-    }
-    Ok(signer.sign_to_vec()?)
+    Ok(hmac(hash)?.mac(key, parts)?)
 }
 
 #[cfg(test)]

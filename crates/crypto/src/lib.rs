@@ -16,6 +16,7 @@ mod dh;
 mod error;
 mod hash;
 mod keymat;
+mod mac;
 mod proposal;
 mod secret;
 pub mod transforms;
