@@ -7,6 +7,7 @@
 //! - [`prf`], [`digest`]: the hash of a transform, and the HMAC over it that IKE uses as its prf.
 //! - [`skeyid_psk`], [`skeyid_signature`], [`keymat`], [`cipher_key`], [`phase1_iv`], [`phase2_iv`]:
 //!   RFC 2409 section 5 and appendix B.
+//! - [`esp`]: phase 2: the one table of its transforms, proposals, and the keys of an IPsec SA.
 //! - [`encrypt`], [`decrypt`]: CBC over whole blocks, the padding being the caller's.
 //!
 //! Secrets travel in [`Secret`], which is wiped when dropped and does not print.
@@ -14,6 +15,7 @@
 mod cbc;
 mod dh;
 mod error;
+pub mod esp;
 mod hash;
 mod keymat;
 mod mac;

@@ -244,7 +244,8 @@ impl Group {
     }
 }
 
-fn is_called(name: &str, aliases: &[&str], asked: &str) -> bool {
+/// Whether a name or one of its aliases is what was asked for. Case does not matter.
+pub(crate) fn is_called(name: &str, aliases: &[&str], asked: &str) -> bool {
     name.eq_ignore_ascii_case(asked) || aliases.iter().any(|a| a.eq_ignore_ascii_case(asked))
 }
 

@@ -1,5 +1,6 @@
 //! What holds for any input.
 
+use crypto::esp::{ESP_CIPHERS, ESP_INTEGRITIES, EspProposal, EspProposalError};
 use crypto::{CIPHERS, Cipher, CryptoError, GROUPS, HASHES, Proposal, ProposalError, Secret};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -105,6 +106,39 @@ proptest! {
     }
 
     #[test]
+    fn words_of_phase_2_are_a_whole_proposal_that_reads_back_or_an_error_that_names_one(
+        words in prop::collection::vec(select(phase_2_vocabulary()), 1..6),
+    ) {
+        match words.join("-").parse::<EspProposal>() {
+            Ok(proposal) => {
+                prop_assert_eq!(proposal.to_string().parse::<EspProposal>(), Ok(proposal));
+                prop_assert!(proposal.transform().is_some());
+                prop_assert!(proposal.key_len() > 0);
+            }
+            Err(EspProposalError::NoCipher | EspProposalError::NoIntegrityInAh) => {}
+            Err(error) => {
+                let at_fault = error.word().unwrap();
+                let found = words.iter().any(|word| {
+                    word.eq_ignore_ascii_case(at_fault)
+                        || ESP_CIPHERS
+                            .iter()
+                            .map(|row| (row.name, row.aliases))
+                            .chain(ESP_INTEGRITIES.iter().map(|row| (row.name, row.aliases)))
+                            .any(|(name, aliases)| name == at_fault && aliases.contains(word))
+                });
+                prop_assert!(found, "{}", error);
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_panics_as_a_proposal_of_phase_2(text in "\\PC{0,40}") {
+        if let Ok(proposal) = text.parse::<EspProposal>() {
+            prop_assert_eq!(proposal.to_string().parse::<EspProposal>(), Ok(proposal));
+        }
+    }
+
+    #[test]
     fn any_bytes_as_a_public_value_give_a_secret_of_the_groups_length_or_are_refused(
         index in 0..GROUPS.len(),
         seed in any::<[u8; 32]>(),
@@ -142,6 +176,19 @@ fn vocabulary() -> Vec<&'static str> {
     ciphers
         .chain(hashes)
         .chain(groups)
+        .flat_map(|(name, aliases)| std::iter::once(name).chain(aliases.iter().copied()))
+        .collect()
+}
+
+fn phase_2_vocabulary() -> Vec<&'static str> {
+    let ciphers = ESP_CIPHERS.iter().map(|row| (row.name, row.aliases));
+    let integrities = ESP_INTEGRITIES.iter().map(|row| (row.name, row.aliases));
+    let groups = GROUPS.iter().map(|row| (row.name, row.aliases));
+    let none: &[&str] = &[];
+    ciphers
+        .chain(integrities)
+        .chain(groups)
+        .chain(["ah", "esp", "esn", "noesn", "des", "prfsha1"].map(|word| (word, none)))
         .flat_map(|(name, aliases)| std::iter::once(name).chain(aliases.iter().copied()))
         .collect()
 }

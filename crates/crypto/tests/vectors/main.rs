@@ -2,6 +2,7 @@
 
 mod diffie_hellman;
 mod ike_kdf;
+mod quick_mode;
 mod symmetric;
 
 fn hex(text: &str) -> Vec<u8> {
