@@ -161,6 +161,10 @@ pub(crate) struct Codec {
     compressor: Option<zstd::bulk::Compressor<'static>>,
     decompressor: zstd::bulk::Decompressor<'static>,
     buffer: Vec<u8>,
+    /// Bytes of all that [`Codec::store`] gave.
+    pub(crate) stored: u64,
+    /// The number that stands for who writes, in the segment that this codec writes into.
+    pub(crate) origin: Option<i64>,
 }
 
 impl Codec {
@@ -181,6 +185,8 @@ impl Codec {
             compressor: None,
             decompressor: zstd::bulk::Decompressor::with_dictionary(dictionary)?,
             buffer: Vec::new(),
+            stored: 0,
+            origin: None,
         })
     }
 
@@ -204,6 +210,7 @@ impl Codec {
         } else {
             out.extend(content);
         }
+        self.stored += out.len() as u64;
         out
     }
 

@@ -113,8 +113,14 @@ impl Writer {
             // What cannot be tidied now (a reader holds it) waits; events do not.
             let _ = self.tidy();
         }
-        let bytes = self.ensure_active()?.bytes()?;
-        if bytes < self.segment_size() && !self.state.full {
+        let (size, full) = (self.segment_size(), self.state.full);
+        let active = self.ensure_active()?;
+        if !full && active.has_room() {
+            return Ok(());
+        }
+        let bytes = active.bytes()?;
+        if bytes < size && !full {
+            active.measured(size - bytes);
             return Ok(());
         }
         let floor = self.state.floor;

@@ -22,6 +22,11 @@ const ACTIVE_MODE: u32 = 0o640;
 const CLOSED_MODE: u32 = 0o440;
 /// How long a reader waits while the writer changes a segment's journal.
 const READER_PATIENCE: Duration = Duration::from_secs(2);
+/// More bytes than a segment grows by for each byte that a record stores: beside the shortest body stand its
+/// hash, its columns and its place in the index, and a page may be half full.
+const BYTES_A_STORED_BYTE: u64 = 8;
+/// Statements that stay prepared: all that a writer uses.
+const STATEMENTS: usize = 32;
 /// Pages of the active segment that the writer keeps in memory, in KiB.
 const CACHE_KIB: i64 = 16 * 1024;
 
@@ -107,6 +112,8 @@ pub(crate) struct Segment {
     pub(crate) connection: Connection,
     pub(crate) header: Header,
     pub(crate) codec: Codec,
+    /// Up to how many bytes of stored records the size need not be looked at again.
+    room: u64,
 }
 
 impl Segment {
@@ -204,6 +211,7 @@ impl Segment {
             connection,
             header,
             codec,
+            room: 0,
         })
     }
 
@@ -254,6 +262,17 @@ impl Segment {
             .map_err(LogError::database(&self.path))
     }
 
+    /// True while what was written since [`Segment::measured`] cannot have filled the segment. To ask for its
+    /// size with each append would be a good part of what an append costs.
+    pub(crate) fn has_room(&self) -> bool {
+        self.codec.stored < self.room
+    }
+
+    /// Notes how many bytes were left just now.
+    pub(crate) fn measured(&mut self, left: u64) {
+        self.room = self.codec.stored + left / BYTES_A_STORED_BYTE;
+    }
+
     /// Bytes of the database, whatever of it still stands in the write-ahead log.
     pub(crate) fn bytes(&self) -> Result<u64, LogError> {
         let count = || -> rusqlite::Result<u64> {
@@ -273,6 +292,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, LogError> {
         .map_err(LogError::database(path))?;
     let setup = || {
         connection.busy_timeout(READER_PATIENCE)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
         connection.pragma_update(None, "trusted_schema", "OFF")
     };
     setup().map_err(LogError::database(path))?;

@@ -21,6 +21,11 @@ pub const QUEUE: usize = 8192;
 /// Most entries of one transaction: some two milliseconds of work, so that the first of them does not
 /// wait long for the last.
 pub const BATCH: usize = 256;
+/// How long a transaction waits for company, where the one before it had some: a sync costs the same for
+/// one event as for many. An event that comes alone never waits.
+pub const GATHER: Duration = Duration::from_millis(1);
+/// Entries that are company enough: with so many the sync is a small part of the work.
+const COMPANY: usize = 32;
 /// How far the account on disk may lie behind for changes that have no record.
 pub const ACCOUNT_DELAY: Duration = Duration::from_secs(1);
 
@@ -78,8 +83,8 @@ impl Drop for Requests {
     }
 }
 
-/// A [`Writer`] on a thread of its own. No event waits longer than the transaction before it takes:
-/// there is no timer for records.
+/// A [`Writer`] on a thread of its own. An event waits for the transaction before it, and under load for
+/// [`GATHER`] beyond that.
 #[derive(Debug)]
 pub struct Service {
     requests: Requests,
@@ -255,6 +260,8 @@ struct Worker {
     /// Account changes that wait for company, and since when.
     account: Pending,
     since: Option<Instant>,
+    /// The last transaction held more than one entry.
+    crowded: bool,
 }
 
 impl Worker {
@@ -264,6 +271,7 @@ impl Worker {
             batch: Vec::new(),
             account: Pending::default(),
             since: None,
+            crowded: false,
         }
     }
 
@@ -285,16 +293,10 @@ impl Worker {
             match request {
                 Request::Append(time, entry, done) => {
                     self.take(time, entry, done);
-                    // Everything that waits already goes along.
-                    while self.batch.len() < BATCH {
-                        match inbox.try_recv() {
-                            Ok(Request::Append(time, entry, done)) => self.take(time, entry, done),
-                            Ok(other) => {
-                                next.push_back(other);
-                                break;
-                            }
-                            Err(_) => break,
-                        }
+                    next.extend(self.take_waiting(inbox));
+                    if self.crowded && next.is_empty() && self.batch.len() < COMPANY {
+                        thread::sleep(GATHER);
+                        next.extend(self.take_waiting(inbox));
                     }
                     if !self.batch.is_empty() {
                         self.flush();
@@ -311,6 +313,17 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Takes along everything that waits already, up to what is no entry.
+    fn take_waiting(&mut self, inbox: &Receiver<Request>) -> Option<Request> {
+        while self.batch.len() < BATCH {
+            match inbox.try_recv().ok()? {
+                Request::Append(time, entry, done) => self.take(time, entry, done),
+                other => return Some(other),
+            }
+        }
+        None
     }
 
     /// The next request; asleep until there is one, or until the account has waited long enough.
@@ -344,6 +357,7 @@ impl Worker {
     /// One transaction with everything that waits.
     fn flush(&mut self) {
         let batch = std::mem::take(&mut self.batch);
+        self.crowded = batch.len() > 1;
         if batch.is_empty() && self.account.is_empty() {
             self.since = None;
             return;

@@ -32,7 +32,13 @@ pub(crate) fn put_record(
     record: &Record,
 ) -> rusqlite::Result<()> {
     let hash = link(&state.head_hash, stamp, record);
-    let origin = origin(connection, stamp.computer, stamp.process)?;
+    // A codec serves one writer and one segment, whose records all have one origin.
+    let origin = match codec.origin {
+        Some(origin) => origin,
+        None => *codec
+            .origin
+            .insert(origin(connection, stamp.computer, stamp.process)?),
+    };
     connection
         .prepare_cached(
             "INSERT INTO record (id, time, event, origin, peer, body, hash)

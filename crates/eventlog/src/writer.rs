@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use audit::{Event, Extra, Policy, Record};
-use rusqlite::{Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, params};
 
 use crate::account::{AccountChange, Counters, Entry, LiveSa, Pending, Recovery};
 use crate::directory::{self, Lock, UNFINISHED, segment_numbers, segment_path};
@@ -403,11 +403,7 @@ impl Writer {
     /// asked what counts.
     pub(crate) fn commit(
         &mut self,
-        f: impl FnOnce(
-            &Transaction<'_>,
-            &mut State,
-            &mut crate::encoding::Codec,
-        ) -> rusqlite::Result<()>,
+        f: impl FnOnce(&Connection, &mut State, &mut crate::encoding::Codec) -> rusqlite::Result<()>,
     ) -> Result<(), LogError> {
         self.ensure_active()?;
         let mut state = self.state.clone();
@@ -415,12 +411,14 @@ impl Writer {
             return Err(LogError::NoLog(self.options.directory.clone()));
         };
         let work = || -> rusqlite::Result<()> {
-            let transaction = active
-                .connection
-                .transaction_with_behavior(TransactionBehavior::Immediate)?;
-            f(&transaction, &mut state, &mut active.codec)?;
-            put_state(&transaction, &state)?;
-            transaction.commit()
+            // By statements that stay prepared; after an error the connection goes, and with it what was
+            // begun.
+            let connection = &active.connection;
+            connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+            f(connection, &mut state, &mut active.codec)?;
+            put_state(connection, &state)?;
+            connection.prepare_cached("COMMIT")?.execute([])?;
+            Ok(())
         };
         work().map_err(LogError::database(&active.path))?;
         self.active = Some(active);

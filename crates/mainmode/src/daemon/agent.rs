@@ -1,7 +1,7 @@
 //! The agent: the thread that owns the endpoint and the sockets, and moves the one with what the
 //! others bring.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use audit::{Cause, Event, Role};
 use crossbeam_channel::{Receiver, Sender};
-use keying::{Endpoint, Input, JobId, JobResult, Output, Status, Ticket, Verdict, VerdictOutcome};
+use keying::{
+    Endpoint, Input, Job, JobId, JobResult, Output, Status, Ticket, Verdict, VerdictOutcome,
+};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
@@ -168,6 +170,8 @@ pub struct Agent {
     sockets: Sockets,
     journal: Journal,
     workers: Workers,
+    /// Jobs that the endpoint gave out in this turn.
+    jobs: VecDeque<(JobId, Job)>,
     inbox: Receiver<Message>,
     nudge: Arc<Nudge>,
     mailbox: Mailbox,
@@ -218,6 +222,7 @@ impl Agent {
             sockets,
             journal,
             workers,
+            jobs: VecDeque::new(),
             inbox,
             nudge,
             mailbox,
@@ -256,7 +261,12 @@ impl Agent {
                 .flatten()
                 .min()
                 .map(|at| at.saturating_duration_since(now));
-            self.wait(wait, &mut ready);
+            if self.jobs.is_empty() {
+                self.wait(wait, &mut ready);
+            } else {
+                let idle = !self.wait(Some(Duration::ZERO), &mut ready);
+                self.hand_out_jobs(idle);
+            }
             for number in ready.drain(..) {
                 for _ in 0..TURN {
                     let Some(received) = self.sockets.receive(number) else {
@@ -278,8 +288,28 @@ impl Agent {
         }
     }
 
-    /// Waits for a datagram, a nudge or the time.
-    fn wait(&self, wait: Option<Duration>, ready: &mut Vec<usize>) {
+    /// Gives the jobs of this turn to the workers. When nothing else is to be done, one of them is done
+    /// here, if it is short: that costs less than two threads that wake each other.
+    fn hand_out_jobs(&mut self, idle: bool) {
+        let own = if idle { self.jobs.pop_back() } else { None };
+        if !self.jobs.is_empty() {
+            self.workers.submit(self.jobs.drain(..));
+        }
+        let Some((id, job)) = own else {
+            return;
+        };
+        match self.workers.run_short(&job) {
+            Some(result) => {
+                let done = Input::JobDone(id, result);
+                self.endpoint.handle(Instant::now(), done);
+                self.outputs();
+            }
+            None => self.workers.submit(std::iter::once((id, job))),
+        }
+    }
+
+    /// Waits for a datagram, a nudge or the time. False: it was the time.
+    fn wait(&self, wait: Option<Duration>, ready: &mut Vec<usize>) -> bool {
         // Up to the next millisecond: waking too early would be for nothing.
         let timeout = wait.map_or(PollTimeout::NONE, |wait| {
             let millis = wait.as_micros().div_ceil(1_000);
@@ -302,9 +332,11 @@ impl Agent {
                     .map(|(number, _)| number),
             );
         }
-        if ready.pop_if(|number| *number == fds.len() - 1).is_some() {
+        let nudged = ready.pop_if(|number| *number == fds.len() - 1).is_some();
+        if nudged {
             self.nudge.take();
         }
+        nudged || !ready.is_empty()
     }
 
     fn message(&mut self, message: Message) {
@@ -398,7 +430,7 @@ impl Agent {
                     // verdict says that nobody answered.
                     let _ = self.sockets.send(local, remote, &bytes);
                 }
-                Output::Job(id, job) => self.workers.submit(id, job),
+                Output::Job(id, job) => self.jobs.push_back((id, job)),
                 Output::Audit(audit) => {
                     let connection = audit.extra.connection.as_deref();
                     match &audit.event {

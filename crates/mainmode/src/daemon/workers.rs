@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use crypto::Secret;
+use crypto::{Group, Secret};
 use keying::{CredentialId, Credentials, Job, JobId, JobResult};
 
 /// The keys, by handle.
@@ -68,6 +68,7 @@ impl Queue {
 #[derive(Debug)]
 pub struct Workers {
     queue: Arc<Queue>,
+    keyring: Arc<Keyring>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -85,6 +86,7 @@ impl Workers {
         let count = thread::available_parallelism().map_or(1, usize::from);
         let mut workers = Workers {
             queue: Arc::default(),
+            keyring: keyring.clone(),
             threads: Vec::with_capacity(count),
         };
         for number in 0..count {
@@ -99,12 +101,36 @@ impl Workers {
         Ok(workers)
     }
 
-    /// Hands out a job. When all workers have panicked, it runs into its time-out.
-    pub fn submit(&self, id: JobId, job: Job) {
-        self.queue
-            .change(|waiting| waiting.jobs.push_back((id, job)));
-        self.queue.more.notify_one();
+    /// Hands out jobs. When all workers have panicked, they run into their time-outs.
+    pub fn submit(&self, jobs: impl Iterator<Item = (JobId, Job)>) {
+        let mut count = 0;
+        self.queue.change(|waiting| {
+            let before = waiting.jobs.len();
+            waiting.jobs.extend(jobs);
+            count = waiting.jobs.len() - before;
+        });
+        for _ in 0..count.min(self.threads.len()) {
+            self.queue.more.notify_one();
+        }
     }
+
+    /// Does a job here and now, where it is short enough for a thread that others wait for.
+    pub fn run_short(&self, job: &Job) -> Option<JobResult> {
+        is_short(job).then(|| job.run(&*self.keyring))
+    }
+}
+
+/// Whether a job takes less time than it takes to hand it to another thread and hear from it several
+/// times: a tenth of a millisecond or two.
+fn is_short(job: &Job) -> bool {
+    match job {
+        Job::MakeShare { group } => is_quick(*group),
+        Job::Derive(derive) => is_quick(derive.group),
+    }
+}
+
+fn is_quick(group: Group) -> bool {
+    matches!(group, Group::X25519 | Group::Ecp256)
 }
 
 impl Drop for Workers {
