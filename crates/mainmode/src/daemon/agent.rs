@@ -1,7 +1,7 @@
 //! The agent: the thread that owns the endpoint and the sockets, and moves the one with what the
 //! others bring.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
@@ -134,6 +134,13 @@ impl Mailbox {
 
 /// How many datagrams of one socket are taken before the others have their turn.
 const TURN: usize = 64;
+/// How long the agent lets datagrams and messages gather when its last turn brought several: to sleep and to
+/// be woken for each costs more than most of them do. One that comes alone never waits.
+const GATHER: Duration = Duration::from_micros(250);
+/// So many in one turn are load enough: the next turn begins at once.
+const FULL_TURN: usize = 32;
+/// Short jobs that the agent does itself while others gather: about as long as [`GATHER`].
+const OWN_JOBS: usize = 3;
 /// The first wait before a connection that failed is tried again: a peer that restarts is back by then.
 /// It doubles.
 const RETRY_FIRST: Duration = Duration::from_secs(5);
@@ -171,7 +178,7 @@ pub struct Agent {
     journal: Journal,
     workers: Workers,
     /// Jobs that the endpoint gave out in this turn.
-    jobs: VecDeque<(JobId, Job)>,
+    jobs: Vec<(JobId, Job)>,
     inbox: Receiver<Message>,
     nudge: Arc<Nudge>,
     mailbox: Mailbox,
@@ -222,7 +229,7 @@ impl Agent {
             sockets,
             journal,
             workers,
-            jobs: VecDeque::new(),
+            jobs: Vec::new(),
             inbox,
             nudge,
             mailbox,
@@ -238,6 +245,7 @@ impl Agent {
     /// Works until it is told to stop and all has ended; gives the journal back.
     pub fn run(mut self) -> Journal {
         let mut ready: Vec<usize> = Vec::new();
+        let mut handled = 0;
         loop {
             let now = Instant::now();
             self.endpoint.handle(now, Input::Timeout);
@@ -261,12 +269,21 @@ impl Agent {
                 .flatten()
                 .min()
                 .map(|at| at.saturating_duration_since(now));
+            let gather = (2..FULL_TURN).contains(&handled);
             if self.jobs.is_empty() {
+                if gather {
+                    std::thread::sleep(GATHER);
+                }
                 self.wait(wait, &mut ready);
             } else {
-                let idle = !self.wait(Some(Duration::ZERO), &mut ready);
-                self.hand_out_jobs(idle);
+                let own = if gather {
+                    OWN_JOBS
+                } else {
+                    usize::from(!self.wait(Some(Duration::ZERO), &mut ready))
+                };
+                self.hand_out_jobs(own);
             }
+            handled = 0;
             for number in ready.drain(..) {
                 for _ in 0..TURN {
                     let Some(received) = self.sockets.receive(number) else {
@@ -279,32 +296,35 @@ impl Agent {
                     };
                     self.endpoint.handle(Instant::now(), input);
                     self.outputs();
+                    handled += 1;
                 }
             }
             while let Ok(message) = self.inbox.try_recv() {
                 self.message(message);
                 self.outputs();
+                handled += 1;
             }
         }
     }
 
-    /// Gives the jobs of this turn to the workers. When nothing else is to be done, one of them is done
-    /// here, if it is short: that costs less than two threads that wake each other.
-    fn hand_out_jobs(&mut self, idle: bool) {
-        let own = if idle { self.jobs.pop_back() } else { None };
-        if !self.jobs.is_empty() {
-            self.workers.submit(self.jobs.drain(..));
-        }
-        let Some((id, job)) = own else {
-            return;
+    /// Gives the jobs of this turn to the workers, but for some that are done here if they are short: that
+    /// costs less than two threads that wake each other.
+    fn hand_out_jobs(&mut self, own: usize) {
+        let (own, others): (Vec<_>, Vec<_>) = {
+            let mut left = own;
+            self.jobs.drain(..).partition(|(_, job)| {
+                let takes = left > 0 && Workers::is_short(job);
+                left -= usize::from(takes);
+                takes
+            })
         };
-        match self.workers.run_short(&job) {
-            Some(result) => {
-                let done = Input::JobDone(id, result);
-                self.endpoint.handle(Instant::now(), done);
-                self.outputs();
-            }
-            None => self.workers.submit(std::iter::once((id, job))),
+        if !others.is_empty() {
+            self.workers.submit(others);
+        }
+        for (id, job) in own {
+            let done = Input::JobDone(id, self.workers.run_here(&job));
+            self.endpoint.handle(Instant::now(), done);
+            self.outputs();
         }
     }
 
@@ -430,7 +450,7 @@ impl Agent {
                     // verdict says that nobody answered.
                     let _ = self.sockets.send(local, remote, &bytes);
                 }
-                Output::Job(id, job) => self.jobs.push_back((id, job)),
+                Output::Job(id, job) => self.jobs.push((id, job)),
                 Output::Audit(audit) => {
                     let connection = audit.extra.connection.as_deref();
                     match &audit.event {
@@ -454,6 +474,13 @@ impl Agent {
                     }
                 }
                 Output::NeedMainModeIds => self.reserve_ids(),
+                // No connection of the configuration has children yet.
+                Output::NeedQuickModeIds
+                | Output::InstallSa(_)
+                | Output::RemoveSa(_)
+                | Output::MoveSa { .. }
+                | Output::ChildVerdict(_)
+                | Output::ChildTerminated { .. } => {}
             }
         }
     }

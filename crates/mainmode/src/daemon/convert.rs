@@ -70,6 +70,7 @@ pub fn connection(
         fragment_size: usize::from(connection.fragment_size),
         force_encap: connection.encap == Encap::Force,
         may_initiate: connection.start != Start::Wait,
+        children: Vec::new(),
     })))
 }
 

@@ -218,6 +218,9 @@ impl Journal {
                 self.held_back(4653);
             }
             Account::InvalidHeldBack => self.held_back(4976),
+            Account::InvalidQuickModeHeldBack => self.held_back(4977),
+            // Until the account on disk has Quick Mode.
+            Account::QuickModeStarted => {}
         }
     }
 

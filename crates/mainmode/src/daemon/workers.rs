@@ -102,30 +102,25 @@ impl Workers {
     }
 
     /// Hands out jobs. When all workers have panicked, they run into their time-outs.
-    pub fn submit(&self, jobs: impl Iterator<Item = (JobId, Job)>) {
-        let mut count = 0;
-        self.queue.change(|waiting| {
-            let before = waiting.jobs.len();
-            waiting.jobs.extend(jobs);
-            count = waiting.jobs.len() - before;
-        });
+    pub fn submit(&self, jobs: Vec<(JobId, Job)>) {
+        let count = jobs.len();
+        self.queue.change(|waiting| waiting.jobs.extend(jobs));
         for _ in 0..count.min(self.threads.len()) {
             self.queue.more.notify_one();
         }
     }
 
-    /// Does a job here and now, where it is short enough for a thread that others wait for.
-    pub fn run_short(&self, job: &Job) -> Option<JobResult> {
-        is_short(job).then(|| job.run(&*self.keyring))
+    /// Does a job on this thread.
+    pub fn run_here(&self, job: &Job) -> JobResult {
+        job.run(&*self.keyring)
     }
-}
 
-/// Whether a job takes less time than it takes to hand it to another thread and hear from it several
-/// times: a tenth of a millisecond or two.
-fn is_short(job: &Job) -> bool {
-    match job {
-        Job::MakeShare { group } => is_quick(*group),
-        Job::Derive(derive) => is_quick(derive.group),
+    /// Whether a job is short enough for a thread that others wait for: a tenth of a millisecond or two.
+    pub fn is_short(job: &Job) -> bool {
+        match job {
+            Job::MakeShare { group } => is_quick(*group),
+            Job::Derive(derive) => is_quick(derive.group),
+        }
     }
 }
 
