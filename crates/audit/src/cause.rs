@@ -19,8 +19,10 @@ pub struct CauseRow {
     pub cause: Cause,
     /// Its token in kebab-case: `Extra.Cause`.
     pub token: &'static str,
-    /// The Windows code of `FailureReason`; `None` for causes of 4655 and 4976.
+    /// The Windows code of `FailureReason`; `None` for causes of an SA's end and of an invalid packet.
     pub code: Option<u32>,
+    /// The events that can carry it.
+    pub events: &'static [u16],
     /// What happened, as the end of a sentence.
     pub title: &'static str,
     /// What to change.
@@ -78,20 +80,7 @@ impl Cause {
 
     /// The events that can carry this cause.
     pub fn event_ids(self) -> &'static [u16] {
-        match self {
-            Cause::Expired
-            | Cause::DeletedByPeer
-            | Cause::DeletedByOperator
-            | Cause::Replaced
-            | Cause::PeerDead
-            | Cause::Shutdown
-            | Cause::OrphanedByCrash => &[4655],
-            Cause::PacketMalformed
-            | Cause::PacketOutOfPlace
-            | Cause::PacketTampered
-            | Cause::PacketReplayed => &[4976],
-            _ => &[4652, 4653],
-        }
+        self.row().events
     }
 
     /// Title and advice, as two sentences.
@@ -115,7 +104,7 @@ impl Cause {
             .map(|row| row.cause)
     }
 
-    /// The cause that an error notification of the peer stands for (RFC 2408 3.14.1).
+    /// The cause that an error notification of the peer stands for in Main Mode (RFC 2408 3.14.1).
     ///
     /// It goes by the number alone. A PAYLOAD-MALFORMED that answers message 5 in readable form is
     /// [`Cause::AuthenticationRefused`]: only the negotiation knows what it answers.
@@ -123,12 +112,27 @@ impl Cause {
         match notify {
             14 => Cause::NoProposalChosen,
             23 | 24 => Cause::AuthenticationRefused,
-            _ => CAUSES
-                .iter()
-                .map(|row| row.cause)
-                .find(|cause| matches!(cause, Cause::PeerNotify(n) if *n as u16 == notify))
-                .unwrap_or(Cause::PeerNotifyOther),
+            _ => Self::from_other_notify(notify),
         }
+    }
+
+    /// The cause that an error notification of the peer stands for in Quick Mode, where an ID is a
+    /// traffic selector (RFC 2409 5.5) and who the peer is has long been settled.
+    pub fn from_quick_mode_notify(notify: u16) -> Cause {
+        match notify {
+            14 => Cause::EspNotChosen,
+            18 => Cause::SelectorsRefusedByPeer,
+            23 | 24 => Cause::HashRefusedByPeer,
+            _ => Self::from_other_notify(notify),
+        }
+    }
+
+    fn from_other_notify(notify: u16) -> Cause {
+        CAUSES
+            .iter()
+            .map(|row| row.cause)
+            .find(|cause| matches!(cause, Cause::PeerNotify(n) if *n as u16 == notify))
+            .unwrap_or(Cause::PeerNotifyOther)
     }
 }
 
@@ -164,7 +168,8 @@ mod tests {
     #[test]
     fn a_cause_has_a_listed_code_exactly_when_it_is_of_a_failure() {
         for &cause in Cause::ALL {
-            let failure = cause.event_ids().contains(&4653);
+            let ids = cause.event_ids();
+            let failure = ids.contains(&4653) || ids.contains(&4654);
             assert_eq!(cause.code().is_some(), failure, "{cause}");
             if let Some(reason) = cause.reason() {
                 assert!(reason.symbol().is_some(), "{cause}");
@@ -174,17 +179,27 @@ mod tests {
 
     #[test]
     fn every_error_notification_has_a_cause() {
-        for notify in 1..=30 {
-            let cause = Cause::from_peer_notify(notify);
-            assert_ne!(cause, Cause::PeerNotifyOther, "{notify}");
-            if let Cause::PeerNotify(name) = cause {
-                assert_eq!(name as u16, notify);
+        for (from, event) in [
+            (Cause::from_peer_notify as fn(u16) -> Cause, 4653),
+            (Cause::from_quick_mode_notify, 4654),
+        ] {
+            for notify in 1..=30 {
+                let cause = from(notify);
+                assert_ne!(cause, Cause::PeerNotifyOther, "{notify}");
+                assert!(cause.event_ids().contains(&event), "{cause}");
+                if let Cause::PeerNotify(name) = cause {
+                    assert_eq!(name as u16, notify);
+                }
             }
         }
         assert_eq!(Cause::from_peer_notify(14), Cause::NoProposalChosen);
         assert_eq!(Cause::from_peer_notify(24), Cause::AuthenticationRefused);
+        let quick = Cause::from_quick_mode_notify;
+        assert_eq!(quick(14), Cause::EspNotChosen);
+        assert_eq!(quick(18), Cause::SelectorsRefusedByPeer);
         for notify in [0, 31, 8191, 8192, 24_578, u16::MAX] {
             assert_eq!(Cause::from_peer_notify(notify), Cause::PeerNotifyOther);
+            assert_eq!(quick(notify), Cause::PeerNotifyOther);
         }
     }
 

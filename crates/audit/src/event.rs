@@ -1,5 +1,7 @@
 //! What happened, as types; and how it becomes a record with Windows' fields and words.
 
+mod quick_mode;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +15,11 @@ use crate::record::{Outcome, Record, StoredExtra};
 use crate::subject::Subject;
 use crate::text::{peer_text, printable};
 use crate::words::Word;
+
+pub use quick_mode::{
+    IpsecSaDeleted, Mode, QmState, QuickModeEnded, QuickModeEstablished, QuickModeFailed,
+    TrafficEnd,
+};
 
 /// The keying module: `KeyModName`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -166,7 +173,7 @@ const MAX_DETAIL: usize = 300;
 pub struct Extra {
     /// The name of the connection in the configuration.
     pub connection: Option<String>,
-    /// The cause, for 4655 and 4976; a failure brings its own.
+    /// The cause of an SA's end or of an invalid packet; a failure brings its own.
     pub cause: Option<Cause>,
     /// Advice in place of the cause's own.
     pub advice: Option<String>,
@@ -252,7 +259,7 @@ pub struct MainModeEnded {
     pub mmsa_id: u64,
 }
 
-/// 4976: an invalid packet came in during Main Mode.
+/// 4976 and 4977: an invalid packet came in during Main Mode, or during Quick Mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidPacket {
     /// Our address.
@@ -279,6 +286,16 @@ pub enum Event {
     MainModeEnded(MainModeEnded),
     /// 4976.
     InvalidPacket(InvalidPacket),
+    /// 5451.
+    QuickModeEstablished(QuickModeEstablished),
+    /// 4654.
+    QuickModeFailed(QuickModeFailed),
+    /// 5452.
+    QuickModeEnded(QuickModeEnded),
+    /// 4977.
+    InvalidQuickMode(InvalidPacket),
+    /// 5049.
+    IpsecSaDeleted(IpsecSaDeleted),
     /// 5478: the daemon started.
     ServicesStarted,
     /// 5479: the daemon shut down.
@@ -323,6 +340,11 @@ impl Event {
             Event::MainModeFailed(_) => 4653,
             Event::MainModeEnded(_) => 4655,
             Event::InvalidPacket(_) => 4976,
+            Event::QuickModeEstablished(_) => 5451,
+            Event::QuickModeFailed(_) => 4654,
+            Event::QuickModeEnded(_) => 5452,
+            Event::InvalidQuickMode(_) => 4977,
+            Event::IpsecSaDeleted(_) => 5049,
             Event::ServicesStarted => 5478,
             Event::ServicesStopped => 5479,
             Event::KeyingServiceAbsent => 5453,
@@ -343,6 +365,7 @@ impl Event {
         let event_id = self.id();
         let cause = match &self {
             Event::MainModeFailed(failed) => Some(failed.cause),
+            Event::QuickModeFailed(failed) => Some(failed.cause),
             _ => extra.cause,
         };
         let failure = spec(event_id).is_some_and(|event| event.outcome == Outcome::Failure);
@@ -376,7 +399,11 @@ impl Event {
                 event.key_mod.word().to_owned(),
                 event.mmsa_id.to_string(),
             ],
-            Event::InvalidPacket(event) => vec![
+            Event::QuickModeEstablished(event) => event.into_values(),
+            Event::QuickModeFailed(event) => event.into_values(),
+            Event::QuickModeEnded(event) => event.into_values(),
+            Event::IpsecSaDeleted(event) => event.into_values(),
+            Event::InvalidPacket(event) | Event::InvalidQuickMode(event) => vec![
                 event.local.to_string(),
                 event.remote.to_string(),
                 event.key_mod.word().to_owned(),

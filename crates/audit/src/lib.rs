@@ -34,8 +34,9 @@ pub use activity::ActivityId;
 pub use catalogue::{Data, EVENTS, EventSpec, Field, Governor, InType, Provider, spec};
 pub use cause::{Cause, CauseRow, NotifyErr};
 pub use event::{
-    AuthMethod, Event, Extra, FailurePoint, InvalidPacket, KeyMod, MainModeEnded,
-    MainModeEstablished, MainModeFailed, MmState, Role,
+    AuthMethod, Event, Extra, FailurePoint, InvalidPacket, IpsecSaDeleted, KeyMod, MainModeEnded,
+    MainModeEstablished, MainModeFailed, MmState, Mode, QmState, QuickModeEnded,
+    QuickModeEstablished, QuickModeFailed, Role, TrafficEnd,
 };
 pub use explain::{
     EventExplanation, Explanation, ParameterExplanation, ReasonExplanation, explain,

@@ -75,9 +75,12 @@ impl Record {
         self.values.get(at).map(String::as_str)
     }
 
-    /// The peer's address, from `RemoteAddress`.
+    /// The peer's address: the remote end of a tunnel, else `RemoteAddress`. Where a tunnel is,
+    /// `RemoteAddress` is of the traffic in it.
     pub fn peer(&self) -> Option<IpAddr> {
-        self.value("RemoteAddress")?.parse().ok()
+        ["RemoteTunnelEndpoint", "RemoteAddress"]
+            .iter()
+            .find_map(|field| self.value(field)?.parse().ok())
     }
 
     /// What kind of audit this is; `None` for an event that the catalogue does not know.

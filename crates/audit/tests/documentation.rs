@@ -71,12 +71,14 @@ fn every_cause_is_documented_with_its_code_and_advice_and_no_other_is() {
     let documented = rows(part(&page, "causes"));
     assert_eq!(documented.len(), Cause::ALL.len());
     for (row, &cause) in documented.iter().zip(Cause::ALL) {
-        let [token, code, title, advice] = row[..] else {
+        let [token, code, title, advice, events] = row[..] else {
             panic!("{row:?}");
         };
         assert_eq!(token.trim_matches('`'), cause.token());
         assert_eq!(code.parse().ok(), cause.code(), "{cause}");
         assert_eq!((title, advice), (cause.title(), cause.advice()), "{cause}");
+        let ids: Vec<u16> = events.split(", ").map(|id| id.parse().unwrap()).collect();
+        assert_eq!(ids, cause.event_ids(), "{cause}");
     }
 }
 
@@ -126,7 +128,8 @@ fn the_events_that_this_version_raises_are_told_from_those_it_does_not() {
     assert_eq!(
         raised,
         [
-            1100, 1102, 1104, 1105, 4612, 4650, 4653, 4655, 4719, 4976, 5478, 5479
+            1100, 1102, 1104, 1105, 4612, 4650, 4653, 4654, 4655, 4719, 4976, 4977, 5049, 5451,
+            5452, 5478, 5479
         ]
     );
 }

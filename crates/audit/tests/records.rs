@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use audit::{
-    ActivityId, AuthMethod, Cause, EVENTS, Event, Extra, FailurePoint, InvalidPacket, KeyMod,
-    MainModeEnded, MainModeEstablished, MainModeFailed, MmState, NotifyErr, Outcome, Record, Role,
-    Setting, StoredRecord, Subcategory, Subject, spec,
+    ActivityId, AuthMethod, Cause, EVENTS, Event, Extra, FailurePoint, InvalidPacket,
+    IpsecSaDeleted, KeyMod, MainModeEnded, MainModeEstablished, MainModeFailed, MmState, Mode,
+    NotifyErr, Outcome, QmState, QuickModeEnded, QuickModeEstablished, QuickModeFailed, Record,
+    Role, Setting, StoredRecord, Subcategory, Subject, TrafficEnd, spec,
 };
 use serde_json::{Value, json};
 
@@ -48,6 +49,68 @@ fn failed() -> MainModeFailed {
     }
 }
 
+fn tunnel() -> Mode {
+    Mode::Tunnel {
+        local: "192.0.2.1".parse().unwrap(),
+        remote: "198.51.100.7".parse().unwrap(),
+    }
+}
+
+/// 10.1.0.0/16, and TCP port 22 of one host.
+fn traffic() -> [TrafficEnd; 2] {
+    [
+        TrafficEnd::new(
+            "10.1.0.0".parse().unwrap(),
+            "10.1.255.255".parse().unwrap(),
+            0,
+        ),
+        TrafficEnd::host("10.2.0.10".parse().unwrap(), 22),
+    ]
+}
+
+fn quick_mode_established() -> QuickModeEstablished {
+    let [local, remote] = traffic();
+    QuickModeEstablished {
+        local,
+        remote,
+        peer_private: Some("10.0.0.9".parse().unwrap()),
+        protocol: 6,
+        key_mod: KeyMod::IkeV1,
+        ah_auth: "%%8229",
+        esp_auth: "%%8242",
+        cipher: "%%8237",
+        lifetime: Duration::from_secs(5400),
+        lifetime_kilobytes: Some(500_000),
+        lifetime_packets: None,
+        mode: tunnel(),
+        role: Role::Initiator,
+        filter_id: 3,
+        mmsa_id: 77,
+        qmsa_id: 105,
+        inbound_spi: 0xc000_0001,
+        outbound_spi: 0xc0ff_ee01,
+    }
+}
+
+fn quick_mode_failed() -> QuickModeFailed {
+    let [local, remote] = traffic();
+    QuickModeFailed {
+        local,
+        remote,
+        protocol: 0,
+        peer_private: None,
+        key_mod: KeyMod::IkeV1,
+        point: FailurePoint::Remote,
+        cause: Cause::SelectorsRefusedByPeer,
+        mode: tunnel(),
+        state: QmState::SentFirst,
+        role: Role::Initiator,
+        message_id: 2_638_887_156,
+        filter_id: 3,
+        mmsa_id: 77,
+    }
+}
+
 fn every_event() -> Vec<Event> {
     let local = "192.0.2.1".parse().unwrap();
     let remote = "198.51.100.7".parse().unwrap();
@@ -68,6 +131,24 @@ fn every_event() -> Vec<Event> {
             local,
             remote,
             key_mod,
+        }),
+        Event::QuickModeEstablished(quick_mode_established()),
+        Event::QuickModeFailed(quick_mode_failed()),
+        Event::QuickModeEnded(QuickModeEnded {
+            local: traffic()[0],
+            remote: traffic()[1],
+            mode: tunnel(),
+            protocol: 6,
+            qmsa_id: 105,
+        }),
+        Event::InvalidQuickMode(InvalidPacket {
+            local,
+            remote,
+            key_mod,
+        }),
+        Event::IpsecSaDeleted(IpsecSaDeleted {
+            qmsa_id: 105,
+            child: "lan".to_owned(),
         }),
         Event::ServicesStarted,
         Event::ServicesStopped,
@@ -120,6 +201,145 @@ fn every_event_that_this_version_raises_can_be_made() {
     for event in EVENTS.iter().filter(|e| e.raised_yet) {
         assert!(made.contains(&event.id), "{}", event.id);
     }
+}
+
+#[test]
+fn a_5451_holds_its_values_in_order() {
+    let record =
+        Event::QuickModeEstablished(quick_mode_established()).into_record(None, Extra::default());
+    assert_eq!(
+        record.values,
+        [
+            "10.1.0.0",
+            "255.255.0.0",
+            "0",
+            "192.0.2.1",
+            "10.2.0.10",
+            "255.255.255.255",
+            "22",
+            "10.0.0.9",
+            "198.51.100.7",
+            "6",
+            "%%8222",
+            "%%8229",
+            "%%8242",
+            "%%8237",
+            "5400",
+            "500000",
+            "0",
+            "%%8213",
+            "%%8205",
+            "3",
+            "77",
+            "105",
+            "3221225473",
+            "3237998081",
+            "0",
+            "0",
+        ]
+    );
+    for (field, value) in [
+        ("RemoteTunnelEndpoint", "198.51.100.7"),
+        ("CipherType", "%%8237"),
+        ("MainModeSaId", "77"),
+        ("QuickModeSaId", "105"),
+        ("InboundSpi", "3221225473"),
+    ] {
+        assert_eq!(record.value(field), Some(value), "{field}");
+    }
+}
+
+#[test]
+fn a_4654_holds_its_values_in_order_and_says_why() {
+    let record = Event::QuickModeFailed(quick_mode_failed()).into_record(None, Extra::default());
+    assert_eq!(
+        record.values,
+        [
+            "10.1.0.0",
+            "255.255.0.0",
+            "0",
+            "192.0.2.1",
+            "10.2.0.10",
+            "255.255.255.255",
+            "22",
+            "198.51.100.7",
+            "0",
+            "-",
+            "%%8222",
+            "%%8200",
+            "No policy configured",
+            "%%8213",
+            "%%8208",
+            "%%8205",
+            "2638887156",
+            "3",
+            "77",
+            "0",
+            "0",
+        ]
+    );
+    let extra = record.extra.unwrap();
+    assert_eq!(extra.reason_code, Some(13_825));
+    assert_eq!(extra.cause.as_deref(), Some("selectors-refused-by-peer"));
+    assert_eq!(
+        extra.advice.as_deref(),
+        Some(Cause::SelectorsRefusedByPeer.advice())
+    );
+}
+
+#[test]
+fn an_ipsec_sa_ends_with_a_5452_and_a_deleted_one_with_a_5049_beside_it() {
+    let ended = Event::QuickModeEnded(QuickModeEnded {
+        local: traffic()[0],
+        remote: traffic()[1],
+        mode: Mode::Transport,
+        protocol: 6,
+        qmsa_id: 105,
+    });
+    let extra = Extra {
+        cause: Some(Cause::DeletedByPeer),
+        ..Extra::default()
+    };
+    let record = ended.into_record(None, extra.clone());
+    assert_eq!(
+        record.values,
+        [
+            "10.1.0.0",
+            "0",
+            "-",
+            "10.2.0.10",
+            "22",
+            "-",
+            "6",
+            "105",
+            "0",
+            "0"
+        ]
+    );
+    assert_eq!(
+        record.extra.unwrap().cause.as_deref(),
+        Some("deleted-by-peer")
+    );
+    let deleted = Event::IpsecSaDeleted(IpsecSaDeleted {
+        qmsa_id: 105,
+        child: "lan".to_owned(),
+    });
+    let record = deleted.into_record(None, extra);
+    assert_eq!(record.values, ["-", "105", "lan"]);
+    assert_eq!(record.peer(), None);
+}
+
+#[test]
+fn the_peer_is_the_end_of_the_tunnel_and_not_the_traffic_in_it() {
+    let established = quick_mode_established();
+    let record = Event::QuickModeEstablished(established).into_record(None, Extra::default());
+    assert_eq!(record.peer(), Some("198.51.100.7".parse().unwrap()));
+    let transport = QuickModeEstablished {
+        mode: Mode::Transport,
+        ..established
+    };
+    let record = Event::QuickModeEstablished(transport).into_record(None, Extra::default());
+    assert_eq!(record.peer(), Some("10.2.0.10".parse().unwrap()));
 }
 
 #[test]

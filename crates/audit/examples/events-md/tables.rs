@@ -83,24 +83,36 @@ fn section(event: &EventSpec) -> String {
 /// The causes, by the event that carries them.
 fn causes() -> String {
     let mut out = String::new();
-    for (id, title) in [
-        (4653, "Of a negotiation that failed (4653)"),
-        (4655, "Of an SA that ended (4655)"),
-        (4976, "Of an invalid packet (4976)"),
+    for (ids, title) in [
+        (
+            [4653, 4654],
+            "Of a negotiation that failed (4653, and 4654 of Quick Mode)",
+        ),
+        (
+            [4655, 5452],
+            "Of an SA that ended (4655, and 5452 and 5049 of an IPsec SA)",
+        ),
+        (
+            [4976, 4977],
+            "Of an invalid packet (4976, and 4977 in Quick Mode)",
+        ),
     ] {
         if !out.is_empty() {
             out.push('\n');
         }
         writeln!(out, "### {title}\n").unwrap();
-        out.push_str("| cause | code | what happened | what to change |\n");
-        out.push_str("| --- | --- | --- | --- |\n");
-        for cause in Cause::ALL.iter().filter(|c| c.event_ids().contains(&id)) {
+        out.push_str("| cause | code | what happened | what to change | events |\n");
+        out.push_str("| --- | --- | --- | --- | --- |\n");
+        let of_these = |cause: &&Cause| ids.iter().any(|id| cause.event_ids().contains(id));
+        for cause in Cause::ALL.iter().filter(of_these) {
             let code = cause.code().map_or("-".to_owned(), |c| c.to_string());
+            let events: Vec<String> = cause.event_ids().iter().map(u16::to_string).collect();
             writeln!(
                 out,
-                "| `{cause}` | {code} | {} | {} |",
+                "| `{cause}` | {code} | {} | {} | {} |",
                 cause.title(),
-                cause.advice()
+                cause.advice(),
+                events.join(", ")
             )
             .unwrap();
         }

@@ -189,64 +189,78 @@ pub(super) const RESPONDER_COOKIE: Field = text(
     UnicodeString,
     "the cookie of the responder, zeros when it was not known yet",
 );
+pub(super) const LOCAL_TRAFFIC_ADDRESS: Field = text(
+    "LocalAddress",
+    UnicodeString,
+    "our side of the traffic: a host, or the first address of a subnet; for a range, of the smallest subnet that holds it",
+);
+pub(super) const REMOTE_TRAFFIC_ADDRESS: Field = text(
+    "RemoteAddress",
+    UnicodeString,
+    "the side of the peer: a host, or the first address of a subnet; for a range, of the smallest subnet that holds it",
+);
 pub(super) const LOCAL_ADDRESS_MASK: Field = text(
     "LocalAddressMask",
     UnicodeString,
-    "the mask of our traffic selector",
+    "the mask of our side, `255.255.255.255` for one host; for IPv6 it is written as an address too",
 );
 pub(super) const LOCAL_PORT: Field = text(
     "LocalPort",
     UInt32,
-    "our port in the traffic selector, 0 for any",
+    "the port on our side of the traffic, 0 for any",
 );
 pub(super) const LOCAL_TUNNEL_ENDPOINT: Field = text(
     "LocalTunnelEndpoint",
     UnicodeString,
-    "our end of the tunnel, `-` in transport mode",
+    "our end of the tunnel, `-` when there is none",
 );
 pub(super) const REMOTE_ADDRESS_MASK: Field = text(
     "RemoteAddressMask",
     UnicodeString,
-    "the mask of the traffic selector of the peer",
+    "the mask of the side of the peer, written as ours is",
 );
 pub(super) const REMOTE_PORT: Field = text(
     "RemotePort",
     UInt32,
-    "the port of the peer in the traffic selector, 0 for any",
+    "the port on the side of the peer, 0 for any",
 );
 pub(super) const REMOTE_TUNNEL_ENDPOINT: Field = text(
     "RemoteTunnelEndpoint",
     UnicodeString,
-    "the end of the tunnel at the peer, `-` in transport mode",
+    "the end of the tunnel at the peer, `-` when there is none",
 );
 pub(super) const PROTOCOL: Field = text(
     "Protocol",
     UnicodeString,
-    "the IP protocol in the traffic selector, 0 for any",
+    "the IP protocol of the traffic, as a number, 0 for any",
 );
 pub(super) const REMOTE_PRIVATE_ADDRESS: Field = text(
     "RemotePrivateAddress",
     UnicodeString,
-    "the address of the peer behind its NAT",
+    "the address of the peer behind its NAT, `-` when it did not say",
 );
-pub(super) const MODE: Field = word("Mode", UnicodeString, "transport or tunnel");
+pub(super) const MODE: Field = word(
+    "Mode",
+    UnicodeString,
+    "transport or tunnel; unknown until the proposals were read",
+);
 pub(super) const MESSAGE_ID: Field = text(
     "MessageID",
     UnicodeString,
-    "the message ID of the Quick Mode",
+    "the message ID of the exchange, decimal",
 );
-pub(super) const QM_FILTER_ID: Field =
-    text("QMFilterID", UInt64, "the number of the Quick Mode filter");
+pub(super) const QM_FILTER_ID: Field = text(
+    "QMFilterID",
+    UInt64,
+    "the number kept for the name of the child, 0 when none matched",
+);
 pub(super) const TUNNEL_ID: Field = text(
     "TunnelId",
     UInt64,
-    "the number of the virtual tunnel interface",
+    "always 0 here: the number of a virtual interface, which Windows has for IKEv2 alone",
 );
-pub(super) const TRAFFIC_SELECTOR_ID: Field = text(
-    "TrafficSelectorId",
-    UInt64,
-    "the number of the traffic selector",
-);
+pub(super) const TRAFFIC_SELECTOR_ID: Field =
+    text("TrafficSelectorId", UInt64, "always 0 here, as `TunnelId`");
 pub(super) const CATEGORY_ID: Field = word(
     "CategoryId",
     UnicodeString,
@@ -329,45 +343,52 @@ pub(super) const IPSEC_SECURITY_ASSOCIATION_NAME: Field = text(
 pub(super) const PEER_PRIVATE_ADDRESS: Field = text(
     "PeerPrivateAddress",
     UnicodeString,
-    "the address of the peer behind its NAT",
+    "the address of the peer behind its NAT, `-` when it did not say",
 );
 pub(super) const IP_PROTOCOL: Field = text(
     "IpProtocol",
     UnicodeString,
-    "the IP protocol in the traffic selector, 0 for any",
+    "the IP protocol of the traffic, as a number, 0 for any",
 );
 pub(super) const KEYING_MODULE_NAME: Field = word(
     "KeyingModuleName",
     UnicodeString,
     "the keying module: IKEv1, AuthIP or IKEv2",
 );
-pub(super) const AH_AUTH_TYPE: Field =
-    word("AhAuthType", UnicodeString, "the integrity algorithm of AH");
+pub(super) const AH_AUTH_TYPE: Field = word(
+    "AhAuthType",
+    UnicodeString,
+    "the integrity algorithm of AH, None without AH",
+);
 pub(super) const ESP_AUTH_TYPE: Field = word(
     "EspAuthType",
     UnicodeString,
-    "the integrity algorithm of ESP",
+    "the integrity algorithm of ESP; the cipher where that authenticates by itself",
 );
-pub(super) const CIPHER_TYPE: Field = word("CipherType", UnicodeString, "the cipher of ESP");
+pub(super) const CIPHER_TYPE: Field = word(
+    "CipherType",
+    UnicodeString,
+    "the cipher of ESP, None where nothing is encrypted",
+);
 pub(super) const LIFETIME_SECONDS: Field = text(
     "LifetimeSeconds",
     UInt32,
-    "the lifetime of the SA in seconds",
+    "the lifetime of the SA in seconds, rounded up",
 );
 pub(super) const LIFETIME_KILOBYTES: Field = text(
     "LifetimeKilobytes",
     UInt32,
-    "the lifetime of the SA in kilobytes",
+    "how many kilobytes the SA may carry, 0 for no limit",
 );
 pub(super) const LIFETIME_PACKETS: Field = text(
     "LifetimePackets",
     UInt32,
-    "the lifetime of the SA in packets",
+    "how many packets the SA may carry, 0 for no limit",
 );
 pub(super) const TRANSPORT_FILTER_ID: Field = text(
     "TransportFilterId",
     UInt64,
-    "the number of the Quick Mode filter",
+    "the number kept for the name of the child",
 );
 pub(super) const MAIN_MODE_SA_ID: Field = text(
     "MainModeSaId",
@@ -377,7 +398,7 @@ pub(super) const MAIN_MODE_SA_ID: Field = text(
 pub(super) const QUICK_MODE_SA_ID: Field = text(
     "QuickModeSaId",
     UInt64,
-    "the number of the IPsec SA, never used twice",
+    "the number of the IPsec SA, never used twice; it pairs a 5452 with its 5451",
 );
 pub(super) const INBOUND_SPI: Field = text("InboundSpi", UInt32, "the SPI of packets to us");
 pub(super) const OUTBOUND_SPI: Field =

@@ -359,9 +359,9 @@ Profile Changed:\t%1\n\
 Deleted SA:\n\
 \tID:\t\t\t%2\n\
 \tName:\t\t\t%3",
-        raised: "an IPsec SA was deleted by either side.",
+        raised: "an IPsec SA was deleted by either side, beside its 5452; not when it was replaced or expired.",
         advice: "Nothing.",
-        raised_yet: false,
+        raised_yet: true,
     },
     EventSpec {
         id: 5453,

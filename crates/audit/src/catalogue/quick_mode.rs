@@ -21,11 +21,11 @@ pub(super) const EVENTS: &[EventSpec] = &[
         outcome: Outcome::Failure,
         governor: GOVERNOR,
         data: Data::Event(&[
-            LOCAL_ADDRESS,
+            LOCAL_TRAFFIC_ADDRESS,
             LOCAL_ADDRESS_MASK,
             LOCAL_PORT,
             LOCAL_TUNNEL_ENDPOINT,
-            REMOTE_ADDRESS,
+            REMOTE_TRAFFIC_ADDRESS,
             REMOTE_ADDRESS_MASK,
             REMOTE_PORT,
             REMOTE_TUNNEL_ENDPOINT,
@@ -75,9 +75,9 @@ Failure Information:\n\
 \tMessage ID:\t\t%17\n\
 \tFailure Point:\t\t%12\n\
 \tFailure Reason:\t\t%13",
-        raised: "a Quick Mode negotiation failed.",
-        advice: "Compare traffic selectors and ESP proposals of both sides.",
-        raised_yet: false,
+        raised: "a Quick Mode negotiation failed, in either role. Exactly one for each negotiation that does not come to 5451.",
+        advice: "Look up the cause: `mainmode explain` with the code or the cause. Usually traffic selectors, ESP proposals or perfect forward secrecy differ.",
+        raised_yet: true,
     },
     EventSpec {
         id: 4977,
@@ -95,9 +95,9 @@ During Quick Mode negotiation, IPsec received an invalid negotiation packet. If 
 Local Network Address:\t%1\n\
 Remote Network Address:\t%2\n\
 Keying Module Name:\t%3",
-        raised: "an invalid packet came in during Quick Mode.",
+        raised: "an invalid packet came in during Quick Mode: malformed, out of place, tampered with, or replayed. It ends nothing. `Extra.Cause` in JSON says which. Rate-limited; what was held back is counted in 4612.",
         advice: "As for 4976.",
-        raised_yet: false,
+        raised_yet: true,
     },
     EventSpec {
         id: 5451,
@@ -108,11 +108,11 @@ Keying Module Name:\t%3",
         outcome: Outcome::Success,
         governor: GOVERNOR,
         data: Data::Event(&[
-            LOCAL_ADDRESS,
+            LOCAL_TRAFFIC_ADDRESS,
             LOCAL_ADDRESS_MASK,
             LOCAL_PORT,
             LOCAL_TUNNEL_ENDPOINT,
-            REMOTE_ADDRESS,
+            REMOTE_TRAFFIC_ADDRESS,
             REMOTE_ADDRESS_MASK,
             REMOTE_PORT,
             PEER_PRIVATE_ADDRESS,
@@ -175,9 +175,9 @@ Additional Information:\n\
 \tOutbound SPI:\t\t%24\n\
 \tVirtual Interface Tunnel ID:\t\t%25\n\
 \tTraffic Selector ID:\t\t%26",
-        raised: "a Quick Mode SA was established.",
-        advice: "Nothing.",
-        raised_yet: false,
+        raised: "an IPsec SA was established, in either role. It carries nothing before this is written.",
+        advice: "Nothing. It pairs with a 5452 by `QuickModeSaId`, and with a 4650 by `MainModeSaId`.",
+        raised_yet: true,
     },
     EventSpec {
         id: 5452,
@@ -188,10 +188,10 @@ Additional Information:\n\
         outcome: Outcome::Success,
         governor: GOVERNOR,
         data: Data::Event(&[
-            LOCAL_ADDRESS,
+            LOCAL_TRAFFIC_ADDRESS,
             LOCAL_PORT,
             LOCAL_TUNNEL_ENDPOINT,
-            REMOTE_ADDRESS,
+            REMOTE_TRAFFIC_ADDRESS,
             REMOTE_PORT,
             REMOTE_TUNNEL_ENDPOINT,
             IP_PROTOCOL,
@@ -218,8 +218,8 @@ Additional Information:\n\
 \tQuick Mode SA ID:\t%8\n\
 \tVirtual Interface Tunnel ID:\t\t%9\n\
 \tTraffic Selector ID:\t\t%10",
-        raised: "a Quick Mode SA ended.",
-        advice: "Nothing.",
-        raised_yet: false,
+        raised: "an IPsec SA ended: expired, deleted by either side, replaced, peer dead, its Main Mode SA gone, shutdown, lost by the data plane, or found orphaned by a crash at the next start. `Extra.Cause` in JSON says which. Exactly one for each SA.",
+        advice: "Nothing, unless the cause is `peer-dead`, `lost-by-data-plane` or `orphaned-by-crash`.",
+        raised_yet: true,
     },
 ];
