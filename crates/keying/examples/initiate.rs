@@ -112,6 +112,7 @@ impl Load {
                     fragment_size: 1_280,
                     force_encap: false,
                     may_initiate: true,
+                    children: Vec::new(),
                 }))
             })
             .collect::<Result<Vec<_>, Any>>()?;
@@ -185,7 +186,7 @@ impl Load {
                         );
                     }
                 },
-                Output::Account(_) | Output::Terminated { .. } | Output::NeedMainModeIds => {}
+                _ => {}
             }
         }
         Ok(())

@@ -1,10 +1,12 @@
 //! What an endpoint is told about itself and about its connections.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crypto::Proposal;
 
+use crate::child::Child;
 use crate::identity::Identity;
 
 /// Names a pre-shared key (later: a private key) that the policy agent holds.
@@ -127,6 +129,8 @@ pub struct Connection {
     pub force_encap: bool,
     /// Whether we may begin negotiations (`start` other than `wait`), a replacement included.
     pub may_initiate: bool,
+    /// What is protected; none: Main Mode alone, and a peer's Quick Mode is refused.
+    pub children: Vec<Arc<Child>>,
 }
 
 /// What an endpoint is told once.

@@ -105,12 +105,17 @@ impl Endpoint {
                 remote,
                 bytes,
             } => self.datagram(now, local, remote, &bytes),
-            Input::Timeout => {}
             Input::Command(command) => self.command(now, command),
             Input::JobDone(id, result) => self.job_done(now, id, result),
             Input::Durable(ticket) => self.ticket(now, ticket, true),
             Input::Refused(ticket) => self.ticket(now, ticket, false),
             Input::MainModeIds(ids) => self.core.add_mm_ids(ids),
+            Input::Timeout
+            | Input::QuickModeIds(_)
+            | Input::Installed(_)
+            | Input::InstallFailed(..)
+            | Input::Expiring(_)
+            | Input::Expired(_) => {}
         }
         self.run_timers(now);
     }
@@ -133,6 +138,7 @@ impl Endpoint {
             Command::Terminate { connection } => {
                 self.terminate(now, connection);
             }
+            Command::InitiateChild { .. } | Command::TerminateChild { .. } => {}
             Command::Shutdown => {
                 self.stopping = true;
                 let all: Vec<NegotiationId> = self.negotiations.keys().copied().collect();

@@ -109,6 +109,7 @@ fn connection(host: usize, fragment_size: Option<usize>) -> Connection {
         fragment_size: fragment_size.unwrap_or(1280),
         force_encap: false,
         may_initiate: true,
+        children: Vec::new(),
     }
 }
 
@@ -192,7 +193,7 @@ impl Bench {
                     self.tickets.push_back((host, audit.ticket, activity));
                 }
                 Output::NeedMainModeIds => self.give_ids(host),
-                Output::Account(_) | Output::Verdict(_) | Output::Terminated { .. } => {}
+                _ => {}
             }
         }
         while !self.hold_jobs && self.finish_job() {}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use audit::{ActivityId, Cause, Event, Extra, FailurePoint, Role, Word};
 
+use crate::child::{ChildSa, ChildSaId, ChildVerdict};
 use crate::config::Connection;
 use crate::job::{Job, JobResult};
 
@@ -43,6 +44,16 @@ pub enum Input {
     Refused(Ticket),
     /// A block of Main Mode SA IDs, reserved on disk.
     MainModeIds(Range<u64>),
+    /// A block of Quick Mode SA IDs, reserved on disk.
+    QuickModeIds(Range<u64>),
+    /// The data plane has what [`Output::InstallSa`] asked for.
+    Installed(ChildSaId),
+    /// The data plane cannot have it, and why.
+    InstallFailed(ChildSaId, String),
+    /// A child SA has carried nearly as many bytes or packets as it may: it is to be replaced.
+    Expiring(ChildSaId),
+    /// A child SA has carried as many bytes or packets as it may.
+    Expired(ChildSaId),
 }
 
 /// What an operator can ask of an endpoint.
@@ -63,6 +74,27 @@ pub enum Command {
     Terminate {
         /// The connection's name.
         connection: String,
+    },
+    /// Bring a child up: each pair of its selectors that has no SA. Without a Main Mode SA that comes
+    /// first. Each Quick Mode is answered by an [`Output::ChildVerdict`], and so is a Main Mode that fails
+    /// before them; where all is up already, that is the answer.
+    InitiateChild {
+        /// The connection's name.
+        connection: String,
+        /// The child's name.
+        child: String,
+        /// Where to send from, should there be no Main Mode SA: our address and the IKE port.
+        local: SocketAddr,
+        /// Where to send to.
+        remote: SocketAddr,
+    },
+    /// End a child's Quick Modes and SAs; the Main Mode SA stays. Answered by
+    /// [`Output::ChildTerminated`].
+    TerminateChild {
+        /// The connection's name.
+        connection: String,
+        /// The child's name.
+        child: String,
     },
     /// End everything: the daemon stops.
     Shutdown,
@@ -93,11 +125,41 @@ pub enum Output {
     Terminated {
         /// The connection's name.
         connection: String,
-        /// How many negotiations and SAs ended.
+        /// How many negotiations and SAs ended, Quick Modes and child SAs with them.
         ended: usize,
     },
     /// The Main Mode SA IDs run low: reserve a block and give it with [`Input::MainModeIds`].
     NeedMainModeIds,
+    /// The Quick Mode SA IDs run low: reserve a block and give it with [`Input::QuickModeIds`].
+    NeedQuickModeIds,
+    /// Give a child SA to the data plane, and answer with [`Input::Installed`] or
+    /// [`Input::InstallFailed`]. Its 5451 is on disk.
+    InstallSa(Box<ChildSa>),
+    /// Take a child SA out of the data plane, whether it was installed or is being so. What the data plane
+    /// says of it from then on is not heard.
+    RemoveSa(ChildSaId),
+    /// The outer addresses or ports of an installed child SA are others now: a NAT gave the peer another
+    /// port.
+    MoveSa {
+        /// The SA.
+        id: ChildSaId,
+        /// Our address and port.
+        local: SocketAddr,
+        /// The peer's.
+        remote: SocketAddr,
+    },
+    /// A Quick Mode has its verdict, and the verdict's event has been dealt with by the log; where it was
+    /// established, the data plane has the SA.
+    ChildVerdict(ChildVerdict),
+    /// All that a [`Command::TerminateChild`] ended has ended, on disk too.
+    ChildTerminated {
+        /// The connection's name.
+        connection: String,
+        /// The child's name.
+        child: String,
+        /// How many Quick Modes and SAs ended.
+        ended: usize,
+    },
 }
 
 /// An event for the log.
@@ -122,6 +184,10 @@ pub enum Account {
     FailedHeldBack,
     /// An invalid packet whose 4976 was held back.
     InvalidHeldBack,
+    /// A Quick Mode started. Its 5451 or 4654 follows in any case, and is never held back.
+    QuickModeStarted,
+    /// An invalid packet of a Quick Mode, whose 4977 was held back.
+    InvalidQuickModeHeldBack,
 }
 
 /// How a negotiation of a connection ended.

@@ -9,7 +9,7 @@ use crate::config::CredentialId;
 use crate::plain;
 
 /// The version of this vocabulary, for a border between processes.
-pub const JOB_VERSION: u16 = 1;
+pub const JOB_VERSION: u16 = 2;
 
 /// What is to be done.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -23,6 +23,18 @@ pub enum Job {
     /// Agree with the peer's public value and derive SKEYID and its children from a pre-shared key
     /// (RFC 2409 section 5).
     Derive(Box<Derive>),
+    /// Agree with the peer's public value, for perfect forward secrecy in Quick Mode (RFC 2409 section
+    /// 5.5).
+    Agree {
+        /// The group.
+        #[serde(with = "plain::group")]
+        group: Group,
+        /// Our key pair; `None`: make one first, and give back its public value.
+        #[serde(with = "plain::share")]
+        share: Option<(Vec<u8>, Secret)>,
+        /// The peer's public value, as it came.
+        peer_public: Vec<u8>,
+    },
 }
 
 /// The inputs of a derivation.
@@ -79,6 +91,14 @@ pub enum JobResult {
         #[serde(with = "plain::secret")]
         e: Secret,
     },
+    /// What [`Job::Agree`] found.
+    Agreed {
+        /// Our public value.
+        public: Vec<u8>,
+        /// The shared secret, `g(qm)^xy`.
+        #[serde(with = "plain::secret")]
+        gxy: Secret,
+    },
     /// The peer's public value is not one.
     BadPublicValue(String),
     /// The credential is not there any more.
@@ -102,6 +122,12 @@ impl Job {
                 private: share.private,
             }),
             Job::Derive(derive) => derive.run(credentials),
+            Job::Agree {
+                group,
+                share,
+                peer_public,
+            } => agree(*group, share.as_ref(), peer_public)
+                .map(|(public, gxy)| JobResult::Agreed { public, gxy }),
         };
         done.unwrap_or_else(|error| match error {
             CryptoError::BadPublicValue(why) => JobResult::BadPublicValue(why.to_string()),
@@ -110,18 +136,26 @@ impl Job {
     }
 }
 
+/// Our public value and the shared secret; the key pair is made where there is none.
+fn agree(
+    group: Group,
+    share: Option<&(Vec<u8>, Secret)>,
+    peer_public: &[u8],
+) -> Result<(Vec<u8>, Secret), CryptoError> {
+    match share {
+        Some((public, private)) => {
+            Ok((public.clone(), crypto::agree(group, private, peer_public)?))
+        }
+        None => crypto::generate_and_agree(group, peer_public),
+    }
+}
+
 impl Derive {
     fn run(&self, credentials: &impl Credentials) -> Result<JobResult, CryptoError> {
         let Some(psk) = credentials.preshared_key(self.credential) else {
             return Ok(JobResult::NoCredential);
         };
-        let (public, gxy) = match &self.share {
-            Some((public, private)) => (
-                public.clone(),
-                crypto::agree(self.group, private, &self.peer_public)?,
-            ),
-            None => crypto::generate_and_agree(self.group, &self.peer_public)?,
-        };
+        let (public, gxy) = agree(self.group, self.share.as_ref(), &self.peer_public)?;
         let skeyid = crypto::skeyid_psk(self.hash, psk.as_bytes(), &self.ni, &self.nr)?;
         let keys = crypto::keymat(
             self.hash,
@@ -184,6 +218,38 @@ mod tests {
             };
             assert_eq!(here.as_bytes(), there.as_bytes());
         }
+    }
+
+    #[test]
+    fn two_that_agree_have_the_same_secret_across_a_border() {
+        let keys = One(Secret::new(Vec::new()));
+        let group = Group::Ecp256;
+        let JobResult::Share { public, private } = Job::MakeShare { group }.run(&keys) else {
+            panic!("a share");
+        };
+        let answer = across(&Job::Agree {
+            group,
+            share: None,
+            peer_public: public.clone(),
+        });
+        let JobResult::Agreed { public: other, gxy } = across(&answer.run(&keys)) else {
+            panic!("an agreement");
+        };
+        let ours = Job::Agree {
+            group,
+            share: Some((public, private)),
+            peer_public: other,
+        };
+        let JobResult::Agreed { gxy: own, .. } = across(&ours).run(&keys) else {
+            panic!("an agreement");
+        };
+        assert_eq!(own.as_bytes(), gxy.as_bytes());
+        let bad = Job::Agree {
+            group,
+            share: None,
+            peer_public: vec![0; 64],
+        };
+        assert!(matches!(bad.run(&keys), JobResult::BadPublicValue(_)));
     }
 
     #[test]

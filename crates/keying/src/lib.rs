@@ -9,6 +9,7 @@
 //! datagram -> dispatch -> ikev1::{initiator, responder, informational} -> Step -> verdicts -> Output
 //! ```
 
+pub mod child;
 pub mod config;
 mod core;
 mod dispatch;
@@ -24,12 +25,16 @@ pub mod job;
 pub mod limits;
 mod plain;
 mod remembered;
+pub mod selector;
 mod status;
 #[cfg(test)]
 mod tests;
 mod timers;
 mod verdicts;
 
+pub use child::{
+    Child, ChildKeys, ChildOutcome, ChildSa, ChildSaId, ChildVerdict, Mode, SelectorConfig,
+};
 pub use config::{Connection, CredentialId, EndpointConfig};
 pub use endpoint::Endpoint;
 pub use identity::Identity;
@@ -37,4 +42,5 @@ pub use io::{
     Account, AuditOutput, Command, Input, JobId, Output, Ticket, Verdict, VerdictOutcome,
 };
 pub use job::{Credentials, Job, JobResult};
-pub use status::{Counters, MainModeSa, NegotiationStatus, Status};
+pub use selector::Selector;
+pub use status::{ChildSaStatus, Counters, MainModeSa, NegotiationStatus, QuickModeStatus, Status};

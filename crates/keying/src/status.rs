@@ -4,10 +4,13 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use audit::{Role, Word};
+use crypto::esp::EspProposal;
 use isakmp::Cookie;
 
+use crate::child::{ChildSaId, Mode};
 use crate::endpoint::Endpoint;
 use crate::ikev1::negotiation::State;
+use crate::selector::Selector;
 
 /// The account since this endpoint began. `established - ended` is the number of live SAs at any moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +25,16 @@ pub struct Counters {
     pub ended: u64,
     /// 4976 that were held back.
     pub held_back: u64,
+    /// Quick Modes that started, in either role.
+    pub quick_modes: u64,
+    /// Those that ended in a child SA.
+    pub quick_established: u64,
+    /// Those that failed.
+    pub quick_failed: u64,
+    /// Child SAs that ended. `quick_established - quick_ended` live at any moment.
+    pub quick_ended: u64,
+    /// 4977 that were held back.
+    pub quick_held_back: u64,
 }
 
 /// A live Main Mode SA.
@@ -70,6 +83,64 @@ pub struct NegotiationStatus {
     pub awaits: &'static str,
 }
 
+/// A live child SA.
+#[derive(Clone, Debug)]
+pub struct ChildSaStatus {
+    /// `QuickModeSaId`.
+    pub id: ChildSaId,
+    /// The connection's name.
+    pub connection: String,
+    /// The child's name.
+    pub child: String,
+    /// The Main Mode SA it is under now.
+    pub mmsa_id: u64,
+    /// Our role.
+    pub role: Role,
+    /// `installing`, `confirming`, `installed` or `replaced`.
+    pub state: &'static str,
+    /// Protocol and algorithms.
+    pub suite: EspProposal,
+    /// Tunnel or transport.
+    pub mode: Mode,
+    /// ESP is in UDP.
+    pub udp_encap: bool,
+    /// Our outer address and port.
+    pub local: SocketAddr,
+    /// The peer's.
+    pub remote: SocketAddr,
+    /// Our side of the traffic.
+    pub local_selector: Selector,
+    /// The peer's side.
+    pub remote_selector: Selector,
+    /// The SPI of what the peer sends.
+    pub inbound_spi: u32,
+    /// The SPI of what we send.
+    pub outbound_spi: u32,
+    /// How long ago it was established.
+    pub age: Duration,
+    /// How long it lives in all.
+    pub lifetime: Duration,
+    /// In how long it is replaced by us; `None`: not by us.
+    pub rekey_in: Option<Duration>,
+}
+
+/// A Quick Mode under way.
+#[derive(Clone, Debug)]
+pub struct QuickModeStatus {
+    /// The connection's name.
+    pub connection: String,
+    /// The child's name, where one is chosen.
+    pub child: Option<String>,
+    /// The Main Mode SA it is under.
+    pub mmsa_id: u64,
+    /// Our role.
+    pub role: Role,
+    /// Its message ID.
+    pub message_id: u32,
+    /// What is awaited.
+    pub awaits: &'static str,
+}
+
 /// A snapshot.
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -77,6 +148,10 @@ pub struct Status {
     pub sas: Vec<MainModeSa>,
     /// Negotiations under way.
     pub negotiations: Vec<NegotiationStatus>,
+    /// Live child SAs, by ID.
+    pub child_sas: Vec<ChildSaStatus>,
+    /// Quick Modes under way.
+    pub quick_modes: Vec<QuickModeStatus>,
     /// The account.
     pub counters: Counters,
 }
@@ -135,6 +210,8 @@ impl Endpoint {
         Status {
             sas,
             negotiations,
+            child_sas: Vec::new(),
+            quick_modes: Vec::new(),
             counters: self.counters,
         }
     }

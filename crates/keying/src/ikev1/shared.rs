@@ -68,7 +68,7 @@ pub(crate) fn keys_of(
                 .with("the pre-shared key is not there any more"))
         }
         JobResult::Failed(why) => Err(Failure::local(Cause::DhFailure).with(why)),
-        JobResult::Share { .. } => Err(Failure::local(Cause::DhFailure)),
+        JobResult::Share { .. } | JobResult::Agreed { .. } => Err(Failure::local(Cause::DhFailure)),
     }
 }
 
@@ -253,6 +253,7 @@ mod tests {
             fragment_size: 1280,
             force_encap: false,
             may_initiate: false,
+            children: Vec::new(),
         }
     }
 

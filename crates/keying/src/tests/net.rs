@@ -195,7 +195,7 @@ impl Net {
                     let wait = self.some(self.write);
                     self.later(host, wait, Happening::Ids);
                 }
-                Output::Account(_) | Output::Verdict(_) | Output::Terminated { .. } => {}
+                _ => {}
             }
         }
     }

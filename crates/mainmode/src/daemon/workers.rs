@@ -118,7 +118,7 @@ impl Workers {
     /// Whether a job is short enough for a thread that others wait for: a tenth of a millisecond or two.
     pub fn is_short(job: &Job) -> bool {
         match job {
-            Job::MakeShare { group } => is_quick(*group),
+            Job::MakeShare { group } | Job::Agree { group, .. } => is_quick(*group),
             Job::Derive(derive) => is_quick(derive.group),
         }
     }
