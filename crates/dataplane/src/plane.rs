@@ -1,0 +1,93 @@
+//! What every data plane does, and what it tells.
+
+use std::net::SocketAddr;
+
+use crate::{ChildSa, Counters, PlaneError, Selector, Trap};
+
+/// What happened in a data plane without being asked for. Given to the function that the plane was opened
+/// with, on a thread of the plane's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlaneEvent {
+    /// A packet came that a trap waits for, and there is no SA. The packet is lost, or waits a moment.
+    Acquire {
+        /// The trap.
+        trap: String,
+        /// The packet's source: one address, its protocol and port.
+        local: Selector,
+        /// Its destination.
+        remote: Selector,
+    },
+    /// A limit of bytes or packets was reached, in either direction. Told once each, soft and hard.
+    Expire {
+        /// The child SA.
+        id: u64,
+        /// Nothing is carried in that direction any more.
+        hard: bool,
+    },
+    /// Authentic packets come from another address or port: the peer's NAT has changed its mind. Nothing
+    /// was changed; [`Plane::move_to`] does.
+    MappingChanged {
+        /// The child SA.
+        id: u64,
+        /// Where the peer now is.
+        remote: SocketAddr,
+    },
+    /// Events may have been lost, or none will come any more; the words say which.
+    Lost(String),
+}
+
+/// A data plane: carries what child SAs protect.
+///
+/// Every call has taken effect when it returns, and one that fails has changed nothing, unless it says
+/// otherwise.
+pub trait Plane: Send {
+    /// The word of the configuration: `kernel`, `none`.
+    fn name(&self) -> &'static str;
+
+    /// Begins to carry a child SA. One that replaces another takes its outgoing traffic over at once; that
+    /// other goes on receiving until it is removed.
+    ///
+    /// # Errors
+    /// When the SA does not hold together, when its id is in use, or when the plane cannot carry it.
+    fn install(&mut self, sa: &ChildSa) -> Result<(), PlaneError>;
+
+    /// Ends a child SA. Its keys are gone when this returns, also with an error.
+    ///
+    /// # Errors
+    /// [`PlaneError::NoSuchSa`], or what the plane could not undo.
+    fn remove(&mut self, id: u64) -> Result<(), PlaneError>;
+
+    /// Waits for traffic: from now on such packets never leave, nor come in, unprotected, and one that
+    /// finds no SA is [`PlaneEvent::Acquire`]. Child SAs for the same traffic come before it, and it is
+    /// there again when they are gone.
+    ///
+    /// # Errors
+    /// When the name is in use, or the plane cannot wait for it.
+    fn trap(&mut self, trap: &Trap) -> Result<(), PlaneError>;
+
+    /// Ends a trap.
+    ///
+    /// # Errors
+    /// [`PlaneError::NoSuchTrap`], or what the plane could not undo.
+    fn untrap(&mut self, name: &str) -> Result<(), PlaneError>;
+
+    /// What a child SA has carried so far.
+    ///
+    /// # Errors
+    /// [`PlaneError::NoSuchSa`], also for one whose hard limit has ended it.
+    fn counters(&mut self, id: u64) -> Result<Counters, PlaneError>;
+
+    /// The outer addresses are now these; the ports count with UDP encapsulation alone. Sequence numbers
+    /// and the replay window go on, and what was counted.
+    ///
+    /// # Errors
+    /// When it fails half-way the SA carries nothing any more and is to be removed.
+    fn move_to(&mut self, id: u64, local: SocketAddr, remote: SocketAddr)
+    -> Result<(), PlaneError>;
+
+    /// Removes everything that the plane has installed.
+    ///
+    /// # Errors
+    /// The first of what could not be undone; the rest is tried nevertheless.
+    fn close(self: Box<Self>) -> Result<(), PlaneError>;
+}
