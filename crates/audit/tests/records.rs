@@ -79,7 +79,7 @@ fn quick_mode_established() -> QuickModeEstablished {
         ah_auth: "%%8229",
         esp_auth: "%%8242",
         cipher: "%%8237",
-        lifetime: Duration::from_secs(5400),
+        lifetime: Duration::from_mins(90),
         lifetime_kilobytes: Some(500_000),
         lifetime_packets: None,
         mode: tunnel(),

@@ -18,6 +18,10 @@ pub enum PublicValueFault {
     /// at most two possibilities (RFC 6989 section 2.1).
     #[error("it is outside 2..=p-2")]
     OutOfRange,
+    /// A value outside the subgroup of prime order that groups 22 to 24 work in: with it the shared
+    /// secret would tell something of the exponent (RFC 6989 section 2.2).
+    #[error("it is outside the group's subgroup of prime order")]
+    NotInSubgroup,
     /// Coordinates that are no point of the curve (RFC 6989 section 2.3).
     #[error("it is not a point on the curve")]
     NotOnCurve,

@@ -50,6 +50,20 @@ pub enum Group {
     Modp3072,
     /// Group 16, RFC 3526 section 5.
     Modp4096,
+    /// Group 17, RFC 3526 section 6.
+    Modp6144,
+    /// Group 18, RFC 3526 section 7.
+    Modp8192,
+    /// Group 22, RFC 5114 section 2.1: its subgroup has a prime order of 160 bits.
+    Modp1024s160,
+    /// Group 23, RFC 5114 section 2.2: its subgroup has a prime order of 224 bits.
+    Modp2048s224,
+    /// Group 24, RFC 5114 section 2.3: its subgroup has a prime order of 256 bits.
+    Modp2048s256,
+    /// Group 25, RFC 5114 section 2.4.
+    Ecp192,
+    /// Group 26, RFC 5114 section 2.5.
+    Ecp224,
     /// Group 19, RFC 5903 section 3.1.
     Ecp256,
     /// Group 20, RFC 5903 section 3.2.
@@ -126,10 +140,11 @@ pub struct GroupRow {
     /// The exponent or scalar in bytes.
     ///
     /// For MODP it is twice the strength, by the higher of two estimates: RFC 3526 section 8 says 90,
-    /// 110, 130 and 150 bits for groups 5, 14, 15 and 16 (exponents of 180, 220, 260 and 300 bits), SP
-    /// 800-56A revision 3, table 25, says 112, 128 and 152 for the last three. It is rounded up to
-    /// whole 64-bit words, since OpenSSL's constant-time exponentiation works through whole words
-    /// anyway. More costs time and gives nothing: the group itself is broken sooner.
+    /// 110, 130, 150, 170 and 190 bits for groups 5 and 14 to 18 (exponents of 180 to 380 bits), SP
+    /// 800-56A revision 3, table 25, says 112, 128, 152, 176 and 200 for the last five. It is rounded up
+    /// to whole 64-bit words, since OpenSSL's constant-time exponentiation works through whole words
+    /// anyway. More costs time and gives nothing: the group itself is broken sooner. For groups 22 to
+    /// 24 it is the length of the subgroup's order.
     pub private_len: usize,
     /// Symmetric strength in bits: SP 800-57 part 1 table 2 and SP 800-56A revision 3 table 25; for
     /// group 5, which they leave out, RFC 3526 section 8's first estimate; for X25519, RFC 7748
@@ -220,10 +235,17 @@ impl Group {
             Self::Modp2048 => &GROUPS[2],
             Self::Modp3072 => &GROUPS[3],
             Self::Modp4096 => &GROUPS[4],
-            Self::Ecp256 => &GROUPS[5],
-            Self::Ecp384 => &GROUPS[6],
-            Self::Ecp521 => &GROUPS[7],
-            Self::X25519 => &GROUPS[8],
+            Self::Modp6144 => &GROUPS[5],
+            Self::Modp8192 => &GROUPS[6],
+            Self::Ecp256 => &GROUPS[7],
+            Self::Ecp384 => &GROUPS[8],
+            Self::Ecp521 => &GROUPS[9],
+            Self::Modp1024s160 => &GROUPS[10],
+            Self::Modp2048s224 => &GROUPS[11],
+            Self::Modp2048s256 => &GROUPS[12],
+            Self::Ecp192 => &GROUPS[13],
+            Self::Ecp224 => &GROUPS[14],
+            Self::X25519 => &GROUPS[15],
         }
     }
 
@@ -286,9 +308,8 @@ mod tests {
             }
         };
         known(&[1, 2, 4, 5, 6], &|n| Hash::from_wire(n).is_some());
-        known(&[2, 5, 14, 15, 16, 19, 20, 21, 31], &|n| {
-            Group::from_wire(n).is_some()
-        });
+        let groups = [2, 5, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 31];
+        known(&groups, &|n| Group::from_wire(n).is_some());
         known(&[5], &|n| Cipher::from_wire(n, None).is_some());
         known(&[128, 192, 256], &|bits| {
             Cipher::from_wire(7, Some(bits)).is_some()
@@ -334,5 +355,8 @@ mod tests {
         assert_eq!(bits(Group::Modp2048), 256);
         assert_eq!(bits(Group::Modp3072), 320);
         assert_eq!(bits(Group::Modp4096), 320);
+        assert_eq!(bits(Group::Modp6144), 384);
+        assert_eq!(bits(Group::Modp8192), 448);
+        assert_eq!(bits(Group::Modp1024s160), 160);
     }
 }

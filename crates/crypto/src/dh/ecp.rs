@@ -35,10 +35,14 @@ impl Curve {
     /// The group's curve, set up once; `None` when the group is not on a NIST curve.
     pub(super) fn of(group: Group) -> Result<Option<Self>, CryptoError> {
         type Cached = LazyLock<Result<EcGroup, ErrorStack>>;
+        static P192: Cached = LazyLock::new(|| EcGroup::from_curve_name(Nid::X9_62_PRIME192V1));
+        static P224: Cached = LazyLock::new(|| EcGroup::from_curve_name(Nid::SECP224R1));
         static P256: Cached = LazyLock::new(|| EcGroup::from_curve_name(Nid::X9_62_PRIME256V1));
         static P384: Cached = LazyLock::new(|| EcGroup::from_curve_name(Nid::SECP384R1));
         static P521: Cached = LazyLock::new(|| EcGroup::from_curve_name(Nid::SECP521R1));
         let cached = match group {
+            Group::Ecp192 => &P192,
+            Group::Ecp224 => &P224,
             Group::Ecp256 => &P256,
             Group::Ecp384 => &P384,
             Group::Ecp521 => &P521,

@@ -63,8 +63,8 @@ pub fn share_from_private(group: Group, private: &Secret) -> Result<KeyShare, Cr
 /// MODP it is padded to the prime's length (RFC 2409 section 5), for ECP it is the x coordinate (RFC
 /// 5903 section 7).
 ///
-/// The peer's value is checked first, as [`check_public`] does, and must not be our own. MODP values are
-/// checked by range alone: the primes are safe, so that what is in range generates the whole group or
+/// The peer's value is checked first, as [`check_public`] does, and must not be our own. MODP values of
+/// groups with a safe prime are checked by range alone: what is in range generates the whole group or
 /// its subgroup of prime order, and an exponentiation to find out which would cost as much as the
 /// agreement.
 ///
@@ -116,8 +116,9 @@ pub fn generate_and_agree(
     }
 }
 
-/// Whether a public value can be used at all: its exact size; for MODP 2..=p-2; for ECP a point on the
-/// curve; for X25519 none of small order (RFC 6989 section 2, RFC 7748 section 6.1).
+/// Whether a public value can be used at all: its exact size; for MODP 2..=p-2, and for groups 22 to 24
+/// the subgroup of prime order; for ECP a point on the curve; for X25519 none of small order (RFC 6989
+/// section 2, RFC 7748 section 6.1).
 ///
 /// # Errors
 /// [`CryptoError::BadPublicValue`] when it cannot, [`CryptoError::Library`] when OpenSSL fails.

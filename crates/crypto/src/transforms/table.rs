@@ -156,20 +156,27 @@ const fn ecp(
     }
 }
 
+impl GroupRow {
+    /// For a group that is too small; and for 22 to 24, of which nobody said how their primes were made:
+    /// RFC 8247 section 2.4 advises against all three.
+    const fn weak(mut self) -> Self {
+        self.weak = true;
+        self
+    }
+}
+
 /// The Diffie-Hellman groups, by number.
-pub static GROUPS: [GroupRow; 9] = [
-    GroupRow {
-        weak: true,
-        ..modp(
-            Group::Modp1024,
-            "modp1024",
-            2,
-            1024,
-            192,
-            80,
-            ["%%8231", "DH group 2"],
-        )
-    },
+pub static GROUPS: [GroupRow; 16] = [
+    modp(
+        Group::Modp1024,
+        "modp1024",
+        2,
+        1024,
+        192,
+        80,
+        ["%%8231", "DH group 2"],
+    )
+    .weak(),
     modp(
         Group::Modp1536,
         "modp1536",
@@ -206,6 +213,24 @@ pub static GROUPS: [GroupRow; 9] = [
         152,
         ["DH group 16"; 2],
     ),
+    modp(
+        Group::Modp6144,
+        "modp6144",
+        17,
+        6144,
+        384,
+        176,
+        ["DH group 17"; 2],
+    ),
+    modp(
+        Group::Modp8192,
+        "modp8192",
+        18,
+        8192,
+        448,
+        200,
+        ["DH group 18"; 2],
+    ),
     ecp(
         Group::Ecp256,
         "ecp256",
@@ -229,6 +254,45 @@ pub static GROUPS: [GroupRow; 9] = [
         66,
         256,
         ["DH group ECP 521"; 2],
+    ),
+    modp(
+        Group::Modp1024s160,
+        "modp1024s160",
+        22,
+        1024,
+        160,
+        80,
+        ["DH group 22"; 2],
+    )
+    .weak(),
+    modp(
+        Group::Modp2048s224,
+        "modp2048s224",
+        23,
+        2048,
+        224,
+        112,
+        ["DH group 23"; 2],
+    )
+    .weak(),
+    modp(
+        Group::Modp2048s256,
+        "modp2048s256",
+        24,
+        2048,
+        256,
+        112,
+        ["%%8248", "DH group 24"],
+    )
+    .weak(),
+    ecp(Group::Ecp192, "ecp192", 25, 24, 96, ["DH group ECP 192"; 2]).weak(),
+    ecp(
+        Group::Ecp224,
+        "ecp224",
+        26,
+        28,
+        112,
+        ["DH group ECP 224"; 2],
     ),
     GroupRow {
         group: Group::X25519,

@@ -10,7 +10,7 @@ fn share(group: Group, private: &str) -> KeyShare {
 }
 
 /// Both sides' private values, public values and what they share.
-fn check(group: Group, initiator: [&str; 2], responder: [&str; 2], shared: &str) {
+pub(crate) fn check(group: Group, initiator: [&str; 2], responder: [&str; 2], shared: &str) {
     let (i, r) = (share(group, initiator[0]), share(group, responder[0]));
     assert_eq!(hex::encode(&i.public), initiator[1]);
     assert_eq!(hex::encode(&r.public), responder[1]);
@@ -169,6 +169,8 @@ fn modp_groups_refuse_0_1_and_p_minus_1_and_more() {
         (Group::Modp2048, BigNum::get_rfc3526_prime_2048()),
         (Group::Modp3072, BigNum::get_rfc3526_prime_3072()),
         (Group::Modp4096, BigNum::get_rfc3526_prime_4096()),
+        (Group::Modp6144, BigNum::get_rfc3526_prime_6144()),
+        (Group::Modp8192, BigNum::get_rfc3526_prime_8192()),
     ];
     for (group, prime) in primes {
         let row = group.row();
@@ -199,9 +201,49 @@ fn modp_groups_refuse_0_1_and_p_minus_1_and_more() {
     }
 }
 
+/// p - y is in range, and its order is twice that of the subgroup; so it is with any small number.
+#[test]
+fn modp_groups_with_a_subgroup_refuse_what_is_outside_of_it() {
+    let groups = [
+        (Group::Modp1024s160, openssl::dh::Dh::get_1024_160()),
+        (Group::Modp2048s224, openssl::dh::Dh::get_2048_224()),
+        (Group::Modp2048s256, openssl::dh::Dh::get_2048_256()),
+    ];
+    for (group, parameters) in groups {
+        let row = group.row();
+        let parameters = parameters.unwrap();
+        let (ours, theirs) = (
+            crypto::generate(group).unwrap(),
+            crypto::generate(group).unwrap(),
+        );
+        let len = i32::try_from(row.public_len).unwrap();
+        let y = BigNum::from_slice(&theirs.public).unwrap();
+        let negative = parameters.prime_p() - &y;
+        for outside in [negative, BigNum::from_u32(2).unwrap()] {
+            let public = outside.to_vec_padded(len).unwrap();
+            assert_eq!(
+                refused(row, &ours, &public),
+                PublicValueFault::NotInSubgroup
+            );
+            assert!(crypto::generate_and_agree(group, &public).is_err());
+        }
+        for out_of_range in [BigNum::new().unwrap(), BigNum::from_u32(1).unwrap()] {
+            let public = out_of_range.to_vec_padded(len).unwrap();
+            assert_eq!(refused(row, &ours, &public), PublicValueFault::OutOfRange);
+        }
+        crypto::check_public(group, &theirs.public).unwrap();
+    }
+}
+
 #[test]
 fn ecp_groups_refuse_what_is_not_on_their_curve() {
-    for group in [Group::Ecp256, Group::Ecp384, Group::Ecp521] {
+    for group in [
+        Group::Ecp192,
+        Group::Ecp224,
+        Group::Ecp256,
+        Group::Ecp384,
+        Group::Ecp521,
+    ] {
         let row = group.row();
         let ours = crypto::generate(group).unwrap();
         let theirs = crypto::generate(group).unwrap().public;

@@ -3,6 +3,7 @@
 mod diffie_hellman;
 mod ike_kdf;
 mod quick_mode;
+mod rfc_5114;
 mod symmetric;
 
 fn hex(text: &str) -> Vec<u8> {
