@@ -9,6 +9,9 @@ const CIPHERS: &[(&str, &str)] = &[
     ("aes128", "AES-128"),
     ("aes192", "AES-192"),
     ("aes256", "AES-256"),
+    ("camellia128", "Camellia-128"),
+    ("camellia192", "Camellia-192"),
+    ("camellia256", "Camellia-256"),
 ];
 
 /// The words of `MMIntegrityAlg`.
@@ -27,6 +30,13 @@ const GROUPS: &[(&str, &str)] = &[
     ("modp2048", "DH group 14"),
     ("modp3072", "DH group 15"),
     ("modp4096", "DH group 16"),
+    ("modp6144", "DH group 17"),
+    ("modp8192", "DH group 18"),
+    ("modp1024s160", "DH group 22"),
+    ("modp2048s224", "DH group 23"),
+    ("modp2048s256", "DH group 24"),
+    ("ecp192", "DH group ECP 192"),
+    ("ecp224", "DH group ECP 224"),
     ("ecp256", "DH group ECP 256"),
     ("ecp384", "DH group ECP 384"),
     ("ecp521", "DH group ECP 521"),

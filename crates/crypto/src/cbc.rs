@@ -1,8 +1,16 @@
 //! CBC over whole blocks. RFC 2409 appendix B pads with zeros before encryption; how much is the
 //! message's business, so that there is no padding here.
+//!
+//! Camellia is not OpenSSL's, which is built without it: the `camellia` crate has it.
 
 use std::sync::LazyLock;
 
+use camellia::{Camellia128, Camellia192, Camellia256};
+use cbc::cipher::block_padding::NoPadding;
+use cbc::cipher::{
+    BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, KeyInit, KeyIvInit,
+};
+use cbc::{Decryptor, Encryptor};
 use openssl::cipher::{Cipher as Algorithm, CipherRef};
 use openssl::cipher_ctx::CipherCtx;
 use openssl::error::ErrorStack;
@@ -11,8 +19,9 @@ use crate::{Cipher, CryptoError, Secret};
 
 type Fetched = LazyLock<Result<Algorithm, ErrorStack>>;
 
-/// The algorithm, fetched from OpenSSL once: it would look it up by name for each message again.
-fn algorithm(cipher: Cipher) -> Result<&'static CipherRef, CryptoError> {
+/// The algorithm, fetched from OpenSSL once: it would look it up by name for each message again. `None`
+/// for one that OpenSSL does not have.
+fn algorithm(cipher: Cipher) -> Result<Option<&'static CipherRef>, CryptoError> {
     static TRIPLE_DES: Fetched = fetched(|| Algorithm::fetch(None, "DES-EDE3-CBC", None));
     static AES128: Fetched = fetched(|| Algorithm::fetch(None, "AES-128-CBC", None));
     static AES192: Fetched = fetched(|| Algorithm::fetch(None, "AES-192-CBC", None));
@@ -22,9 +31,10 @@ fn algorithm(cipher: Cipher) -> Result<&'static CipherRef, CryptoError> {
         Cipher::Aes128 => &AES128,
         Cipher::Aes192 => &AES192,
         Cipher::Aes256 => &AES256,
+        Cipher::Camellia128 | Cipher::Camellia192 | Cipher::Camellia256 => return Ok(None),
     };
     match &**fetched {
-        Ok(algorithm) => Ok(algorithm),
+        Ok(algorithm) => Ok(Some(algorithm)),
         Err(error) => Err(error.clone().into()),
     }
 }
@@ -93,7 +103,13 @@ fn run(
             block: row.block,
         });
     }
-    let algorithm = algorithm(cipher)?;
+    let Some(algorithm) = algorithm(cipher)? else {
+        return match cipher {
+            Cipher::Camellia128 => run_camellia::<Camellia128>(direction, key, iv, input),
+            Cipher::Camellia192 => run_camellia::<Camellia192>(direction, key, iv, input),
+            _ => run_camellia::<Camellia256>(direction, key, iv, input),
+        };
+    };
     let mut context = CipherCtx::new()?;
     match direction {
         Direction::Encrypt => context.encrypt_init(Some(algorithm), Some(key), Some(iv))?,
@@ -104,4 +120,35 @@ fn run(
     context.cipher_update_vec(input, &mut output)?;
     context.cipher_final_vec(&mut output)?;
     Ok(output)
+}
+
+/// The key, the IV and the input have the lengths that the cipher wants.
+fn run_camellia<C>(
+    direction: Direction,
+    key: &[u8],
+    iv: &[u8],
+    input: &[u8],
+) -> Result<Vec<u8>, CryptoError>
+where
+    C: BlockCipherEncrypt + BlockCipherDecrypt + KeyInit,
+    Encryptor<C>: KeyIvInit + BlockModeEncrypt,
+    Decryptor<C>: KeyIvInit + BlockModeDecrypt,
+{
+    let wrong_length = |_| CryptoError::WrongLength {
+        what: "key",
+        expected: C::key_size(),
+        got: key.len(),
+    };
+    match direction {
+        Direction::Encrypt => Ok(Encryptor::<C>::new_from_slices(key, iv)
+            .map_err(wrong_length)?
+            .encrypt_padded_vec::<NoPadding>(input)),
+        Direction::Decrypt => Decryptor::<C>::new_from_slices(key, iv)
+            .map_err(wrong_length)?
+            .decrypt_padded_vec::<NoPadding>(input)
+            .map_err(|_| CryptoError::NotWholeBlocks {
+                len: input.len(),
+                block: iv.len(),
+            }),
+    }
 }

@@ -1,5 +1,6 @@
 //! What a transform can name: ciphers, hashes, Diffie-Hellman groups, and the keys that IKE derives
-//! with them (RFC 2409). The one crate that touches a cryptographic library, which is OpenSSL.
+//! with them (RFC 2409). The one crate that touches a cryptographic library, which is OpenSSL, and for
+//! Camellia, which OpenSSL is built without, the `camellia` crate.
 //!
 //! - [`transforms`]: the one table. Parser, proposals, configuration, events and documentation read it.
 //! - [`Proposal`]: one phase 1 proposal as an operator writes it, `aes256-sha256-modp2048`.

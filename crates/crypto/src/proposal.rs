@@ -214,7 +214,7 @@ mod tests {
         let unknown = error("aes256-sha257-modp2048");
         assert!(unknown.starts_with("\"sha257\" is no cipher, hash or group"));
         for known in [
-            "aes256, aes192, aes128, 3des",
+            "aes256, aes192, aes128, camellia256, camellia192, camellia128, 3des",
             "sha512, sha384, sha256, sha1, md5",
             "x25519",
         ] {

@@ -20,6 +20,12 @@ pub enum Cipher {
     Aes192,
     /// AES-CBC with a 256-bit key (RFC 3602).
     Aes256,
+    /// Camellia-CBC with a 128-bit key (RFC 4312).
+    Camellia128,
+    /// Camellia-CBC with a 192-bit key (RFC 4312).
+    Camellia192,
+    /// Camellia-CBC with a 256-bit key (RFC 4312).
+    Camellia256,
 }
 
 /// A hash algorithm that phase 1 can use; its HMAC is the prf.
@@ -181,7 +187,10 @@ impl Cipher {
             Self::Aes256 => &CIPHERS[0],
             Self::Aes192 => &CIPHERS[1],
             Self::Aes128 => &CIPHERS[2],
-            Self::TripleDes => &CIPHERS[3],
+            Self::Camellia256 => &CIPHERS[3],
+            Self::Camellia192 => &CIPHERS[4],
+            Self::Camellia128 => &CIPHERS[5],
+            Self::TripleDes => &CIPHERS[6],
         }
     }
 
@@ -311,9 +320,11 @@ mod tests {
         let groups = [2, 5, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 31];
         known(&groups, &|n| Group::from_wire(n).is_some());
         known(&[5], &|n| Cipher::from_wire(n, None).is_some());
-        known(&[128, 192, 256], &|bits| {
-            Cipher::from_wire(7, Some(bits)).is_some()
-        });
+        for number in [7, 8] {
+            known(&[128, 192, 256], &|bits| {
+                Cipher::from_wire(number, Some(bits)).is_some()
+            });
+        }
         known(&[], &|bits| Cipher::from_wire(5, Some(bits)).is_some());
     }
 

@@ -2,33 +2,75 @@
 
 use super::{Cipher, CipherRow, Group, GroupRow, Hash, HashRow};
 
-const fn aes(
+/// A cipher whose key length is negotiated. `words` are `MMCipherAlg` stored and shown.
+const fn keyed(
     cipher: Cipher,
-    name: &'static str,
-    aliases: &'static [&'static str],
+    number: u16,
     key_bits: u16,
-    word: &'static str,
-    shown: &'static str,
+    names: (&'static str, &'static [&'static str]),
+    words: [&'static str; 2],
 ) -> CipherRow {
     CipherRow {
         cipher: Some(cipher),
-        name,
-        aliases,
-        number: 7,
+        name: names.0,
+        aliases: names.1,
+        number,
         key_bits: Some(key_bits),
         key_len: key_bits as usize / 8,
         block: 16,
-        word,
-        shown,
+        word: words[0],
+        shown: words[1],
         weak: false,
     }
 }
 
+const AES: u16 = 7;
+const CAMELLIA: u16 = 8;
+
 /// The encryption algorithms, strongest first.
-pub static CIPHERS: [CipherRow; 5] = [
-    aes(Cipher::Aes256, "aes256", &[], 256, "%%8237", "AES-256"),
-    aes(Cipher::Aes192, "aes192", &[], 192, "%%8236", "AES-192"),
-    aes(Cipher::Aes128, "aes128", &["aes"], 128, "%%8235", "AES-128"),
+pub static CIPHERS: [CipherRow; 8] = [
+    keyed(
+        Cipher::Aes256,
+        AES,
+        256,
+        ("aes256", &[]),
+        ["%%8237", "AES-256"],
+    ),
+    keyed(
+        Cipher::Aes192,
+        AES,
+        192,
+        ("aes192", &[]),
+        ["%%8236", "AES-192"],
+    ),
+    keyed(
+        Cipher::Aes128,
+        AES,
+        128,
+        ("aes128", &["aes"]),
+        ["%%8235", "AES-128"],
+    ),
+    keyed(
+        Cipher::Camellia256,
+        CAMELLIA,
+        256,
+        ("camellia256", &[]),
+        ["Camellia-256"; 2],
+    ),
+    keyed(
+        Cipher::Camellia192,
+        CAMELLIA,
+        192,
+        ("camellia192", &[]),
+        ["Camellia-192"; 2],
+    ),
+    keyed(
+        Cipher::Camellia128,
+        CAMELLIA,
+        128,
+        ("camellia128", &["camellia"]),
+        ["Camellia-128"; 2],
+    ),
     CipherRow {
         cipher: Some(Cipher::TripleDes),
         name: "3des",

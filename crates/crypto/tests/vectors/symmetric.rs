@@ -1,5 +1,6 @@
 //! HMAC: RFC 2202 and RFC 4231, cases 1, 2, 3 and 6. Hashes: FIPS 180 and RFC 1321. CBC: RFC 3602 section
-//! 4, NIST SP 800-38A appendix F.2, and for 3DES the case of OpenSSL's own test suite.
+//! 4, NIST SP 800-38A appendix F.2, for 3DES the case of OpenSSL's own test suite, and for Camellia RFC 3713
+//! appendix A and what OpenSSL's command makes of SP 800-38A's input.
 
 use crypto::{Cipher, CryptoError, Hash, Secret};
 
@@ -209,6 +210,62 @@ fn aes_192_and_256_cbc_are_those_of_sp_800_38a() {
         &plaintext,
         "f58c4c04d6e5f1ba779eabfb5f7bfbd69cfc4e967edb808d679f777bc6702c7d\
          39f23369a9d9bacfa530e26304231461b2eb05e2c39be9fcda6c19078c6a9d1b",
+    );
+}
+
+/// One block under an IV of zeros is the bare cipher.
+#[test]
+fn camellia_is_that_of_rfc_3713_appendix_a() {
+    let plaintext = hex("0123456789abcdeffedcba9876543210");
+    let iv = "00000000000000000000000000000000";
+    for (cipher, more_key, ciphertext) in [
+        (Cipher::Camellia128, "", "67673138549669730857065648eabe43"),
+        (
+            Cipher::Camellia192,
+            "0011223344556677",
+            "b4993401b3e996f84ee5cee7d79b09b9",
+        ),
+        (
+            Cipher::Camellia256,
+            "00112233445566778899aabbccddeeff",
+            "9acc237dff16d76c20ef7c919e3a7509",
+        ),
+    ] {
+        let key = format!("0123456789abcdeffedcba9876543210{more_key}");
+        check_cbc(cipher, &key, iv, &plaintext, ciphertext);
+    }
+}
+
+#[test]
+fn camellia_cbc_is_that_of_openssl() {
+    let iv = "000102030405060708090a0b0c0d0e0f";
+    let plaintext = hex(
+        "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51\
+         30c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710",
+    );
+    check_cbc(
+        Cipher::Camellia128,
+        "2b7e151628aed2a6abf7158809cf4f3c",
+        iv,
+        &plaintext,
+        "1607cf494b36bbf00daeb0b503c831aba2f2cf671629ef7840c5a5dfb5074887\
+         0f06165008cf8b8b5a63586362543e54e7208a2ca89cc21aacd56aaa6fb98259",
+    );
+    check_cbc(
+        Cipher::Camellia192,
+        "8e73b0f7da0e6452c810f32b809079e562f8ead2522c6b7b",
+        iv,
+        &plaintext,
+        "2a4830ab5ac4a1a2405955fd2195cf935d5a869bd14ce54264f892a6dd2ec3d5\
+         37d359c3349836d884e310addf68c44901faaa930b4ab9916e9668e1428c6b08",
+    );
+    check_cbc(
+        Cipher::Camellia256,
+        "603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4",
+        iv,
+        &plaintext,
+        "e6cfa35fc02b134a4d2c0b6737ac3eda36cbeb73bd504b4070b1b7de2b21eb50\
+         e31a6055297d96ca3330cdf1b1860a835d563f6d1cccf236051c0c5c1c58f28f",
     );
 }
 
