@@ -136,11 +136,11 @@ impl Mailbox {
 const TURN: usize = 64;
 /// How long the agent lets datagrams and messages gather when its last turn brought several: to sleep and to
 /// be woken for each costs more than most of them do. One that comes alone never waits.
-const GATHER: Duration = Duration::from_micros(250);
+const GATHER: Duration = Duration::from_micros(500);
 /// So many in one turn are load enough: the next turn begins at once.
 const FULL_TURN: usize = 32;
 /// Short jobs that the agent does itself while others gather: about as long as [`GATHER`].
-const OWN_JOBS: usize = 3;
+const OWN_JOBS: usize = 8;
 /// The first wait before a connection that failed is tried again: a peer that restarts is back by then.
 /// It doubles.
 const RETRY_FIRST: Duration = Duration::from_secs(5);
