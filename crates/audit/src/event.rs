@@ -1,10 +1,10 @@
 //! What happened, as types; and how it becomes a record with Windows' fields and words.
 
+mod main_mode;
 mod quick_mode;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::activity::ActivityId;
 use crate::catalogue::spec;
@@ -16,6 +16,7 @@ use crate::subject::Subject;
 use crate::text::{peer_text, printable};
 use crate::words::Word;
 
+pub use main_mode::{MainModeEnded, MainModeEstablished, MainModeFailed, MmState};
 pub use quick_mode::{
     IpsecSaDeleted, Mode, QmState, QuickModeEnded, QuickModeEstablished, QuickModeFailed,
     TrafficEnd,
@@ -81,31 +82,6 @@ impl FailurePoint {
     }
 }
 
-/// The last message of Main Mode that we sent, in either role: `State`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum MmState {
-    /// None yet.
-    None,
-    /// The first, with the SA payload.
-    SentFirst,
-    /// The second, with the KE payload.
-    SentSecond,
-    /// The third, with the ID payload.
-    SentThird,
-}
-
-impl MmState {
-    /// As stored.
-    pub fn word(self) -> Word {
-        match self {
-            MmState::None => "%%8201",
-            MmState::SentFirst => "%%8202",
-            MmState::SentSecond => "%%8203",
-            MmState::SentThird => "%%8204",
-        }
-    }
-}
-
 /// How the two sides authenticate: `MMAuthMethod`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AuthMethod {
@@ -158,9 +134,6 @@ impl AuthMethod {
     }
 }
 
-/// `MMImpersonationState`: Main Mode never runs in the name of a user here.
-const NOT_IMPERSONATED: Word = "%%8217";
-
 /// What 1105 names as the log that was archived.
 const CHANNEL: &str = "Security";
 
@@ -180,83 +153,6 @@ pub struct Extra {
     /// What was seen. Made printable, cut to a sentence's length and appended to the advice, as
     /// only failures have one.
     pub detail: Option<String>,
-}
-
-/// 4650: a Main Mode SA was established without a certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MainModeEstablished {
-    /// The identity that we sent.
-    pub local_name: Option<String>,
-    /// The identity that the peer sent.
-    pub remote_name: Option<String>,
-    /// Our address, and the port of the last datagram that we sent.
-    pub local: SocketAddr,
-    /// The peer's address, and the port of the last datagram that we sent.
-    pub remote: SocketAddr,
-    /// The keying module.
-    pub key_mod: KeyMod,
-    /// How the two sides authenticated.
-    pub auth: AuthMethod,
-    /// The cipher, as stored: `%%8237`.
-    pub cipher: Word,
-    /// The hash, as stored: `%%8242`.
-    pub integrity: Word,
-    /// The Diffie-Hellman group, as stored: `%%8232`.
-    pub group: Word,
-    /// The SA's lifetime; written in minutes, rounded up.
-    pub lifetime: Duration,
-    /// How many Quick Modes it may carry, 0 for no limit.
-    pub qm_limit: u32,
-    /// Our part in it.
-    pub role: Role,
-    /// The number kept for the connection's name, 0 without one.
-    pub filter_id: u64,
-    /// The SA's number.
-    pub mmsa_id: u64,
-}
-
-/// 4653: a Main Mode negotiation without certificates failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MainModeFailed {
-    /// The identity that we sent, if we did.
-    pub local_name: Option<String>,
-    /// The identity that the peer sent, once it was decrypted.
-    pub remote_name: Option<String>,
-    /// Our address, and the port of the last datagram that we sent, else of the first one.
-    pub local: SocketAddr,
-    /// The peer's address, and the port of the last datagram that we sent, else of the first one.
-    pub remote: SocketAddr,
-    /// The keying module.
-    pub key_mod: KeyMod,
-    /// Who found the fault.
-    pub point: FailurePoint,
-    /// Why it failed.
-    pub cause: Cause,
-    /// How the two sides meant to authenticate; unknown until a proposal is chosen.
-    pub auth: AuthMethod,
-    /// The last message that we sent.
-    pub state: MmState,
-    /// Our part in it.
-    pub role: Role,
-    /// The number kept for the connection's name, 0 without one.
-    pub filter_id: u64,
-    /// The initiator's cookie, zeros when not known yet.
-    pub initiator_cookie: [u8; 8],
-    /// The responder's cookie, zeros when not known yet.
-    pub responder_cookie: [u8; 8],
-}
-
-/// 4655: a Main Mode SA ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MainModeEnded {
-    /// Our address.
-    pub local: IpAddr,
-    /// The peer's address.
-    pub remote: IpAddr,
-    /// The keying module.
-    pub key_mod: KeyMod,
-    /// The SA's number, as in its 4650.
-    pub mmsa_id: u64,
 }
 
 /// 4976 and 4977: an invalid packet came in during Main Mode, or during Quick Mode.
@@ -391,14 +287,9 @@ impl Event {
             Event::DosPrevention { started } => {
                 vec![if started { "%%8214" } else { "%%8215" }.to_owned()]
             }
-            Event::MainModeEstablished(event) => established(event),
-            Event::MainModeFailed(event) => failed(event),
-            Event::MainModeEnded(event) => vec![
-                event.local.to_string(),
-                event.remote.to_string(),
-                event.key_mod.word().to_owned(),
-                event.mmsa_id.to_string(),
-            ],
+            Event::MainModeEstablished(event) => event.into_values(),
+            Event::MainModeFailed(event) => event.into_values(),
+            Event::MainModeEnded(event) => event.into_values(),
             Event::QuickModeEstablished(event) => event.into_values(),
             Event::QuickModeFailed(event) => event.into_values(),
             Event::QuickModeEnded(event) => event.into_values(),
@@ -438,68 +329,9 @@ impl Event {
     }
 }
 
-fn established(event: MainModeEstablished) -> Vec<String> {
-    vec![
-        name(event.local_name),
-        name(event.remote_name),
-        event.local.ip().to_string(),
-        event.local.port().to_string(),
-        event.remote.ip().to_string(),
-        event.remote.port().to_string(),
-        event.key_mod.word().to_owned(),
-        event.auth.word().to_owned(),
-        event.cipher.to_owned(),
-        event.integrity.to_owned(),
-        event.group.to_owned(),
-        minutes(event.lifetime).to_string(),
-        event.qm_limit.to_string(),
-        event.role.word().to_owned(),
-        NOT_IMPERSONATED.to_owned(),
-        event.filter_id.to_string(),
-        event.mmsa_id.to_string(),
-    ]
-}
-
-fn failed(event: MainModeFailed) -> Vec<String> {
-    vec![
-        name(event.local_name),
-        name(event.remote_name),
-        event.local.ip().to_string(),
-        event.local.port().to_string(),
-        event.remote.ip().to_string(),
-        event.remote.port().to_string(),
-        event.key_mod.word().to_owned(),
-        event.point.word().to_owned(),
-        reason(event.cause).text().to_owned(),
-        event.auth.word().to_owned(),
-        event.state.word().to_owned(),
-        event.role.word().to_owned(),
-        NOT_IMPERSONATED.to_owned(),
-        event.filter_id.to_string(),
-        cookie(event.initiator_cookie),
-        cookie(event.responder_cookie),
-    ]
-}
-
 /// The Windows reason of a failure. Causes of an SA's end have none, and are not given here.
 fn reason(cause: Cause) -> Reason {
     cause.reason().unwrap_or(Reason::UNKNOWN)
-}
-
-/// An absent text is `-`.
-fn name(name: Option<String>) -> String {
-    name.unwrap_or_else(|| "-".to_owned())
-}
-
-/// Whole minutes, rounded up.
-fn minutes(lifetime: Duration) -> u64 {
-    let seconds = lifetime.as_secs() + u64::from(lifetime.subsec_nanos() > 0);
-    seconds.div_ceil(60)
-}
-
-/// 16 hex digits in lower case.
-fn cookie(cookie: [u8; 8]) -> String {
-    format!("{:016x}", u64::from_be_bytes(cookie))
 }
 
 fn subject_values(subject: Subject) -> Vec<String> {
