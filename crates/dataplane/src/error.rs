@@ -96,6 +96,9 @@ pub enum PlaneError {
         /// What is wrong with it.
         why: String,
     },
+    /// No random number could be had.
+    #[error(transparent)]
+    Random(#[from] crypto::CryptoError),
     /// The list of what is installed cannot be kept.
     #[error("{}: {source}", path.display())]
     StateFile {

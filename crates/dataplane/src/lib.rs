@@ -2,19 +2,26 @@
 //!
 //! - [`Plane`]: what every data plane does: install an SA pair, replace it, remove it, wait for traffic
 //!   that asks for one, count.
-//! - [`none`]: a plane that carries nothing, for a daemon that only negotiates.
+//! - [`kernel()`]: the kernel's own IPsec.
+//! - [`none()`]: a plane that carries nothing, for a daemon that only negotiates.
+//! - [`take_esp_from`], [`exempt`]: what the kernel's needs of IKE's sockets.
 //!
 //! A plane is told about whole child SAs, never about single kernel objects, and tells what happens to
 //! them with a [`PlaneEvent`].
 
 mod error;
+mod kernel;
 mod none;
+
 mod plane;
 mod sa;
 mod selector;
+mod sockets;
 
 pub use error::PlaneError;
+pub use kernel::{Kernel, KernelOptions, RouteTable, kernel};
 pub use none::{NonePlane, none};
 pub use plane::{Plane, PlaneEvent};
 pub use sa::{ChildSa, Counters, Flow, Half, Limits, Mark, Mode, Trap, UdpEncap};
 pub use selector::Selector;
+pub use sockets::{exempt, take_esp_from};

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use crypto::Secret;
 use crypto::esp::{EspCipher, EspIntegrity, Protocol};
+use serde::{Deserialize, Serialize};
 
 use crate::{PlaneError, Selector};
 
@@ -27,7 +28,7 @@ pub struct UdpEncap {
 }
 
 /// A firewall mark that packets carry: those with `packet & mask == value`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Mark {
     /// The bits.
     pub value: u32,

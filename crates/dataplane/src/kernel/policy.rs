@@ -1,0 +1,283 @@
+//! Kernel policies: which packets must be protected, and by which states.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use netlink_packet_xfrm::constants::{
+    XFRM_POLICY_ALLOW, XFRM_POLICY_FWD, XFRM_POLICY_IN, XFRM_POLICY_OUT,
+};
+use netlink_packet_xfrm::policy::{DelGetMessage, ModifyMessage};
+use netlink_packet_xfrm::{
+    Address, Id, Selector as XfrmSelector, UserPolicyId, UserPolicyInfo, UserTemplate, XfrmAttrs,
+    XfrmMessage,
+};
+use serde::{Deserialize, Serialize};
+
+use super::state;
+use crate::{Mark, Mode, PlaneError, Selector};
+
+/// Kernel policies of one child SA or trap, in all directions. Two ranges of IP version 6 could need
+/// 254 * 254 * 3.
+const MAX_POLICIES: usize = 1024;
+
+/// Priority of a policy for all traffic. Lower numbers come first. Far from 0, so that an operator has
+/// room for policies of their own on both sides.
+const WIDEST: u32 = 400_000;
+/// What one more bit of a prefix is worth: more than protocol and both ports together.
+const PREFIX_BIT: u32 = 1024;
+/// What a protocol is worth.
+const PROTOCOL: u32 = 512;
+/// What each port is worth.
+const PORT: u32 = 128;
+
+/// Which packets a policy looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) enum Path {
+    /// Leaving this host.
+    Out,
+    /// For this host.
+    In,
+    /// Passing through.
+    Forward,
+}
+
+impl Path {
+    fn number(self) -> u8 {
+        match self {
+            Self::Out => XFRM_POLICY_OUT,
+            Self::In => XFRM_POLICY_IN,
+            Self::Forward => XFRM_POLICY_FWD,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Out => "out",
+            Self::In => "in",
+            Self::Forward => "fwd",
+        }
+    }
+}
+
+/// What makes a policy one in the kernel: a second with the same key replaces it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct PolicyKey {
+    pub(super) path: Path,
+    pub(super) source: IpNet,
+    pub(super) destination: IpNet,
+    pub(super) protocol: u8,
+    pub(super) source_port: u16,
+    pub(super) destination_port: u16,
+    pub(super) mark: Option<Mark>,
+    pub(super) interface_id: Option<u32>,
+}
+
+/// How packets of a policy are protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Template {
+    /// Outer source.
+    pub(super) source: IpAddr,
+    /// Outer destination.
+    pub(super) destination: IpAddr,
+    /// The number in the IP header.
+    pub(super) protocol: u8,
+    pub(super) mode: Mode,
+    /// The one state that is used; 0: any with the `reqid`.
+    pub(super) spi: u32,
+    pub(super) reqid: u32,
+}
+
+impl PolicyKey {
+    /// More specific traffic comes first.
+    pub(super) fn priority(&self) -> u32 {
+        let bits = u32::from(self.source.prefix_len()) + u32::from(self.destination.prefix_len());
+        let ports = u32::from(self.source_port != 0) + u32::from(self.destination_port != 0);
+        WIDEST - bits * PREFIX_BIT - u32::from(self.protocol != 0) * PROTOCOL - ports * PORT
+    }
+
+    /// As an operator would look for it.
+    pub(super) fn shown(&self) -> String {
+        format!(
+            "{} => {} ({})",
+            self.source,
+            self.destination,
+            self.path.word()
+        )
+    }
+}
+
+/// The policies of two sides' traffic: each subnet of one with each of the other, on each path.
+///
+/// # Errors
+/// [`PlaneError::TooManyPolicies`].
+pub(super) fn keys(
+    local: &Selector,
+    remote: &Selector,
+    mode: Mode,
+    mark: Option<Mark>,
+    interface_id: Option<u32>,
+) -> Result<Vec<PolicyKey>, PlaneError> {
+    // Nothing is unwrapped on its way through in transport mode.
+    let paths: &[Path] = match mode {
+        Mode::Tunnel => &[Path::In, Path::Forward, Path::Out],
+        Mode::Transport => &[Path::In, Path::Out],
+    };
+    let policies = local.prefixes().count() * remote.prefixes().count() * paths.len();
+    if policies > MAX_POLICIES {
+        return Err(PlaneError::TooManyPolicies {
+            what: format!("{local} with {remote}"),
+            policies,
+            limit: MAX_POLICIES,
+        });
+    }
+    let protocol = local.protocol.max(remote.protocol);
+    let mut keys = Vec::with_capacity(policies);
+    for &path in paths {
+        for here in local.prefixes() {
+            for there in remote.prefixes() {
+                let (from, to) = match path {
+                    Path::Out => ((here, local.port), (there, remote.port)),
+                    Path::In | Path::Forward => ((there, remote.port), (here, local.port)),
+                };
+                keys.push(PolicyKey {
+                    path,
+                    source: from.0,
+                    destination: to.0,
+                    protocol,
+                    source_port: from.1,
+                    destination_port: to.1,
+                    mark,
+                    interface_id,
+                });
+            }
+        }
+    }
+    Ok(keys)
+}
+
+/// The policies of a trap: those of each pair of selectors of one IP version.
+///
+/// # Errors
+/// [`PlaneError::TooManyPolicies`], or [`PlaneError::Invalid`] when no pair fits together.
+pub(super) fn trap_keys(trap: &crate::Trap) -> Result<Vec<PolicyKey>, PlaneError> {
+    let mut all = std::collections::BTreeSet::new();
+    for local in &trap.local_selectors {
+        for remote in &trap.remote_selectors {
+            if local.first.is_ipv4() == remote.first.is_ipv4() {
+                local.check_against(remote)?;
+                all.extend(keys(
+                    local,
+                    remote,
+                    trap.mode,
+                    trap.mark,
+                    trap.interface_id,
+                )?);
+            }
+        }
+    }
+    if all.is_empty() {
+        return Err(PlaneError::Invalid {
+            what: format!(
+                "the two sides of '{}' have no IP version in common",
+                trap.name
+            ),
+        });
+    }
+    if all.len() > MAX_POLICIES {
+        return Err(PlaneError::TooManyPolicies {
+            what: trap.name.clone(),
+            policies: all.len(),
+            limit: MAX_POLICIES,
+        });
+    }
+    Ok(all.into_iter().collect())
+}
+
+/// The traffic of a policy.
+pub(super) fn selector(key: &PolicyKey) -> XfrmSelector {
+    let port_mask = |port: u16| if port == 0 { 0 } else { u16::MAX };
+    XfrmSelector {
+        saddr: Address::from_ip(&key.source.network()),
+        daddr: Address::from_ip(&key.destination.network()),
+        sport: key.source_port,
+        sport_mask: port_mask(key.source_port),
+        dport: key.destination_port,
+        dport_mask: port_mask(key.destination_port),
+        family: state::family(key.source.addr()),
+        prefixlen_s: key.source.prefix_len(),
+        prefixlen_d: key.destination.prefix_len(),
+        proto: key.protocol,
+        ..XfrmSelector::default()
+    }
+}
+
+/// Adds a policy; fails when there is one with its key.
+pub(super) fn add(key: &PolicyKey, template: &Template) -> XfrmMessage {
+    XfrmMessage::AddPolicy(modify(key, template))
+}
+
+/// Puts a policy in the place of the one with its key, without a gap.
+pub(super) fn update(key: &PolicyKey, template: &Template) -> XfrmMessage {
+    XfrmMessage::UpdatePolicy(modify(key, template))
+}
+
+fn modify(key: &PolicyKey, template: &Template) -> ModifyMessage {
+    let mut nlas = vec![XfrmAttrs::Template(vec![UserTemplate {
+        id: Id {
+            daddr: Address::from_ip(&template.destination),
+            spi: template.spi,
+            proto: template.protocol,
+        },
+        family: state::family(template.source),
+        saddr: Address::from_ip(&template.source),
+        reqid: template.reqid,
+        mode: state::mode_number(template.mode),
+        ..UserTemplate::default()
+    }])];
+    nlas.extend(attributes(key));
+    ModifyMessage {
+        user_policy_info: UserPolicyInfo {
+            selector: selector(key),
+            priority: key.priority(),
+            direction: key.path.number(),
+            action: XFRM_POLICY_ALLOW,
+            ..UserPolicyInfo::default()
+        },
+        nlas,
+    }
+}
+
+/// Asks for a policy.
+pub(super) fn get(key: &PolicyKey) -> XfrmMessage {
+    XfrmMessage::GetPolicy(find(key))
+}
+
+/// Deletes a policy.
+pub(super) fn delete(key: &PolicyKey) -> XfrmMessage {
+    XfrmMessage::DeletePolicy(find(key))
+}
+
+fn find(key: &PolicyKey) -> DelGetMessage {
+    DelGetMessage {
+        user_policy_id: UserPolicyId {
+            selector: selector(key),
+            index: 0,
+            direction: key.path.number(),
+        },
+        nlas: attributes(key).collect(),
+    }
+}
+
+fn attributes(key: &PolicyKey) -> impl Iterator<Item = XfrmAttrs> + use<> {
+    let mark = key.mark.map(state::mark);
+    mark.into_iter()
+        .chain(key.interface_id.map(XfrmAttrs::IfId))
+}
+
+/// The `reqid` of the first template in what the kernel says of a policy.
+pub(super) fn reqid(attributes: &[XfrmAttrs]) -> Option<u32> {
+    attributes.iter().find_map(|attribute| match attribute {
+        XfrmAttrs::Template(templates) => Some(templates.first()?.reqid),
+        _ => None,
+    })
+}

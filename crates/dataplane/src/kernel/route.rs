@@ -1,0 +1,344 @@
+//! Routes for the packets of this host itself: they must leave with an address of the child SA's local
+//! side, or no policy will take them, and there must be some route at all.
+//!
+//! They go to a table of their own, in front of the main one, and carry a protocol number that tells them
+//! from everybody else's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL};
+use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+    RouteVia,
+};
+use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_sys::protocols::NETLINK_ROUTE;
+use serde::{Deserialize, Serialize};
+
+use super::claims::Owner;
+use super::ledger::{Entry, Ledger};
+use super::netlink::{Failure, Netlink};
+use crate::{PlaneError, Selector};
+
+/// `rtm_protocol` of our routes and rules: a number that iproute2's `rt_protos` does not name. `ip route
+/// show table all proto 109` lists them.
+const PROTOCOL: RouteProtocol = RouteProtocol::Other(109);
+
+/// Where routes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteTable {
+    /// The table's number.
+    pub table: u32,
+    /// Priority of the rule that looks it up. The main table's is 32766, and lower numbers come first.
+    pub priority: u32,
+}
+
+impl Default for RouteTable {
+    /// Table 220 by a rule of priority 220, where operators of strongSwan look for it.
+    fn default() -> Self {
+        Self {
+            table: 220,
+            priority: 220,
+        }
+    }
+}
+
+/// One of our routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct RouteKey {
+    table: u32,
+    destination: IpNet,
+    gateway: Option<IpAddr>,
+    /// Its index.
+    interface: u32,
+    /// The address that packets leave with.
+    source: IpAddr,
+}
+
+/// The rule that looks our table up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct RuleKey {
+    table: u32,
+    priority: u32,
+    v6: bool,
+}
+
+/// Our routes, and for whom they are there.
+pub(super) struct Routes {
+    netlink: Netlink<RouteNetlinkMessage>,
+    /// None: routes are not ours to set.
+    table: Option<RouteTable>,
+    held: BTreeMap<RouteKey, BTreeSet<Owner>>,
+}
+
+impl Routes {
+    pub(super) fn open(table: Option<RouteTable>) -> io::Result<Self> {
+        Ok(Self {
+            netlink: Netlink::open(NETLINK_ROUTE)?,
+            table,
+            held: BTreeMap::new(),
+        })
+    }
+
+    /// Sets what this host's own packets need to get from one side's traffic to the other's by way of the
+    /// peer. Nothing, when this host has no address on its side or when they find their way already.
+    pub(super) fn add(
+        &mut self,
+        ledger: &mut Ledger,
+        owner: &Owner,
+        local: &Selector,
+        remote: &Selector,
+        peer: IpAddr,
+    ) -> Result<(), PlaneError> {
+        const DOING: &str = "setting a route";
+        let Some(table) = self.table else {
+            return Ok(());
+        };
+        let Some(source) = self.address_in(local).map_err(|f| f.during(DOING))? else {
+            return Ok(());
+        };
+        for destination in remote.prefixes() {
+            let held = self
+                .held
+                .iter_mut()
+                .find(|(key, _)| key.destination == destination);
+            if let Some((_, owners)) = held {
+                owners.insert(owner.clone());
+                continue;
+            }
+            let way = self.way_to(destination.network());
+            if way.is_ok_and(|way| way.source.is_some_and(|source| local.contains(source))) {
+                continue;
+            }
+            let way = self
+                .way_to(peer)
+                .map_err(|f| f.during("looking for the route to the peer"))?;
+            self.rule(ledger, table, destination.addr().is_ipv6())?;
+            let key = RouteKey {
+                table: table.table,
+                destination,
+                gateway: way.gateway,
+                interface: way.interface,
+                source,
+            };
+            ledger.add(Entry::Route(key))?;
+            let request = RouteNetlinkMessage::NewRoute(route(&key));
+            match self.netlink.request(request, NLM_F_CREATE | NLM_F_EXCL) {
+                Ok(_) => {
+                    self.held.entry(key).or_default().insert(owner.clone());
+                }
+                Err(failure) => {
+                    ledger.remove(&Entry::Route(key))?;
+                    // Another program's route to the same place is left alone.
+                    if failure.errno() != Some(libc::EEXIST) {
+                        return Err(failure.during(DOING));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the routes that are there for nobody else.
+    pub(super) fn release(&mut self, ledger: &mut Ledger, owner: &Owner) -> Result<(), PlaneError> {
+        let mut result = Ok(());
+        let mut gone = Vec::new();
+        for (key, owners) in &mut self.held {
+            if owners.remove(owner) && owners.is_empty() {
+                gone.push(*key);
+            }
+        }
+        for key in gone {
+            self.held.remove(&key);
+            result = result.and(self.remove(ledger, &Entry::Route(key)));
+        }
+        result
+    }
+
+    /// Removes a route or rule from the kernel and the list. One that is not there is as good as removed.
+    pub(super) fn remove(&mut self, ledger: &mut Ledger, entry: &Entry) -> Result<(), PlaneError> {
+        let request = match entry {
+            Entry::Route(key) => RouteNetlinkMessage::DelRoute(route(key)),
+            Entry::Rule(key) => RouteNetlinkMessage::DelRule(rule(key)),
+            Entry::State { .. } | Entry::Policy { .. } => return Ok(()),
+        };
+        if let Err(failure) = self.netlink.request(request, 0) {
+            match failure.errno() {
+                // The last ones: the interface or the source address has gone, and the route with it.
+                Some(
+                    libc::ESRCH
+                    | libc::ENOENT
+                    | libc::EAFNOSUPPORT
+                    | libc::ENODEV
+                    | libc::EINVAL
+                    | libc::ENETUNREACH
+                    | libc::EHOSTUNREACH,
+                ) => {}
+                _ => return Err(failure.during("removing a route")),
+            }
+        }
+        ledger.remove(entry)
+    }
+
+    fn rule(&mut self, ledger: &mut Ledger, table: RouteTable, v6: bool) -> Result<(), PlaneError> {
+        let key = RuleKey {
+            table: table.table,
+            priority: table.priority,
+            v6,
+        };
+        if ledger.has(&Entry::Rule(key)) {
+            return Ok(());
+        }
+        ledger.add(Entry::Rule(key))?;
+        let request = RouteNetlinkMessage::NewRule(rule(&key));
+        if let Err(failure) = self.netlink.request(request, NLM_F_CREATE | NLM_F_EXCL) {
+            ledger.remove(&Entry::Rule(key))?;
+            if failure.errno() != Some(libc::EEXIST) {
+                return Err(failure.during("setting a routing rule"));
+            }
+        }
+        Ok(())
+    }
+
+    /// An address of this host that is on the local side, a global one where there is one.
+    fn address_in(&mut self, local: &Selector) -> Result<Option<IpAddr>, Failure> {
+        let mut request = AddressMessage::default();
+        request.header.family = family(local.first);
+        let request = RouteNetlinkMessage::GetAddress(request);
+        let mut found = None;
+        for answer in self.netlink.request(request, NLM_F_DUMP)? {
+            let RouteNetlinkMessage::NewAddress(message) = &answer.0 else {
+                continue;
+            };
+            // IFA_LOCAL is this end's on a link with two; IPv6 has IFA_ADDRESS alone.
+            let own = message
+                .attributes
+                .iter()
+                .find_map(|attribute| match attribute {
+                    AddressAttribute::Local(address) => Some(*address),
+                    _ => None,
+                });
+            let address = own.or_else(|| {
+                message
+                    .attributes
+                    .iter()
+                    .find_map(|attribute| match attribute {
+                        AddressAttribute::Address(address) => Some(*address),
+                        _ => None,
+                    })
+            });
+            let Some(address) = address.filter(|address| local.contains(*address)) else {
+                continue;
+            };
+            match message.header.scope {
+                AddressScope::Universe => return Ok(Some(address)),
+                AddressScope::Link | AddressScope::Host => {}
+                _ => found = found.or(Some(address)),
+            }
+        }
+        Ok(found)
+    }
+
+    /// How a packet from this host gets there now.
+    fn way_to(&mut self, destination: IpAddr) -> Result<Way, Failure> {
+        let mut request = RouteMessage::default();
+        request.header.address_family = family(destination);
+        request.header.destination_prefix_length = IpNet::from(destination).prefix_len();
+        request.attributes = vec![RouteAttribute::Destination(destination.into())];
+        let answers = self
+            .netlink
+            .request(RouteNetlinkMessage::GetRoute(request), 0)?;
+        let mut way = Way::default();
+        for answer in &answers {
+            let RouteNetlinkMessage::NewRoute(message) = &answer.0 else {
+                continue;
+            };
+            for attribute in &message.attributes {
+                match attribute {
+                    RouteAttribute::Oif(index) => way.interface = *index,
+                    RouteAttribute::Gateway(address) => way.gateway = ip(address),
+                    RouteAttribute::Via(RouteVia::Inet6(address)) => {
+                        way.gateway = Some((*address).into());
+                    }
+                    RouteAttribute::PrefSource(address) => way.source = ip(address),
+                    _ => {}
+                }
+            }
+        }
+        Ok(way)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Way {
+    interface: u32,
+    gateway: Option<IpAddr>,
+    source: Option<IpAddr>,
+}
+
+fn family(address: IpAddr) -> AddressFamily {
+    if address.is_ipv4() {
+        AddressFamily::Inet
+    } else {
+        AddressFamily::Inet6
+    }
+}
+
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(address) => Some((*address).into()),
+        RouteAddress::Inet6(address) => Some((*address).into()),
+        _ => None,
+    }
+}
+
+fn route(key: &RouteKey) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header.address_family = family(key.destination.addr());
+    message.header.destination_prefix_length = key.destination.prefix_len();
+    // A number that does not fit is in the attribute alone.
+    message.header.table = u8::try_from(key.table).unwrap_or(RouteHeader::RT_TABLE_UNSPEC);
+    message.header.protocol = PROTOCOL;
+    message.header.kind = RouteType::Unicast;
+    message.header.scope = match key.gateway {
+        None if key.destination.addr().is_ipv4() => RouteScope::Link,
+        _ => RouteScope::Universe,
+    };
+    message.attributes = vec![
+        RouteAttribute::Destination(key.destination.network().into()),
+        RouteAttribute::Table(key.table),
+        RouteAttribute::Oif(key.interface),
+        RouteAttribute::PrefSource(key.source.into()),
+    ];
+    message
+        .attributes
+        .extend(key.gateway.map(|gateway| match gateway {
+            IpAddr::V6(gateway) if key.destination.addr().is_ipv4() => {
+                RouteAttribute::Via(RouteVia::Inet6(gateway))
+            }
+            gateway => RouteAttribute::Gateway(gateway.into()),
+        }));
+    message
+}
+
+fn rule(key: &RuleKey) -> RuleMessage {
+    let mut message = RuleMessage::default();
+    message.header.family = if key.v6 {
+        AddressFamily::Inet6
+    } else {
+        AddressFamily::Inet
+    };
+    message.header.action = RuleAction::ToTable;
+    message.header.table = u8::try_from(key.table).unwrap_or(RouteHeader::RT_TABLE_UNSPEC);
+    message.attributes = vec![
+        RuleAttribute::Priority(key.priority),
+        RuleAttribute::Table(key.table),
+        RuleAttribute::Protocol(PROTOCOL),
+    ];
+    message
+}

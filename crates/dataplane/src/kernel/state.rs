@@ -1,0 +1,239 @@
+//! Kernel SAs ("states"): from a child SA to the messages that add, find and delete them.
+
+use std::net::IpAddr;
+
+use crypto::esp::Protocol;
+use netlink_packet_xfrm::constants::{
+    AF_INET, AF_INET6, IPPROTO_AH, IPPROTO_ESP, UDP_ENCAP_ESPINUDP, XFRM_INF, XFRM_MODE_TRANSPORT,
+    XFRM_MODE_TUNNEL, XFRM_STATE_AF_UNSPEC, XFRM_STATE_ESN,
+};
+use netlink_packet_xfrm::state::{DelGetMessage, ModifyMessage};
+use netlink_packet_xfrm::{
+    Address, Alg, AlgAead, AlgAuth, EncapTmpl, Id, LifetimeConfig, Mark, ReplayEsn, UserSaId,
+    UserSaInfo, XFRM_ALG_NAME_LEN, XfrmAttrs, XfrmMessage,
+};
+use serde::{Deserialize, Serialize};
+
+use super::policy::{self, PolicyKey};
+use crate::{ChildSa, Half, Limits, Mode};
+
+/// The largest replay window that a state holds without [`XfrmAttrs::ReplayStateEsn`], in packets.
+const SMALL_WINDOW: u32 = 32;
+/// Sequence numbers in a word of a replay window's bitmap.
+const WORD_BITS: u32 = 32;
+
+/// Which way a state's packets go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    In,
+    Out,
+}
+
+/// What finds a state in the kernel, and tells that it is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct StateKey {
+    pub(super) destination: IpAddr,
+    /// The number in the IP header.
+    pub(super) protocol: u8,
+    pub(super) spi: u32,
+    pub(super) mark: Option<crate::Mark>,
+}
+
+/// The number in the IP header.
+pub(super) fn ip_protocol(protocol: Protocol) -> u8 {
+    match protocol {
+        Protocol::Esp => IPPROTO_ESP,
+        Protocol::Ah => IPPROTO_AH,
+    }
+}
+
+pub(super) fn family(address: IpAddr) -> u16 {
+    if address.is_ipv4() { AF_INET } else { AF_INET6 }
+}
+
+pub(super) fn mode_number(mode: Mode) -> u8 {
+    match mode {
+        Mode::Tunnel => XFRM_MODE_TUNNEL,
+        Mode::Transport => XFRM_MODE_TRANSPORT,
+    }
+}
+
+pub(super) fn mark(mark: crate::Mark) -> XfrmAttrs {
+    XfrmAttrs::Mark(Mark {
+        value: mark.value,
+        mask: mark.mask,
+    })
+}
+
+impl Direction {
+    pub(super) fn half(self, sa: &ChildSa) -> &Half {
+        match self {
+            Self::In => &sa.inbound,
+            Self::Out => &sa.outbound,
+        }
+    }
+
+    /// Source and destination of the outer packets.
+    pub(super) fn of<T>(self, local: T, remote: T) -> (T, T) {
+        match self {
+            Self::In => (remote, local),
+            Self::Out => (local, remote),
+        }
+    }
+}
+
+/// What finds the state of one direction.
+pub(super) fn key(sa: &ChildSa, direction: Direction) -> StateKey {
+    StateKey {
+        destination: direction.of(sa.local, sa.remote).1,
+        protocol: ip_protocol(sa.protocol),
+        spi: direction.half(sa).spi,
+        mark: sa.mark,
+    }
+}
+
+/// Adds the state of one direction. `selector` is the traffic that transport mode binds it to: in tunnel
+/// mode the policies do.
+pub(super) fn add(
+    sa: &ChildSa,
+    direction: Direction,
+    reqid: u32,
+    selector: Option<&PolicyKey>,
+) -> XfrmMessage {
+    let half = direction.half(sa);
+    let (source, destination) = direction.of(sa.local, sa.remote);
+    let mut info = UserSaInfo {
+        id: Id {
+            daddr: Address::from_ip(&destination),
+            spi: half.spi,
+            proto: ip_protocol(sa.protocol),
+        },
+        saddr: Address::from_ip(&source),
+        lifetime_cfg: lifetime(&sa.limits),
+        reqid,
+        family: family(destination),
+        mode: mode_number(sa.mode),
+        ..UserSaInfo::default()
+    };
+    match (sa.mode, selector) {
+        // What is inside a tunnel may be of the other IP version.
+        (Mode::Tunnel, _) => info.flags |= XFRM_STATE_AF_UNSPEC,
+        (Mode::Transport, Some(key)) => info.selector = policy::selector(key),
+        (Mode::Transport, None) => {}
+    }
+    let mut nlas = algorithms(sa, half);
+    let window = match direction {
+        Direction::In => sa.replay_window,
+        // Nothing is replayed to the sender; extended sequence numbers need a window nevertheless.
+        Direction::Out => u32::from(sa.esn),
+    };
+    if sa.esn {
+        info.flags |= XFRM_STATE_ESN;
+    }
+    if sa.esn || window > SMALL_WINDOW {
+        let words = window.div_ceil(WORD_BITS);
+        nlas.push(XfrmAttrs::ReplayStateEsn(ReplayEsn {
+            bmp_len: words,
+            replay_window: window,
+            bmp: vec![0; words as usize],
+            ..ReplayEsn::default()
+        }));
+    } else {
+        info.replay_window = u8::try_from(window).unwrap_or(u8::MAX);
+    }
+    if let Some(encap) = sa.encap {
+        let (from, to) = direction.of(encap.local_port, encap.remote_port);
+        nlas.push(udp(from, to));
+    }
+    nlas.extend(sa.mark.map(mark));
+    nlas.extend(sa.interface_id.map(XfrmAttrs::IfId));
+    XfrmMessage::AddSa(ModifyMessage {
+        user_sa_info: info,
+        nlas,
+    })
+}
+
+/// ESP in UDP from one port to another.
+pub(super) fn udp(from: u16, to: u16) -> XfrmAttrs {
+    XfrmAttrs::EncapsulationTemplate(EncapTmpl {
+        encap_type: UDP_ENCAP_ESPINUDP,
+        encap_sport: from,
+        encap_dport: to,
+        encap_oa: Address::default(),
+    })
+}
+
+/// Asks for a state.
+pub(super) fn get(key: &StateKey) -> XfrmMessage {
+    XfrmMessage::GetSa(find(key))
+}
+
+/// Deletes a state.
+pub(super) fn delete(key: &StateKey) -> XfrmMessage {
+    XfrmMessage::DeleteSa(find(key))
+}
+
+fn find(key: &StateKey) -> DelGetMessage {
+    DelGetMessage {
+        user_sa_id: UserSaId {
+            daddr: Address::from_ip(&key.destination),
+            spi: key.spi,
+            family: family(key.destination),
+            proto: key.protocol,
+        },
+        nlas: key.mark.map(mark).into_iter().collect(),
+    }
+}
+
+fn lifetime(limits: &Limits) -> LifetimeConfig {
+    LifetimeConfig {
+        soft_byte_limit: limits.soft_bytes.unwrap_or(XFRM_INF),
+        hard_byte_limit: limits.hard_bytes.unwrap_or(XFRM_INF),
+        soft_packet_limit: limits.soft_packets.unwrap_or(XFRM_INF),
+        hard_packet_limit: limits.hard_packets.unwrap_or(XFRM_INF),
+        ..LifetimeConfig::default()
+    }
+}
+
+fn algorithms(sa: &ChildSa, half: &Half) -> Vec<XfrmAttrs> {
+    let mut nlas = Vec::new();
+    if let Some(cipher) = sa.cipher.map(crypto::esp::EspCipher::row) {
+        let key = half.encryption.as_bytes().to_vec();
+        nlas.push(if cipher.aead {
+            XfrmAttrs::EncryptionAlgAead(AlgAead {
+                alg_name: name(cipher.kernel),
+                alg_key_len: bits(key.len()),
+                alg_icv_len: bits(cipher.icv_len),
+                alg_key: key,
+            })
+        } else {
+            XfrmAttrs::EncryptionAlg(Alg {
+                alg_name: name(cipher.kernel),
+                alg_key_len: bits(key.len()),
+                alg_key: key,
+            })
+        });
+    }
+    if let Some(integrity) = sa.integrity.map(crypto::esp::EspIntegrity::row) {
+        let key = half.integrity.as_bytes().to_vec();
+        // Never XFRMA_ALG_AUTH, which takes the kernel's default truncation: it is wrong for SHA-256.
+        nlas.push(XfrmAttrs::AuthenticationAlgTrunc(AlgAuth {
+            alg_name: name(integrity.kernel),
+            alg_key_len: bits(key.len()),
+            alg_trunc_len: bits(integrity.icv_len),
+            alg_key: key,
+        }));
+    }
+    nlas
+}
+
+/// Keys and ICVs of the table are some dozens of bytes.
+fn bits(bytes: usize) -> u32 {
+    u32::try_from(bytes * 8).unwrap_or(u32::MAX)
+}
+
+fn name(kernel: &str) -> [u8; XFRM_ALG_NAME_LEN] {
+    let mut name = [0; XFRM_ALG_NAME_LEN];
+    name[..kernel.len()].copy_from_slice(kernel.as_bytes());
+    name
+}
