@@ -70,7 +70,11 @@ impl Attribute {
         }
     }
 
-    pub(crate) fn parse_all(bytes: &[u8]) -> Result<Vec<Self>, Fault> {
+    /// A list of attributes: a transform's, or the data of a RESPONDER-LIFETIME (RFC 2407 section 4.6.3.1).
+    ///
+    /// # Errors
+    /// [`Fault::Truncated`], [`Fault::TooMany`].
+    pub fn parse_all(bytes: &[u8]) -> Result<Vec<Self>, Fault> {
         let mut reader = Reader::new(bytes);
         let mut attributes = Vec::new();
         while !reader.is_empty() {
@@ -91,7 +95,8 @@ impl Attribute {
         Ok(attributes)
     }
 
-    pub(crate) fn emit_all(attributes: &[Self], out: &mut Vec<u8>) {
+    /// Appends a list of attributes.
+    pub fn emit_all(attributes: &[Self], out: &mut Vec<u8>) {
         for attribute in attributes {
             match &attribute.value {
                 AttributeValue::Short(value) => {

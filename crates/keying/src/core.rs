@@ -6,12 +6,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use audit::{ActivityId, Event, Extra};
+use audit::{ActivityId, Event, Extra, Role};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
 use crate::config::{Connection, EndpointConfig};
-use crate::ikev1::negotiation::{NegotiationId, Route};
+use crate::endpoint::Party;
+use crate::ikev1::negotiation::Route;
 use crate::io::{AuditOutput, JobId, Output, Ticket};
 use crate::job::Job;
 use crate::limits::{
@@ -28,15 +29,45 @@ pub(crate) struct Core {
     pub rng: ChaCha20Rng,
     pub out: VecDeque<Output>,
     /// Which negotiation waits for a job.
-    pub jobs: BTreeMap<JobId, NegotiationId>,
+    pub jobs: BTreeMap<JobId, Party>,
     pub rates: Rates,
     next_id: u64,
-    mm_ids: VecDeque<Range<u64>>,
-    mm_ids_asked: bool,
+    mm_ids: Numbers,
+    qm_ids: Numbers,
 }
 
-/// When fewer Main Mode SA IDs than this are left, more are asked for.
-const MM_IDS_LOW: u64 = 64;
+/// Numbers that are reserved on disk and given in blocks: IDs of SAs.
+#[derive(Clone, Debug, Default)]
+struct Numbers {
+    blocks: VecDeque<Range<u64>>,
+    /// More were asked for.
+    asked: bool,
+}
+
+/// When fewer IDs than this are left, more are asked for.
+const IDS_LOW: u64 = 64;
+
+impl Numbers {
+    /// The next one; `None` when the daemon gave none in time. `true`: more are to be asked for.
+    fn next(&mut self) -> (Option<u64>, bool) {
+        let id = self.blocks.front_mut().and_then(Range::next);
+        self.blocks.pop_front_if(|ids| ids.is_empty());
+        // Whoever did not answer may have forgotten.
+        self.asked &= id.is_some();
+        let left = self.blocks.iter().map(|ids| ids.end - ids.start);
+        let left = left.fold(0, u64::saturating_add);
+        let ask = left < IDS_LOW && !self.asked;
+        self.asked |= ask;
+        (id, ask)
+    }
+
+    fn add(&mut self, ids: Range<u64>) {
+        self.asked = false;
+        if !ids.is_empty() {
+            self.blocks.push_back(ids);
+        }
+    }
+}
 
 impl Core {
     pub(crate) fn new(config: EndpointConfig, now: Instant) -> Self {
@@ -48,8 +79,8 @@ impl Core {
             jobs: BTreeMap::new(),
             rates: Rates::new(now),
             next_id: 0,
-            mm_ids: VecDeque::new(),
-            mm_ids_asked: false,
+            mm_ids: Numbers::default(),
+            qm_ids: Numbers::default(),
         }
     }
 
@@ -89,7 +120,7 @@ impl Core {
     }
 
     /// Hands out a job; `None` when too many are waiting.
-    pub(crate) fn start_job(&mut self, for_whom: NegotiationId, job: Job) -> Option<JobId> {
+    pub(crate) fn start_job(&mut self, for_whom: Party, job: Job) -> Option<JobId> {
         if self.jobs.len() >= MAX_JOBS {
             return None;
         }
@@ -117,12 +148,30 @@ impl Core {
 
     /// The next Main Mode SA ID; `None` when the daemon gave none in time.
     pub(crate) fn mm_id(&mut self) -> Option<u64> {
-        let id = self.mm_ids.front_mut().and_then(Range::next);
-        self.mm_ids.pop_front_if(|ids| ids.is_empty());
-        // Whoever did not answer may have forgotten.
-        self.mm_ids_asked &= id.is_some();
-        self.ask_for_mm_ids();
+        let (id, ask) = self.mm_ids.next();
+        if ask {
+            self.out.push_back(Output::NeedMainModeIds);
+        }
         id
+    }
+
+    /// The next Quick Mode SA ID; `None` when the daemon gave none in time.
+    pub(crate) fn qm_id(&mut self) -> Option<u64> {
+        let (id, ask) = self.qm_ids.next();
+        if ask {
+            self.out.push_back(Output::NeedQuickModeIds);
+        }
+        id
+    }
+
+    /// After which part of its lifetime an SA is replaced: the initiator does it first, so that both sides
+    /// do not do it at once.
+    pub(crate) fn rekey_part(&mut self, role: Role) -> f64 {
+        let share = f64::from(self.rng.next_u32()) / f64::from(u32::MAX);
+        match role {
+            Role::Initiator => 0.85 + 0.05 * share,
+            Role::Responder => 0.94 + 0.04 * share,
+        }
     }
 
     /// A message ID for an exchange beside Main Mode: anything but zero.
@@ -136,25 +185,17 @@ impl Core {
     }
 
     pub(crate) fn add_mm_ids(&mut self, ids: Range<u64>) {
-        self.mm_ids_asked = false;
-        if !ids.is_empty() {
-            self.mm_ids.push_back(ids);
-        }
+        self.mm_ids.add(ids);
+    }
+
+    pub(crate) fn add_qm_ids(&mut self, ids: Range<u64>) {
+        self.qm_ids.add(ids);
     }
 
     /// Takes all IDs away.
     #[cfg(test)]
     pub(crate) fn take_mm_ids(&mut self) {
-        self.mm_ids.clear();
-    }
-
-    fn ask_for_mm_ids(&mut self) {
-        let left = self.mm_ids.iter().map(|ids| ids.end - ids.start);
-        let left = left.fold(0, u64::saturating_add);
-        if left < MM_IDS_LOW && !self.mm_ids_asked {
-            self.mm_ids_asked = true;
-            self.out.push_back(Output::NeedMainModeIds);
-        }
+        self.mm_ids.blocks.clear();
     }
 }
 

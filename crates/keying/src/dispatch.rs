@@ -146,11 +146,11 @@ impl Endpoint {
         match self.by_cookies.get(&cookies).copied() {
             Some(Party::Negotiation(id)) => self.for_negotiation(now, id, received),
             Some(Party::Sa(id)) => self.for_sa(now, id, received),
-            None => {
+            Some(Party::Quick(_) | Party::Child(_)) | None => {
                 let own = self.by_own_cookie.get(&header.initiator_cookie);
                 let awaits_message_2 = own.and_then(|party| match party {
                     Party::Negotiation(id) => self.negotiations.get(id),
-                    Party::Sa(_) => None,
+                    _ => None,
                 });
                 let awaits_message_2 = awaits_message_2.filter(|n| n.responder_cookie.is_zero());
                 if let Some(id) = awaits_message_2.map(|n| n.id) {
@@ -190,7 +190,7 @@ impl Endpoint {
         match self.by_origin.get(&origin).copied() {
             Some(Party::Negotiation(id)) => return self.for_negotiation(now, id, received),
             Some(Party::Sa(id)) => return self.for_sa(now, id, received),
-            None => {}
+            Some(Party::Quick(_) | Party::Child(_)) | None => {}
         }
         if let Some(reply) = self.remembered.refused(now, &origin) {
             if self.core.rates.refusal(now, received.route.remote.ip()) {
@@ -352,10 +352,39 @@ impl Endpoint {
             }
             return;
         }
+        let header = &datagram.header;
+        let exchange = header.exchange;
+        let with_children = !sa.connection.children.is_empty();
+        let of_quick_mode = self.quick_by_message.contains_key(&(id, header.message_id))
+            || sa.done.contains_key(&header.message_id);
+        if exchange == ExchangeType::QUICK_MODE && with_children
+            || exchange == ExchangeType::INFORMATIONAL && of_quick_mode
+        {
+            return self.quick_mode(now, id, received);
+        }
+        let before = sa.route;
         let step = informational::under_sa(&mut self.core, sa, now, datagram, route.remote, whole);
+        if sa.route != before {
+            self.move_children(id);
+        }
         match step {
             SaStep::Stay => self.schedule(Party::Sa(id)),
-            SaStep::Invalid(cause, why) => self.odd_about(now, *route, Party::Sa(id), cause, why),
+            SaStep::Invalid(cause, why) => {
+                let quick = exchange == ExchangeType::QUICK_MODE;
+                self.odd_during(now, *route, Party::Sa(id), quick, cause, why);
+            }
+            SaStep::ChildrenDeleted(delete) => {
+                self.schedule(Party::Sa(id));
+                self.deleted_by_peer(now, id, &delete);
+            }
+            SaStep::QuickModeRefused(told) => {
+                self.schedule(Party::Sa(id));
+                self.told_by_peer(now, id, &told);
+            }
+            SaStep::Connected(spi) => {
+                self.schedule(Party::Sa(id));
+                self.connected(now, id, &spi);
+            }
             SaStep::Deleted => {
                 self.end_sa(now, id, Cause::DeletedByPeer, false);
             }

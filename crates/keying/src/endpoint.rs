@@ -8,11 +8,14 @@ use std::time::Instant;
 use audit::{Cause, FailurePoint, Role};
 use isakmp::Cookie;
 
+use crate::child::ChildSaId;
 use crate::config::{Connection, EndpointConfig};
 use crate::core::Core;
 use crate::ikev1::fragments::Fragments;
 use crate::ikev1::initiator;
 use crate::ikev1::negotiation::{Failure, Negotiation, NegotiationId, Route, State, Step};
+use crate::ikev1::quick::live::Live;
+use crate::ikev1::quick::{Quick, QuickId};
 use crate::ikev1::responder;
 use crate::ikev1::sa::Sa;
 use crate::io::{Command, Input, JobId, Output, Ticket, Verdict, VerdictOutcome};
@@ -25,6 +28,8 @@ use crate::status::Counters;
 pub(crate) enum Party {
     Negotiation(NegotiationId),
     Sa(u64),
+    Quick(QuickId),
+    Child(u64),
 }
 
 /// What happens when the log has dealt with an event.
@@ -32,9 +37,11 @@ pub(crate) enum Party {
 pub(crate) enum AfterTicket {
     /// The SA stands, or falls.
     Establish(NegotiationId),
+    /// The child SA stands, or falls.
+    EstablishChild(QuickId, ChildSaId),
     /// An end: who waits for its verdict, and each `Terminate` that waits for it, is told.
     Told {
-        verdict: Option<Verdict>,
+        answers: Vec<Output>,
         terminations: Vec<u64>,
     },
 }
@@ -43,6 +50,8 @@ pub(crate) enum AfterTicket {
 #[derive(Clone, Debug)]
 pub(crate) struct Termination {
     pub connection: String,
+    /// `TerminateChild`'s.
+    pub child: Option<String>,
     pub ended: usize,
     pub waiting: usize,
 }
@@ -53,6 +62,16 @@ pub struct Endpoint {
     pub(crate) core: Core,
     pub(crate) negotiations: BTreeMap<NegotiationId, Negotiation>,
     pub(crate) sas: BTreeMap<u64, Sa>,
+    /// Quick Modes under way.
+    pub(crate) quick: BTreeMap<QuickId, Quick>,
+    /// The same by Main Mode SA and message ID.
+    pub(crate) quick_by_message: BTreeMap<(u64, u32), QuickId>,
+    /// Child SAs.
+    pub(crate) children: BTreeMap<u64, Live>,
+    /// Our SPIs in use, those of Quick Modes with them.
+    pub(crate) spis: BTreeSet<u32>,
+    /// Connections and children of theirs that wait for a Main Mode SA.
+    pub(crate) waiting_children: BTreeSet<(String, String)>,
     /// Both cookies known.
     pub(crate) by_cookies: BTreeMap<(Cookie, Cookie), Party>,
     /// Our own cookies, where we are the initiator.
@@ -81,6 +100,11 @@ impl Endpoint {
             core: Core::new(config, now),
             negotiations: BTreeMap::new(),
             sas: BTreeMap::new(),
+            quick: BTreeMap::new(),
+            quick_by_message: BTreeMap::new(),
+            children: BTreeMap::new(),
+            spis: BTreeSet::new(),
+            waiting_children: BTreeSet::new(),
             by_cookies: BTreeMap::new(),
             by_own_cookie: BTreeMap::new(),
             by_origin: BTreeMap::new(),
@@ -110,12 +134,12 @@ impl Endpoint {
             Input::Durable(ticket) => self.ticket(now, ticket, true),
             Input::Refused(ticket) => self.ticket(now, ticket, false),
             Input::MainModeIds(ids) => self.core.add_mm_ids(ids),
-            Input::Timeout
-            | Input::QuickModeIds(_)
-            | Input::Installed(_)
-            | Input::InstallFailed(..)
-            | Input::Expiring(_)
-            | Input::Expired(_) => {}
+            Input::Timeout => {}
+            Input::QuickModeIds(ids) => self.core.add_qm_ids(ids),
+            Input::Installed(id) => self.installed(now, id.0),
+            Input::InstallFailed(id, why) => self.install_failed(now, id.0, why),
+            Input::Expiring(id) => self.expiring(now, id.0),
+            Input::Expired(id) => drop(self.end_child(now, id.0, Cause::Expired, true)),
         }
         self.run_timers(now);
     }
@@ -136,15 +160,29 @@ impl Endpoint {
                 self.initiate(now, &connection, local, remote);
             }
             Command::Terminate { connection } => {
-                self.terminate(now, connection);
+                self.terminate(now, &connection, None);
             }
-            Command::InitiateChild { .. } | Command::TerminateChild { .. } => {}
+            Command::InitiateChild {
+                connection,
+                child,
+                local,
+                remote,
+            } => self.initiate_child(now, &connection, &child, local, remote),
+            Command::TerminateChild { connection, child } => {
+                self.terminate(now, &connection, Some(child));
+            }
             Command::Shutdown => {
                 self.stopping = true;
                 let all: Vec<NegotiationId> = self.negotiations.keys().copied().collect();
                 for id in all {
                     self.end_negotiation(now, id, Cause::ShuttingDown, Cause::Shutdown, None);
                 }
+                let all: Vec<QuickId> = self.quick.keys().copied().collect();
+                for id in all {
+                    self.end_quick(now, id, Cause::ShuttingDown, Cause::Shutdown, None);
+                }
+                let all: Vec<u64> = self.children.keys().copied().collect();
+                self.end_children(now, &all, Cause::Shutdown, true);
                 let all: Vec<u64> = self.sas.keys().copied().collect();
                 for id in all {
                     self.end_sa(now, id, Cause::Shutdown, true);
@@ -172,7 +210,13 @@ impl Endpoint {
         }
     }
 
-    fn initiate(&mut self, now: Instant, name: &str, local: SocketAddr, remote: SocketAddr) {
+    pub(crate) fn initiate(
+        &mut self,
+        now: Instant,
+        name: &str,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) {
         let Some(connection) = self
             .core
             .connections
@@ -250,19 +294,22 @@ impl Endpoint {
         self.schedule(Party::Negotiation(id));
     }
 
-    fn terminate(&mut self, now: Instant, connection: String) {
+    fn terminate(&mut self, now: Instant, connection: &str, child: Option<String>) {
         let id = self.core.number();
-        let name = connection.clone();
         self.terminations.insert(
             id,
             Termination {
-                connection,
+                connection: connection.to_owned(),
+                child: child.clone(),
                 ended: 0,
                 waiting: 0,
             },
         );
         let (early, late) = (Cause::StoppedByOperator, Cause::DeletedByOperator);
-        let ended = self.end_connection(now, &name, early, late, Some(id));
+        let ended = match child {
+            None => self.end_connection(now, connection, early, late, Some(id)),
+            Some(child) => self.end_named(now, connection, Some(&child), early, late, Some(id)),
+        };
         if let Some(termination) = self.terminations.get_mut(&id) {
             termination.ended = ended;
         }
@@ -294,15 +341,54 @@ impl Endpoint {
         for id in &negotiations {
             self.end_negotiation(now, *id, early, late, termination);
         }
+        let under = self.end_named(now, name, None, early, late, termination);
         for id in &sas {
             let ticket = self.end_sa(now, *id, late, true);
             self.wait_for(termination, ticket);
         }
-        negotiations.len() + sas.len()
+        negotiations.len() + sas.len() + under
+    }
+
+    /// Ends the Quick Modes and child SAs of a connection, or of one of its children; gives how many there
+    /// were.
+    fn end_named(
+        &mut self,
+        now: Instant,
+        connection: &str,
+        child: Option<&str>,
+        early: Cause,
+        late: Cause,
+        termination: Option<u64>,
+    ) -> usize {
+        let quick: Vec<QuickId> = self
+            .quick
+            .values()
+            .filter(|quick| {
+                let name = quick.child.as_ref().map(|child| child.name.as_str());
+                quick.connection.name == connection && (child.is_none() || name == child)
+            })
+            .map(|quick| quick.id)
+            .collect();
+        let children: Vec<u64> = self
+            .children
+            .values()
+            .filter(|live| {
+                live.connection.name == connection
+                    && child.is_none_or(|child| live.child.name == child)
+            })
+            .map(|live| live.id)
+            .collect();
+        for id in &quick {
+            self.end_quick(now, *id, early, late, termination);
+        }
+        for ticket in self.end_children(now, &children, late, true) {
+            self.wait_for(termination, Some(ticket));
+        }
+        quick.len() + children.len()
     }
 
     /// Makes a termination wait for a ticket.
-    fn wait_for(&mut self, termination: Option<u64>, ticket: Option<Ticket>) {
+    pub(crate) fn wait_for(&mut self, termination: Option<u64>, ticket: Option<Ticket>) {
         if let (Some(id), Some(ticket)) = (termination, ticket)
             && let Some(AfterTicket::Told { terminations, .. }) = self.tickets.get_mut(&ticket)
             && let Some(termination) = self.terminations.get_mut(&id)
@@ -319,16 +405,28 @@ impl Endpoint {
             .is_some_and(|termination| termination.waiting == 0)
             && let Some(done) = self.terminations.remove(&id)
         {
-            self.core.out.push_back(Output::Terminated {
-                connection: done.connection,
-                ended: done.ended,
+            let Termination {
+                connection,
+                child,
+                ended,
+                ..
+            } = done;
+            self.core.out.push_back(match child {
+                None => Output::Terminated { connection, ended },
+                Some(child) => Output::ChildTerminated {
+                    connection,
+                    child,
+                    ended,
+                },
             });
         }
     }
 
     fn job_done(&mut self, now: Instant, id: JobId, result: JobResult) {
-        let Some(negotiation) = self.core.jobs.remove(&id) else {
-            return;
+        let negotiation = match self.core.jobs.remove(&id) {
+            Some(Party::Negotiation(negotiation)) => negotiation,
+            Some(Party::Quick(quick)) => return self.quick_job_done(now, quick, id, result),
+            Some(Party::Sa(_) | Party::Child(_)) | None => return,
         };
         let Some(mut n) = self.negotiations.remove(&negotiation) else {
             return;
@@ -379,11 +477,14 @@ impl Endpoint {
         match self.tickets.remove(&ticket) {
             None => {}
             Some(AfterTicket::Establish(id)) => self.established(now, id, durable),
+            Some(AfterTicket::EstablishChild(quick, id)) => {
+                self.child_established(now, quick, id, durable);
+            }
             Some(AfterTicket::Told {
-                verdict,
+                answers,
                 terminations,
             }) => {
-                self.core.out.extend(verdict.map(Output::Verdict));
+                self.core.out.extend(answers);
                 for termination in terminations {
                     self.termination_step(termination);
                 }

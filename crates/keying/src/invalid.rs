@@ -38,6 +38,19 @@ impl Endpoint {
         cause: Cause,
         why: String,
     ) {
+        self.odd_during(now, route, party, false, cause, why);
+    }
+
+    /// The same; `quick`: during Quick Mode.
+    pub(crate) fn odd_during(
+        &mut self,
+        now: Instant,
+        route: Route,
+        party: Party,
+        quick: bool,
+        cause: Cause,
+        why: String,
+    ) {
         let about = match party {
             Party::Negotiation(id) => self.negotiations.get(&id).map(|n| {
                 (
@@ -51,8 +64,9 @@ impl Endpoint {
                 .sas
                 .get(&id)
                 .map(|sa| (sa.activity, Some(sa.connection.name.clone()))),
+            Party::Quick(_) | Party::Child(_) => None,
         };
-        self.invalid(now, route, KeyMod::IkeV1, about, cause, why);
+        self.invalid_during(now, route, KeyMod::IkeV1, about, quick, cause, why);
     }
 
     /// Writes 4976, or counts that it was held back.
@@ -65,20 +79,47 @@ impl Endpoint {
         cause: Cause,
         why: String,
     ) {
+        self.invalid_during(now, route, key_mod, about, false, cause, why);
+    }
+
+    /// The same, or 4977.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all that an invalid packet is known by"
+    )]
+    fn invalid_during(
+        &mut self,
+        now: Instant,
+        route: Route,
+        key_mod: KeyMod,
+        about: Option<(audit::ActivityId, Option<String>)>,
+        quick: bool,
+        cause: Cause,
+        why: String,
+    ) {
         if !self.core.rates.invalid(now, route.remote.ip()) {
-            self.counters.held_back += 1;
-            self.core
-                .out
-                .push_back(crate::Output::Account(crate::Account::InvalidHeldBack));
+            let change = if quick {
+                self.counters.quick_held_back += 1;
+                crate::Account::InvalidQuickModeHeldBack
+            } else {
+                self.counters.held_back += 1;
+                crate::Account::InvalidHeldBack
+            };
+            self.core.out.push_back(crate::Output::Account(change));
             return;
         }
         let (activity, connection) =
             about.map_or((None, None), |(activity, name)| (Some(activity), name));
-        let event = audit::Event::InvalidPacket(audit::InvalidPacket {
+        let packet = audit::InvalidPacket {
             local: route.local.ip(),
             remote: route.remote.ip(),
             key_mod,
-        });
+        };
+        let event = if quick {
+            audit::Event::InvalidQuickMode(packet)
+        } else {
+            audit::Event::InvalidPacket(packet)
+        };
         let extra = Extra {
             connection,
             cause: Some(cause),

@@ -95,6 +95,42 @@ pub const PROBE_GRACE: Duration = Duration::from_secs(1);
 /// sends their Quick Modes side by side.
 pub const MAX_REFUSALS: usize = 8;
 
+/// The first SPI that may be used: RFC 2407 section 4.6.1 (RFC 4303 section 2.1) reserves those below.
+pub const FIRST_SPI: u32 = 256;
+/// Pairs of selectors of one child: 8 subnets on each side. Each pair is a Quick Mode and two SAs.
+pub const MAX_SELECTOR_PAIRS: usize = 64;
+/// Quick Modes of a peer's that wait for its message 3, under one Main Mode SA: as many as a child can
+/// have pairs, and some. The oldest gives way. Each costs some 2 kB.
+pub const MAX_QUICK_MODES_PER_SA: usize = 128;
+/// Child SAs under one Main Mode SA, those that are being replaced with them.
+pub const MAX_CHILD_SAS_PER_SA: usize = 1_024;
+/// Child SAs in all. At about 600 bytes each, 80 MB.
+pub const MAX_CHILD_SAS: usize = 131_072;
+/// Quick Modes that a peer begins under one Main Mode SA: this many at once, then one each
+/// [`QUICK_REFILL`]. What is more is not heard, and heard when it is sent again.
+pub const QUICK_BURST: u32 = 128;
+/// See [`QUICK_BURST`]: 20 a second, which with perfect forward secrecy is a hundredth of a core.
+pub const QUICK_REFILL: Duration = Duration::from_millis(50);
+/// Quick Modes that are over, whose messages are known again for [`REPLY_HOLD`], under one SA.
+pub const MAX_DONE: usize = 128;
+/// How long the data plane has to install a child SA.
+pub const INSTALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a child SA that was replaced is kept for packets under way, by the side that is to delete it.
+pub const LINGER: Duration = Duration::from_secs(5);
+/// The same by the other side: so much longer that the first one's delete comes before. Some peers never
+/// delete what they replaced.
+pub const LINGER_LONG: Duration = Duration::from_secs(30);
+/// Two SAs for the same traffic, each side having begun one, that were established closer together than
+/// this are a collision: more than all sendings of a message by default, 20 s with strongSwan's first three.
+pub const COLLISION: Duration = Duration::from_secs(20);
+/// How long a responder of Main Mode waits for its peer's Quick Mode before it begins its own `auto`
+/// children: the peer that began means to begin them.
+pub const AUTO_GRACE: Duration = Duration::from_secs(3);
+/// SPIs in one delete that we send: it fits into one datagram of any path.
+pub const DELETED_AT_ONCE: usize = 128;
+/// The soft limit of bytes and packets: this part of the hard one.
+pub const SOFT_SHARE: f64 = 0.8;
+
 /// `now + wait`, or so far away that nobody will see it where the clock cannot hold that.
 pub fn after(now: Instant, wait: Duration) -> Instant {
     const FAR: Duration = Duration::from_hours(876_000);

@@ -10,6 +10,8 @@ use isakmp::Cookie;
 use crate::child::{ChildSaId, Mode};
 use crate::endpoint::Endpoint;
 use crate::ikev1::negotiation::State;
+use crate::ikev1::quick::Quick;
+use crate::ikev1::quick::live::Live;
 use crate::selector::Selector;
 
 /// The account since this endpoint began. `established - ended` is the number of live SAs at any moment.
@@ -96,7 +98,7 @@ pub struct ChildSaStatus {
     pub mmsa_id: u64,
     /// Our role.
     pub role: Role,
-    /// `installing`, `confirming`, `installed` or `replaced`.
+    /// `installing`, `installed` or `replaced`.
     pub state: &'static str,
     /// Protocol and algorithms.
     pub suite: EspProposal,
@@ -156,6 +158,40 @@ pub struct Status {
     pub counters: Counters,
 }
 
+fn child(live: &Live, now: Instant) -> ChildSaStatus {
+    ChildSaStatus {
+        id: ChildSaId(live.id),
+        connection: live.connection.name.clone(),
+        child: live.child.name.clone(),
+        mmsa_id: live.mmsa_id,
+        role: live.role,
+        state: live.state_name(),
+        suite: live.suite,
+        mode: live.encapsulation.mode,
+        udp_encap: live.encapsulation.udp,
+        local: live.local,
+        remote: live.remote,
+        local_selector: live.pair.local,
+        remote_selector: live.pair.remote,
+        inbound_spi: live.inbound_spi,
+        outbound_spi: live.outbound_spi,
+        age: now.saturating_duration_since(live.established),
+        lifetime: live.lifetime,
+        rekey_in: live.rekey_at.map(|at| at.saturating_duration_since(now)),
+    }
+}
+
+fn quick_mode(quick: &Quick) -> QuickModeStatus {
+    QuickModeStatus {
+        connection: quick.connection.name.clone(),
+        child: quick.child.as_ref().map(|child| child.name.clone()),
+        mmsa_id: quick.mmsa_id,
+        role: quick.role,
+        message_id: quick.message_id,
+        awaits: quick.awaits(),
+    }
+}
+
 impl Endpoint {
     /// A snapshot at `now`.
     pub fn status(&self, now: Instant) -> Status {
@@ -210,8 +246,12 @@ impl Endpoint {
         Status {
             sas,
             negotiations,
-            child_sas: Vec::new(),
-            quick_modes: Vec::new(),
+            child_sas: self
+                .children
+                .values()
+                .map(|live| child(live, now))
+                .collect(),
+            quick_modes: self.quick.values().map(quick_mode).collect(),
             counters: self.counters,
         }
     }
@@ -226,6 +266,8 @@ impl Endpoint {
     pub fn is_idle(&self) -> bool {
         self.negotiations.is_empty()
             && self.sas.is_empty()
+            && self.quick.is_empty()
+            && self.children.is_empty()
             && self.tickets.is_empty()
             && self.core.out.is_empty()
     }
@@ -240,6 +282,11 @@ impl Endpoint {
     pub fn state_size(&self) -> usize {
         self.negotiations.len()
             + self.sas.len()
+            + self.quick.len()
+            + self.quick_by_message.len()
+            + self.children.len()
+            + self.spis.len()
+            + self.waiting_children.len()
             + self.by_cookies.len()
             + self.by_own_cookie.len()
             + self.by_origin.len()

@@ -31,6 +31,14 @@ impl Endpoint {
                 .get(&id)
                 .and_then(super::ikev1::negotiation::Negotiation::next_timeout),
             Party::Sa(id) => self.sas.get(&id).map(super::ikev1::sa::Sa::next_timeout),
+            Party::Quick(id) => self
+                .quick
+                .get(&id)
+                .and_then(super::ikev1::quick::Quick::next_timeout),
+            Party::Child(id) => self
+                .children
+                .get(&id)
+                .map(super::ikev1::quick::live::Live::next_timeout),
         };
         self.unschedule(party);
         if let Some(at) = at {
@@ -56,6 +64,8 @@ impl Endpoint {
             match party {
                 Party::Negotiation(id) => self.wake_negotiation(now, id),
                 Party::Sa(id) => self.wake_sa(now, id),
+                Party::Quick(id) => self.wake_quick(now, id),
+                Party::Child(id) => self.wake_child(now, id),
             }
         }
     }
@@ -126,8 +136,13 @@ impl Endpoint {
             sa.reply_until = None;
             sa.duplicates.drop_reply();
         }
+        sa.done.retain(|_, done| done.until > now);
+        let auto = sa.auto_at.is_some_and(|at| at <= now);
         if sa.replace_at.is_some_and(|at| at <= now) {
             self.replace(now, id);
+        }
+        if auto {
+            self.begin_auto_children(now, id);
         }
         self.schedule(Party::Sa(id));
     }
@@ -161,7 +176,7 @@ impl Endpoint {
 }
 
 /// A wait and the next one after it.
-fn longer(wait: Duration, factor: f64) -> Duration {
+pub(crate) fn longer(wait: Duration, factor: f64) -> Duration {
     let seconds = wait.as_secs_f64() * factor.max(1.0);
     Duration::try_from_secs_f64(seconds).map_or(MAX_WAIT, |wait| wait.min(MAX_WAIT))
 }

@@ -7,6 +7,7 @@ use audit::{
 };
 use isakmp::NotifyType;
 
+use crate::child::{ChildOutcome, ChildVerdict};
 use crate::core::Core;
 use crate::endpoint::{AfterTicket, Endpoint, Party, established};
 use crate::ikev1::informational::{self, delete, protected};
@@ -16,7 +17,7 @@ use crate::ikev1::negotiation::{
 };
 use crate::ikev1::sa::Sa;
 use crate::io::{Account, Output, Ticket, Verdict, VerdictOutcome};
-use crate::limits::{ENDED_HOLD, REFUSAL_HOLD, after};
+use crate::limits::{AUTO_GRACE, ENDED_HOLD, REFUSAL_HOLD, after};
 use crate::status::Counters;
 
 impl Core {
@@ -195,6 +196,10 @@ impl Endpoint {
             initiator_cookie: n.initiator_cookie.0,
             responder_cookie: n.responder_cookie.0,
         };
+        let children = match n.role {
+            Role::Initiator => self.children_not_begun(n, &failure),
+            Role::Responder => Vec::new(),
+        };
         let extra = Extra {
             connection: verdict.connection.clone(),
             cause: Some(failure.cause),
@@ -204,12 +209,37 @@ impl Endpoint {
         let ticket = self
             .core
             .audit(Event::MainModeFailed(event), Some(n.activity), extra);
+        let mut answers = vec![Output::Verdict(verdict)];
+        answers.extend(children);
         let told = AfterTicket::Told {
-            verdict: Some(verdict),
+            answers,
             terminations: Vec::new(),
         };
         self.tickets.insert(ticket, told);
         Some(ticket)
+    }
+
+    /// What is told those who asked for children of a Main Mode that failed.
+    fn children_not_begun(&mut self, n: &Negotiation, failure: &Failure) -> Vec<Output> {
+        let Some(connection) = n.connection.as_ref().map(|c| c.name.clone()) else {
+            return Vec::new();
+        };
+        let verdict = |child: String| ChildVerdict {
+            connection: connection.clone(),
+            child: Some(child),
+            role: n.role,
+            remote: n.route.remote,
+            outcome: ChildOutcome::Failed {
+                cause: failure.cause,
+                point: failure.point,
+                detail: failure.detail.clone(),
+            },
+        };
+        let waiting = self.take_waiting(&connection);
+        waiting
+            .into_iter()
+            .map(|child| Output::ChildVerdict(verdict(child)))
+            .collect()
     }
 
     /// Takes a negotiation that is over out of every table, and remembers its cookies.
@@ -282,6 +312,13 @@ impl Endpoint {
         }
         self.by_cookies.insert(n.cookies(), party);
         let verdict = established(&sa);
+        if sa.connection.children.iter().any(|child| child.auto) {
+            // Whoever begins with Main Mode goes on with Quick Mode.
+            sa.auto_at = Some(match n.role {
+                Role::Initiator => now,
+                Role::Responder => now + AUTO_GRACE,
+            });
+        }
         self.sas.insert(mmsa_id, sa);
         self.schedule(party);
         self.core.out.push_back(Output::Verdict(verdict));
@@ -290,6 +327,9 @@ impl Endpoint {
         }
         if let Some(old) = n.replaces {
             self.end_sa(now, old, Cause::Replaced, true);
+        }
+        if n.end_after.is_none() {
+            self.begin_waiting_children(now, mmsa_id);
         }
         if let Some(cause) = n.end_after {
             let ticket = self.end_sa(now, mmsa_id, cause, true);
@@ -310,7 +350,7 @@ impl Endpoint {
     }
 
     /// Those who waited for an end that waited for the log now wait for the end's own event.
-    fn pass_on(&mut self, waiting: Vec<u64>, ticket: Option<Ticket>) {
+    pub(crate) fn pass_on(&mut self, waiting: Vec<u64>, ticket: Option<Ticket>) {
         match ticket.and_then(|ticket| self.tickets.get_mut(&ticket)) {
             Some(AfterTicket::Told { terminations, .. }) => terminations.extend(waiting),
             _ => waiting.into_iter().for_each(|id| self.termination_step(id)),
@@ -333,6 +373,8 @@ impl Endpoint {
             .map(|other| other.mmsa_id)
             .collect();
         for id in stale {
+            // It has none of the children either: they do not move.
+            self.end_children_under(now, id, Cause::Replaced);
             self.end_sa(now, id, Cause::Replaced, false);
         }
     }
@@ -345,6 +387,7 @@ impl Endpoint {
         cause: Cause,
         tell: bool,
     ) -> Option<Ticket> {
+        self.end_under(now, id, cause, tell);
         let mut sa = self.sas.remove(&id)?;
         self.unschedule(Party::Sa(id));
         self.by_cookies.remove(&sa.cookies());
@@ -379,7 +422,7 @@ impl Endpoint {
         };
         let ticket = self.core.audit(event, Some(sa.activity), extra);
         let told = AfterTicket::Told {
-            verdict: None,
+            answers: Vec::new(),
             terminations: Vec::new(),
         };
         self.tickets.insert(ticket, told);

@@ -6,17 +6,16 @@ use std::time::Instant;
 
 use audit::Cause;
 use isakmp::{
-    Cookie, Datagram, Delete, ExchangeType, Notification, NotifyType, Payload, ProtocolId,
+    Cookie, Datagram, Delete, ExchangeType, Header, Notification, NotifyType, Payload, ProtocolId,
     RawPayload,
 };
 use rand_core::Rng as _;
 
 use super::duplicates::digest;
 use super::messages::{Payloads, notification};
-use super::negotiation::{Failure, Negotiation, Proving, State, Step, datagrams, header};
+use super::negotiation::{Failure, Negotiation, Proving, State, Step, header};
 use super::protection::{Keys, OpenError};
 use super::sa::{Probe, Refused, Sa};
-use crate::config::Fragmentation;
 use crate::core::Core;
 use crate::limits::{
     EXCHANGE_BURST, EXCHANGE_REFILL, MAX_MESSAGE_IDS, MAX_REFUSALS, MAX_RESENDS, MIN_WAIT, after,
@@ -35,6 +34,12 @@ pub(crate) enum SaStep {
     Spent,
     /// The peer knows of no other SA with us.
     InitialContact,
+    /// The peer deleted child SAs.
+    ChildrenDeleted(Delete),
+    /// The peer says why it does not do a Quick Mode.
+    QuickModeRefused(Notification),
+    /// The peer confirms a Quick Mode that names this SPI.
+    Connected(Vec<u8>),
 }
 
 /// Builds an INFORMATIONAL under keys: its message ID and the message.
@@ -85,13 +90,7 @@ pub(crate) fn send(
     let (message_id, message) = protected(core, &sa.keys, &sa.last_block, sa.cookies(), payloads)?;
     // One of ours that comes back is a reflection.
     sa.message_ids.insert(message_id);
-    let size = match sa.connection.fragmentation {
-        Fragmentation::No => None,
-        Fragmentation::Yes => sa.peer.fragmentation.then_some(sa.connection.fragment_size),
-        Fragmentation::Force => Some(sa.connection.fragment_size),
-    };
-    sa.fragment_id = sa.fragment_id.wrapping_add(1);
-    let pieces = datagrams(message, size, sa.fragment_id, sa.route.marked);
+    let pieces = sa.datagrams(message);
     core.transmit(sa.route, &pieces);
     Ok(pieces)
 }
@@ -120,6 +119,28 @@ pub(crate) fn probe(core: &mut Core, sa: &mut Sa, now: Instant) -> Result<(), cr
     send(core, sa, &[question]).map(drop)
 }
 
+/// What holds of every message under an established SA that begins an exchange, before it is decrypted.
+pub(crate) fn under_sa_checks(sa: &Sa, header: &Header) -> Result<(), SaStep> {
+    let out_of_place = |why: &str| SaStep::Invalid(Cause::PacketOutOfPlace, why.to_owned());
+    if !header.flags.encrypted() {
+        return Err(out_of_place("not encrypted, under an established SA"));
+    }
+    if header.message_id == 0 {
+        return Err(out_of_place("message ID 0 after Main Mode"));
+    }
+    if sa.message_ids.contains(&header.message_id) {
+        return Err(SaStep::Invalid(
+            Cause::PacketReplayed,
+            format!("message ID {:08x} again", header.message_id),
+        ));
+    }
+    if sa.message_ids.len() >= MAX_MESSAGE_IDS {
+        // No room to tell a replay: the SA has served its time.
+        return Err(SaStep::Spent);
+    }
+    Ok(())
+}
+
 /// A message that came under an established SA, other than Main Mode's own.
 pub(crate) fn under_sa(
     core: &mut Core,
@@ -130,18 +151,6 @@ pub(crate) fn under_sa(
     whole: &[u8],
 ) -> SaStep {
     let header = &datagram.header;
-    if !header.flags.encrypted() {
-        return SaStep::Invalid(
-            Cause::PacketOutOfPlace,
-            "not encrypted, under an established SA".to_owned(),
-        );
-    }
-    if header.message_id == 0 {
-        return SaStep::Invalid(
-            Cause::PacketOutOfPlace,
-            "message ID 0 after Main Mode".to_owned(),
-        );
-    }
     // HASH(1) does not cover the header: an exchange that is none here must not use an ID up.
     if !matches!(
         header.exchange,
@@ -155,18 +164,12 @@ pub(crate) fn under_sa(
             format!("{} under an established SA", header.exchange),
         );
     }
-    if header.exchange != ExchangeType::INFORMATIONAL && resend(core, sa, whole) {
+    let encrypted = header.flags.encrypted();
+    if header.exchange != ExchangeType::INFORMATIONAL && encrypted && resend(core, sa, whole) {
         return SaStep::Stay;
     }
-    if sa.message_ids.contains(&header.message_id) {
-        return SaStep::Invalid(
-            Cause::PacketReplayed,
-            format!("message ID {:08x} again", header.message_id),
-        );
-    }
-    if sa.message_ids.len() >= MAX_MESSAGE_IDS {
-        // No room to tell a replay: the SA has served its time.
-        return SaStep::Spent;
+    if let Err(step) = under_sa_checks(sa, header) {
+        return step;
     }
     let tampered = |why: &str| SaStep::Invalid(Cause::PacketTampered, why.to_owned());
     let opened = match sa.keys.exchange_iv(&sa.last_block, header.message_id) {
@@ -180,12 +183,8 @@ pub(crate) fn under_sa(
         return tampered("its HASH is wrong");
     };
     sa.message_ids.insert(header.message_id);
-    sa.last_heard = now;
-    sa.probe = None;
-    // A NAT that forgot the peer's port gave it another. Proven, and never a replay: its ID is new.
-    if sa.peer_behind_nat && from.ip() == sa.route.remote.ip() {
-        sa.route.remote.set_port(from.port());
-    }
+    // Proven, and never a replay: its ID is new.
+    sa.heard(now, from);
     if header.exchange == ExchangeType::INFORMATIONAL {
         return informational(core, sa, &rest);
     }
@@ -208,6 +207,9 @@ fn informational(core: &mut Core, sa: &mut Sa, rest: &[RawPayload]) -> SaStep {
         {
             SaStep::Deleted
         }
+        Payload::Delete(delete) if [ProtocolId::ESP, ProtocolId::AH].contains(&delete.protocol) => {
+            SaStep::ChildrenDeleted(delete)
+        }
         Payload::Notification(notification) => match notification.kind {
             NotifyType::R_U_THERE
                 if is_of(&notification.spi, sa.cookies()) && notification.data.len() == 4 =>
@@ -219,6 +221,8 @@ fn informational(core: &mut Core, sa: &mut Sa, rest: &[RawPayload]) -> SaStep {
                 SaStep::Stay
             }
             NotifyType::INITIAL_CONTACT => SaStep::InitialContact,
+            NotifyType::CONNECTED => SaStep::Connected(notification.spi),
+            kind if kind.is_error() => SaStep::QuickModeRefused(notification),
             _ => SaStep::Stay,
         },
         _ => SaStep::Stay,

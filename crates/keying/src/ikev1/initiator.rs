@@ -17,6 +17,7 @@ use super::protection::Proof;
 use super::shared::{check_identity, check_key_exchange, keys_of, new_sa, proven_identity};
 use crate::config::Connection;
 use crate::core::Core;
+use crate::endpoint::Party;
 use crate::identity::Identity;
 use crate::job::{Derive, Job, JobResult};
 use crate::limits::{JOB_TIMEOUT, OUR_NONCE_LEN};
@@ -93,7 +94,7 @@ pub(crate) fn message_2(
         Err(why) => return Step::Invalid(Cause::PacketMalformed, why),
     };
     let Some(job) = core.start_job(
-        n.id,
+        Party::Negotiation(n.id),
         Job::MakeShare {
             group: chosen.suite.group,
         },
@@ -232,7 +233,7 @@ pub(crate) fn message_4(
         initiator_cookie: n.initiator_cookie.0,
         responder_cookie: n.responder_cookie.0,
     };
-    let Some(job) = core.start_job(n.id, Job::Derive(Box::new(derive))) else {
+    let Some(job) = core.start_job(Party::Negotiation(n.id), Job::Derive(Box::new(derive))) else {
         return Failure::local(Cause::QueueFull).into();
     };
     n.state = State::DerivingForId {

@@ -236,8 +236,8 @@ pub(crate) fn open_identity(
     })
 }
 
-/// The cause that a broken payload of message 5 or 6 has.
-fn malformed(kind: PayloadType) -> Failure {
+/// The cause that a broken payload has, in a message that is decrypted.
+pub(crate) fn malformed(kind: PayloadType) -> Failure {
     Failure::local(match kind {
         PayloadType::SA => Cause::MalformedSa,
         PayloadType::PROPOSAL => Cause::MalformedProposal,

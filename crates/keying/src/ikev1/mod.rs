@@ -1,4 +1,4 @@
-//! IKE version 1: Main Mode and the INFORMATIONAL exchange (RFC 2409), sans I/O.
+//! IKE version 1: Main Mode, Quick Mode and the INFORMATIONAL exchange (RFC 2409), sans I/O.
 
 pub(crate) mod duplicates;
 pub(crate) mod fragments;
@@ -9,6 +9,7 @@ pub(crate) mod nat;
 pub(crate) mod negotiation;
 pub(crate) mod proposals;
 pub(crate) mod protection;
+pub(crate) mod quick;
 pub(crate) mod responder;
 pub(crate) mod sa;
 pub(crate) mod shared;

@@ -9,6 +9,8 @@ use isakmp::{Chain, Header, PayloadType, RawPayload, Trailing, parse_chain};
 pub(crate) struct Keys {
     pub cipher: Cipher,
     pub hash: Hash,
+    /// `SKEYID_d`: what the keys of child SAs are derived from.
+    pub d: Secret,
     /// `SKEYID_a`: authenticates the exchanges of phase 2 and INFORMATIONAL.
     pub a: Secret,
     /// The cipher's key, made of `SKEYID_e`.

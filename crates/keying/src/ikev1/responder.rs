@@ -20,6 +20,7 @@ use super::shared::{
 };
 use crate::config::Connection;
 use crate::core::Core;
+use crate::endpoint::Party;
 use crate::identity::Identity;
 use crate::job::{Derive, Job, JobResult};
 use crate::limits::{JOB_TIMEOUT, OUR_NONCE_LEN, after};
@@ -168,7 +169,7 @@ pub(crate) fn message_3(
         initiator_cookie: n.initiator_cookie.0,
         responder_cookie: n.responder_cookie.0,
     };
-    let Some(job) = core.start_job(n.id, Job::Derive(Box::new(derive))) else {
+    let Some(job) = core.start_job(Party::Negotiation(n.id), Job::Derive(Box::new(derive))) else {
         return Failure::local(Cause::QueueFull).into();
     };
     n.state = State::DerivingForKe {

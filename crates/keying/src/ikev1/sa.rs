@@ -1,6 +1,6 @@
 //! An established Main Mode SA.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,9 +10,9 @@ use crypto::Proposal as Suite;
 use isakmp::Cookie;
 
 use super::duplicates::{Digest, Duplicates};
-use super::negotiation::{Peer, Route};
+use super::negotiation::{Peer, Route, datagrams};
 use super::protection::Keys;
-use crate::config::Connection;
+use crate::config::{Connection, Fragmentation};
 use crate::identity::Identity;
 use crate::limits::{Bucket, MIN_WAIT, PROBE_GRACE, after};
 
@@ -58,6 +58,19 @@ pub(crate) struct Sa {
     pub fragment_id: u16,
     /// The exchanges that were refused last.
     pub refusals: VecDeque<Refused>,
+    /// Quick Modes that are over, by their message IDs, as long as their messages may come again.
+    pub done: BTreeMap<u32, Done>,
+    /// How fast the peer may begin Quick Modes.
+    pub quick_modes: Bucket,
+    /// When the children that begin with the SA do.
+    pub auto_at: Option<Instant>,
+}
+
+/// A Quick Mode that is over.
+#[derive(Clone, Debug)]
+pub(crate) struct Done {
+    pub duplicates: Duplicates,
+    pub until: Instant,
 }
 
 /// An exchange under an SA that was refused.
@@ -106,6 +119,33 @@ impl Sa {
         ))
     }
 
+    /// Something proven came. `true`: from another port than before, which a NAT gave the peer.
+    pub(crate) fn heard(&mut self, now: Instant, from: SocketAddr) -> bool {
+        self.last_heard = now;
+        self.probe = None;
+        let moved = self.peer_behind_nat
+            && from.ip() == self.route.remote.ip()
+            && from.port() != self.route.remote.port();
+        if moved {
+            self.route.remote.set_port(from.port());
+        }
+        moved
+    }
+
+    /// Cuts a message into datagrams where that is asked for, marker included.
+    pub(crate) fn datagrams(&mut self, message: Vec<u8>) -> Vec<Vec<u8>> {
+        let size = match self.connection.fragmentation {
+            Fragmentation::No => None,
+            Fragmentation::Yes => self
+                .peer
+                .fragmentation
+                .then_some(self.connection.fragment_size),
+            Fragmentation::Force => Some(self.connection.fragment_size),
+        };
+        self.fragment_id = self.fragment_id.wrapping_add(1);
+        datagrams(message, size, self.fragment_id, self.route.marked)
+    }
+
     /// When something is to be done without an input.
     pub(crate) fn next_timeout(&self) -> Instant {
         [
@@ -114,6 +154,8 @@ impl Sa {
             self.probe_at(),
             self.keepalive_at,
             self.reply_until,
+            self.auto_at,
+            self.done.values().map(|done| done.until).min(),
         ]
         .into_iter()
         .flatten()

@@ -1,6 +1,6 @@
 //! Steps that both roles of Main Mode take alike.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,7 +8,6 @@ use std::time::Instant;
 use audit::{Cause, Role};
 use crypto::Secret;
 use isakmp::{Datagram, Identification};
-use rand_core::Rng as _;
 
 use super::messages::{IdentityMessage, open_identity};
 use super::nat::Nat;
@@ -20,7 +19,7 @@ use crate::config::{Connection, RemoteAddress};
 use crate::core::Core;
 use crate::identity::{Identity, IdentityError};
 use crate::job::JobResult;
-use crate::limits::{Bucket, EXCHANGE_BURST, KEEPALIVE, REPLY_HOLD, after};
+use crate::limits::{Bucket, EXCHANGE_BURST, KEEPALIVE, QUICK_BURST, REPLY_HOLD, after};
 
 /// A public value of the wrong size is refused before a worker sees it.
 pub(crate) fn check_key_exchange(chosen: &Chosen, public: &[u8]) -> Result<(), Failure> {
@@ -45,9 +44,9 @@ pub(crate) fn keys_of(
         JobResult::Derived {
             public,
             skeyid,
+            d,
             a,
             e,
-            ..
         } => {
             let (cipher, hash) = (chosen.suite.cipher, chosen.suite.hash);
             let cipher_key = crypto::cipher_key(hash, cipher, &e)?;
@@ -55,6 +54,7 @@ pub(crate) fn keys_of(
                 Keys {
                     cipher,
                     hash,
+                    d,
                     a,
                     cipher_key,
                 },
@@ -178,12 +178,7 @@ pub(crate) fn new_sa(
         Failure::local(Cause::LogUnwritable).with("no Main Mode SA ID could be reserved on disk")
     })?;
     let lifetime = proving.chosen.effective_lifetime(connection.lifetime);
-    // The initiator replaces first, so that both sides do not do it at once.
-    let share = f64::from(core.rng.next_u32()) / f64::from(u32::MAX);
-    let part = match n.role {
-        Role::Initiator => 0.85 + 0.05 * share,
-        Role::Responder => 0.94 + 0.04 * share,
-    };
+    let part = core.rekey_part(n.role);
     // Whoever began keeps it up, whether the daemon or the operator asked for it.
     let replaces = n.role == Role::Initiator || connection.may_initiate;
     let replace_at = replaces.then(|| after(now, lifetime.mul_f64(part)));
@@ -217,6 +212,9 @@ pub(crate) fn new_sa(
         reply_until: Some(now + REPLY_HOLD),
         fragment_id: n.fragment_id,
         refusals: VecDeque::new(),
+        done: BTreeMap::new(),
+        quick_modes: Bucket::new(now, QUICK_BURST),
+        auto_at: None,
     })
 }
 

@@ -12,6 +12,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
 use super::ledger::Ledger;
+use crate::child::{ChildSa, ChildSaId, ChildVerdict};
 use crate::config::{
     Connection, CredentialId, Dpd, EndpointConfig, Fragmentation, RemoteAddress, Retransmit,
 };
@@ -20,6 +21,10 @@ use crate::io::{AuditOutput, Command, Input, JobId, Output, Verdict};
 use crate::job::{Credentials, Job, JobResult};
 
 /// See the module.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fault that a test switches on"
+)]
 pub(super) struct Host {
     pub endpoint: Endpoint,
     pub address: IpAddr,
@@ -42,7 +47,16 @@ pub(super) struct Host {
     pub verdicts: Vec<Verdict>,
     pub terminated: Vec<(String, usize)>,
     pub sent: Vec<Vec<u8>>,
+    /// The data plane: what it was given and is not to give up.
+    pub plane: BTreeMap<ChildSaId, ChildSa>,
+    /// All that it was ever given.
+    pub installs: Vec<ChildSa>,
+    /// It takes nothing.
+    pub broken_plane: bool,
+    pub child_verdicts: Vec<ChildVerdict>,
+    pub child_terminated: Vec<(String, String, usize)>,
     next_mm_id: u64,
+    next_qm_id: u64,
     seed: u64,
     rng: ChaCha20Rng,
 }
@@ -116,7 +130,13 @@ impl Host {
             verdicts: Vec::new(),
             terminated: Vec::new(),
             sent: Vec::new(),
+            plane: BTreeMap::new(),
+            installs: Vec::new(),
+            broken_plane: false,
+            child_verdicts: Vec::new(),
+            child_terminated: Vec::new(),
             next_mm_id: 1,
+            next_qm_id: 1,
             seed,
             rng: ChaCha20Rng::seed_from_u64(seed ^ 0x5eed),
         };
@@ -133,9 +153,17 @@ impl Host {
         self.held_jobs.clear();
         self.held_tickets.clear();
         self.out.clear();
+        self.plane.clear();
         let connections = self.connections.clone();
         self.handle(now, Input::Command(Command::Connections(connections)));
         self.give_ids(now);
+        self.give_qm_ids(now);
+    }
+
+    pub(super) fn give_qm_ids(&mut self, now: Instant) {
+        let first = self.next_qm_id;
+        self.next_qm_id += self.block;
+        self.handle(now, Input::QuickModeIds(first..self.next_qm_id));
     }
 
     pub(super) fn give_ids(&mut self, now: Instant) {
@@ -168,6 +196,24 @@ impl Host {
                 Output::Terminated { connection, ended } => {
                     self.terminated.push((connection.clone(), *ended));
                 }
+                Output::InstallSa(sa) => {
+                    self.installs.push((**sa).clone());
+                    assert!(self.plane.insert(sa.id, (**sa).clone()).is_none(), "twice");
+                }
+                Output::RemoveSa(id) => drop(self.plane.remove(id)),
+                Output::MoveSa { id, local, remote } => {
+                    if let Some(sa) = self.plane.get_mut(id) {
+                        (sa.local, sa.remote) = (*local, *remote);
+                    }
+                }
+                Output::ChildVerdict(verdict) => self.child_verdicts.push(verdict.clone()),
+                Output::ChildTerminated {
+                    connection,
+                    child,
+                    ended,
+                } => self
+                    .child_terminated
+                    .push((connection.clone(), child.clone(), *ended)),
                 _ => {}
             }
             self.out.push(output);
@@ -189,7 +235,28 @@ impl Host {
                 derive.share = Some(self.share());
                 Job::Derive(derive).run(&self.keys)
             }
+            Job::Agree {
+                group: Group::X25519,
+                share: None,
+                peer_public,
+            } => Job::Agree {
+                group: Group::X25519,
+                share: Some(self.share()),
+                peer_public: peer_public.clone(),
+            }
+            .run(&self.keys),
             job => job.run(&self.keys),
+        }
+    }
+
+    /// What asks for a child of the only connection.
+    pub(super) fn initiate_child(&self, child: &str, remote: IpAddr) -> Command {
+        let connection = &self.connections[0];
+        Command::InitiateChild {
+            connection: connection.name.clone(),
+            child: child.to_owned(),
+            local: SocketAddr::new(self.address, 500),
+            remote: SocketAddr::new(remote, connection.remote_port),
         }
     }
 

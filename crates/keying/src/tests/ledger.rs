@@ -24,12 +24,57 @@ pub(super) struct Ledger {
     /// Verdicts by activity.
     verdicts: BTreeMap<[u8; 16], u32>,
     tickets: BTreeSet<Ticket>,
+    quick: Quick,
+}
+
+/// The account of Quick Mode.
+#[derive(Debug, Default)]
+struct Quick {
+    started: u64,
+    failed: u64,
+    established: u64,
+    ended: u64,
+    interrupted: u64,
+    orphaned: u64,
+    /// 5451 that are on their way to the log.
+    pending: BTreeMap<Ticket, (u64, [u8; 16])>,
+    live: BTreeSet<u64>,
+    ids: BTreeSet<u64>,
+    installed: BTreeSet<u64>,
+}
+
+impl Quick {
+    fn check(&self, endpoint: &Endpoint) {
+        let under_way = u64::try_from(endpoint.quick.len()).unwrap_or(u64::MAX);
+        let live = u64::try_from(endpoint.children.len()).unwrap_or(u64::MAX);
+        assert_eq!(
+            self.started,
+            self.established + self.failed + self.interrupted + under_way,
+            "one Quick Mode, one verdict: {self:?}"
+        );
+        assert_eq!(self.established - self.ended - self.orphaned, live);
+        assert!(self.live.iter().eq(endpoint.children.keys()));
+        let counted = endpoint.counters();
+        assert_eq!(counted.quick_established - counted.quick_ended, live);
+        assert_eq!(
+            counted.quick_modes,
+            counted.quick_established + counted.quick_failed + under_way
+        );
+    }
 }
 
 impl Ledger {
     /// The log's answer is about to be given.
     pub(super) fn logged(&mut self, ticket: Ticket, durable: bool) {
         assert!(self.tickets.remove(&ticket), "{ticket:?} answered twice");
+        if let Some((id, activity)) = self.quick.pending.remove(&ticket) {
+            if durable {
+                self.quick.established += 1;
+                assert!(self.quick.live.insert(id), "a Quick Mode SA ID twice");
+            } else if let Some(count) = self.verdicts.get_mut(&activity) {
+                *count -= 1;
+            }
+        }
         let Some((id, activity)) = self.pending.remove(&ticket) else {
             return;
         };
@@ -46,6 +91,14 @@ impl Ledger {
         match output {
             Output::Account(Account::Started) => self.started += 1,
             Output::Account(Account::FailedHeldBack) => self.failed += 1,
+            Output::Account(Account::QuickModeStarted) => self.quick.started += 1,
+            Output::InstallSa(sa) => {
+                assert!(self.quick.live.contains(&sa.id.0), "before its event");
+                assert!(self.quick.installed.insert(sa.id.0), "installed twice");
+            }
+            Output::RemoveSa(id) => {
+                assert!(!self.quick.live.contains(&id.0) || self.quick.ids.contains(&id.0));
+            }
             Output::Audit(audit) => {
                 assert!(self.tickets.insert(audit.ticket), "a ticket twice");
                 let activity = audit.activity.map_or([0; 16], |activity| activity.0);
@@ -66,6 +119,31 @@ impl Ledger {
                     Event::MainModeEnded(event) => {
                         assert!(self.live.remove(&event.mmsa_id), "4655 of no live SA");
                         self.ended += 1;
+                    }
+                    Event::QuickModeEstablished(event) => {
+                        verdict();
+                        assert!(self.quick.ids.insert(event.qmsa_id), "an ID used twice");
+                        let pending = (event.qmsa_id, activity);
+                        self.quick.pending.insert(audit.ticket, pending);
+                    }
+                    Event::QuickModeFailed(event) => {
+                        verdict();
+                        assert!(event.cause.event_ids().contains(&4654), "{}", event.cause);
+                        self.quick.failed += 1;
+                    }
+                    Event::QuickModeEnded(event) => {
+                        let cause = audit.extra.cause.expect("a cause");
+                        assert!(cause.event_ids().contains(&5452), "{cause}");
+                        assert!(self.quick.live.remove(&event.qmsa_id), "5452 of no live SA");
+                        self.quick.ended += 1;
+                    }
+                    Event::IpsecSaDeleted(event) => {
+                        let cause = audit.extra.cause.expect("a cause");
+                        assert!(cause.event_ids().contains(&5049), "{cause}");
+                        assert!(
+                            self.quick.live.contains(&event.qmsa_id),
+                            "5049 of no live SA"
+                        );
                     }
                     _ => {}
                 }
@@ -91,6 +169,7 @@ impl Ledger {
             counted.negotiations,
             counted.established + counted.failed + under_way
         );
+        self.quick.check(endpoint);
         endpoint.check_tables();
     }
 
@@ -101,6 +180,11 @@ impl Ledger {
         self.live.clear();
         self.pending.clear();
         self.tickets.clear();
+        let quick = &mut self.quick;
+        quick.interrupted = quick.started - quick.established - quick.failed;
+        quick.orphaned += u64::try_from(quick.live.len()).unwrap_or(u64::MAX);
+        quick.live.clear();
+        quick.pending.clear();
     }
 
     /// All is over.
@@ -111,6 +195,13 @@ impl Ledger {
         );
         assert_eq!(self.established, self.ended + self.orphaned);
         assert!(self.live.is_empty() && self.pending.is_empty());
+        let quick = &self.quick;
+        assert_eq!(
+            quick.started,
+            quick.established + quick.failed + quick.interrupted
+        );
+        assert_eq!(quick.established, quick.ended + quick.orphaned);
+        assert!(quick.live.is_empty() && quick.pending.is_empty());
         for (activity, count) in &self.verdicts {
             assert_eq!(*count, 1, "verdicts of activity {activity:x?}");
         }

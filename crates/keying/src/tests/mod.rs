@@ -6,6 +6,7 @@ mod host;
 mod hostile;
 mod ledger;
 mod net;
+mod quick;
 mod rules;
 mod sim;
 mod under_sa;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::endpoint::{Endpoint, Party};
+use crate::ikev1::quick::QuickState;
 use host::{Host, connection};
 use net::Net;
 
@@ -42,6 +44,15 @@ fn pair_with(seed: u64, mut change: impl FnMut(usize, &mut crate::Connection)) -
 }
 
 impl Endpoint {
+    fn knows(&self, party: Party) -> bool {
+        match party {
+            Party::Negotiation(id) => self.negotiations.contains_key(&id),
+            Party::Sa(id) => self.sas.contains_key(&id),
+            Party::Quick(id) => self.quick.contains_key(&id),
+            Party::Child(id) => self.children.contains_key(&id),
+        }
+    }
+
     /// Every index leads to what it names, and what is named is found by its indices.
     fn check_tables(&self) {
         for (cookies, party) in &self.by_cookies {
@@ -51,6 +62,7 @@ impl Endpoint {
                     .get(id)
                     .map(super::ikev1::negotiation::Negotiation::cookies),
                 Party::Sa(id) => self.sas.get(id).map(super::ikev1::sa::Sa::cookies),
+                Party::Quick(_) | Party::Child(_) => None,
             };
             assert_eq!(found, Some(*cookies), "by_cookies");
         }
@@ -58,6 +70,7 @@ impl Endpoint {
             let found = match id {
                 Party::Negotiation(id) => self.negotiations.get(id).map(|n| n.initiator_cookie),
                 Party::Sa(id) => self.sas.get(id).map(|sa| sa.initiator_cookie),
+                Party::Quick(_) | Party::Child(_) => None,
             };
             assert_eq!(found, Some(*cookie), "by_own_cookie");
         }
@@ -71,22 +84,43 @@ impl Endpoint {
                         .map(|n| (n.origin, n.initiator_cookie))
                 }
                 Party::Sa(id) => self.sas.get(id).map(|sa| (sa.origin, sa.initiator_cookie)),
+                Party::Quick(_) | Party::Child(_) => None,
             };
             assert_eq!(found, Some((*remote, *cookie)), "by_origin");
         }
         assert_eq!(self.half_open, half_open, "half_open");
         assert_eq!(self.half_open_total, half_open.values().sum::<usize>());
-        for id in self.core.jobs.values() {
-            assert!(self.negotiations.contains_key(id), "a job for nobody");
+        for party in self.core.jobs.values() {
+            assert!(self.knows(*party), "a job for nobody");
         }
         assert_eq!(self.timers.len(), self.wakes.len());
         for (at, party) in &self.timers {
             assert_eq!(self.wakes.get(party), Some(at), "timers");
-            let lives = match party {
-                Party::Negotiation(id) => self.negotiations.contains_key(id),
-                Party::Sa(id) => self.sas.contains_key(id),
-            };
-            assert!(lives, "a timer of nobody");
+            assert!(self.knows(*party), "a timer of nobody");
+        }
+        assert_eq!(self.quick.len(), self.quick_by_message.len());
+        for (key, id) in &self.quick_by_message {
+            let quick = self.quick.get(id).expect("quick_by_message");
+            assert_eq!((quick.mmsa_id, quick.message_id), *key);
+            let writing = matches!(quick.state, QuickState::Establishing(_));
+            assert!(
+                writing || self.sas.contains_key(&quick.mmsa_id),
+                "without an SA"
+            );
+        }
+        let mut spis: Vec<u32> = self
+            .children
+            .values()
+            .map(|live| live.inbound_spi)
+            .collect();
+        spis.extend(self.quick.values().filter_map(|quick| quick.own_spi));
+        spis.sort_unstable();
+        assert!(spis.iter().eq(self.spis.iter()), "spis");
+        for live in self.children.values() {
+            assert!(
+                self.sas.contains_key(&live.mmsa_id),
+                "a child without an SA"
+            );
         }
         for sa in self.sas.values() {
             assert_eq!(

@@ -10,6 +10,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
 use super::host::Host;
+use crate::child::{ChildSa, ChildSaId, Mode};
 use crate::io::{Command, Input, JobId, Output, Ticket};
 use crate::job::JobResult;
 
@@ -35,6 +36,8 @@ pub(super) enum Happening {
     Done(JobId, JobResult),
     Logged(Ticket, bool),
     Ids,
+    QuickIds,
+    Installed(ChildSaId, bool),
     Ask(Command),
 }
 
@@ -52,8 +55,37 @@ pub(super) struct Net {
     pub write: Duration,
     /// One in so many results of jobs is lost; 0: none.
     pub lose_job: u32,
+    /// The longest time of the data plane.
+    pub install: Duration,
+    /// One in so many answers of the data plane is lost; 0: none.
+    pub lose_install: u32,
     queue: BTreeMap<(Instant, u64), (usize, u32, Happening)>,
     number: u64,
+}
+
+/// One side's SA is the other's, seen from there.
+fn mirrored(one: &ChildSa, other: &ChildSa) {
+    for (inbound, outbound) in [
+        (&one.inbound, &other.outbound),
+        (&other.inbound, &one.outbound),
+    ] {
+        assert_eq!(inbound.spi, outbound.spi);
+        assert_eq!(
+            inbound.encryption.as_bytes(),
+            outbound.encryption.as_bytes()
+        );
+        assert_eq!(inbound.integrity.as_bytes(), outbound.integrity.as_bytes());
+        let len = inbound.encryption.len() + inbound.integrity.len();
+        assert_eq!(len, one.suite.key_len());
+    }
+    assert_ne!(one.inbound.spi, one.outbound.spi);
+    assert_ne!(one.role, other.role);
+    assert_eq!((one.suite, one.mode), (other.suite, other.mode));
+    assert_eq!(one.udp_encap, other.udp_encap);
+    if one.mode == Mode::Tunnel {
+        assert_eq!(one.local_selector, other.remote_selector);
+        assert_eq!(one.remote_selector, other.local_selector);
+    }
 }
 
 /// A path without faults.
@@ -88,6 +120,8 @@ impl Net {
             work: Duration::from_millis(1),
             write: Duration::from_millis(1),
             lose_job: 0,
+            install: Duration::from_millis(1),
+            lose_install: 0,
             queue: BTreeMap::new(),
             number: 0,
         };
@@ -97,6 +131,7 @@ impl Net {
                 Command::Connections(net.hosts[host].connections.clone()),
             );
             net.hosts[host].give_ids(net.now);
+            net.hosts[host].give_qm_ids(net.now);
             net.collect(host);
         }
         net
@@ -195,6 +230,19 @@ impl Net {
                     let wait = self.some(self.write);
                     self.later(host, wait, Happening::Ids);
                 }
+                Output::NeedQuickModeIds => {
+                    let wait = self.some(self.write);
+                    self.later(host, wait, Happening::QuickIds);
+                }
+                Output::InstallSa(sa) => {
+                    let wait = self.some(self.install);
+                    let well = !self.hosts[host].broken_plane;
+                    let lost =
+                        self.lose_install > 0 && below(&mut self.rng, self.lose_install) == 0;
+                    if !lost {
+                        self.later(host, wait, Happening::Installed(sa.id, well));
+                    }
+                }
                 _ => {}
             }
         }
@@ -244,6 +292,15 @@ impl Net {
                 self.hosts[host].give_ids(self.now);
                 self.collect(host);
             }
+            Happening::QuickIds => {
+                self.hosts[host].give_qm_ids(self.now);
+                self.collect(host);
+            }
+            Happening::Installed(id, true) => self.input(host, Input::Installed(id)),
+            Happening::Installed(id, false) => {
+                let why = "no such algorithm".to_owned();
+                self.input(host, Input::InstallFailed(id, why));
+            }
             Happening::Ask(command) => self.command(host, command),
         }
         true
@@ -290,6 +347,7 @@ impl Net {
                     theirs.keys.cipher_key.as_bytes()
                 );
                 assert_eq!(ours.keys.a.as_bytes(), theirs.keys.a.as_bytes());
+                assert_eq!(ours.keys.d.as_bytes(), theirs.keys.d.as_bytes());
                 assert_eq!(ours.last_block, theirs.last_block);
                 assert_eq!(ours.suite, theirs.suite);
                 assert_ne!(ours.role, theirs.role);
@@ -297,6 +355,27 @@ impl Net {
                 assert_eq!(ours.remote_id, theirs.local_id);
             }
         }
+        for ours in a.plane.values() {
+            for theirs in b.plane.values() {
+                let in_is_out = ours.inbound.spi == theirs.outbound.spi;
+                assert_eq!(in_is_out, ours.outbound.spi == theirs.inbound.spi);
+                if in_is_out {
+                    mirrored(ours, theirs);
+                }
+            }
+        }
+    }
+
+    /// How many SAs each side has that the other has too.
+    pub(super) fn shared(&self) -> usize {
+        let [a, b] = &self.hosts;
+        let has = |sa: &&ChildSa| {
+            let other = b.plane.values();
+            other
+                .clone()
+                .any(|other| other.outbound.spi == sa.inbound.spi)
+        };
+        a.plane.values().filter(has).count()
     }
 
     /// Ends everything, waits until all that is remembered has faded, and looks whether anything stayed.

@@ -1,0 +1,440 @@
+//! What is offered in message 1 of Quick Mode, what of it is chosen, and whether a peer's choice is one
+//! of ours (RFC 2407 sections 4.4 and 4.5).
+
+use std::time::Duration;
+
+use audit::Cause;
+use crypto::Group;
+use crypto::esp::{EspCipher, EspIntegrity, EspProposal, Protocol};
+use isakmp::{Attribute, Proposal, ProtocolId, SecurityAssociation, Transform, ipsec};
+
+use crate::child::Mode;
+use crate::ikev1::negotiation::Failure;
+use crate::limits::FIRST_SPI;
+
+/// RFC 2407 section 4.5: the lifetime where nobody named one.
+const DEFAULT_LIFETIME: Duration = Duration::from_hours(8);
+/// How many of a peer's transforms are named in a refusal's detail.
+const TRANSFORMS_SHOWN: usize = 8;
+/// The value of the ESN attribute (RFC 4304 section 3): 64-bit sequence numbers.
+const ESN: u64 = 1;
+
+/// What one transform stands for, beside its algorithms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Encapsulation {
+    pub mode: Mode,
+    /// In UDP.
+    pub udp: bool,
+}
+
+impl Encapsulation {
+    fn number(self) -> u16 {
+        match (self.mode, self.udp) {
+            (Mode::Tunnel, false) => ipsec::TUNNEL,
+            (Mode::Transport, false) => ipsec::TRANSPORT,
+            (Mode::Tunnel, true) => ipsec::UDP_TUNNEL,
+            (Mode::Transport, true) => ipsec::UDP_TRANSPORT,
+        }
+    }
+
+    fn from_number(number: u64) -> Option<Self> {
+        let (mode, udp) = match u16::try_from(number).ok()? {
+            ipsec::TUNNEL => (Mode::Tunnel, false),
+            ipsec::TRANSPORT => (Mode::Transport, false),
+            ipsec::UDP_TUNNEL | ipsec::UDP_TUNNEL_DRAFT => (Mode::Tunnel, true),
+            ipsec::UDP_TRANSPORT | ipsec::UDP_TRANSPORT_DRAFT => (Mode::Transport, true),
+            _ => return None,
+        };
+        Some(Encapsulation { mode, udp })
+    }
+}
+
+/// What we offer.
+#[derive(Clone, Debug)]
+pub(crate) struct Offer {
+    /// All of one group, or of none: a Quick Mode has one key exchange.
+    pub suites: Vec<EspProposal>,
+    pub encapsulation: Encapsulation,
+    pub spi: u32,
+    pub lifetime: Duration,
+    pub kilobytes: Option<u64>,
+}
+
+/// What is chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Choice {
+    pub suite: EspProposal,
+    pub encapsulation: Encapsulation,
+    /// The other side's SPI.
+    pub spi: u32,
+    /// As named; the default where nobody named one.
+    pub lifetime: Duration,
+    pub kilobytes: Option<u64>,
+}
+
+/// The suites of a child that one Quick Mode can offer: those with the group of the first. Where that has
+/// one, and another has the group that phase 1 agreed on, it is those with that: peers do likewise, and
+/// both have it.
+pub(crate) fn offerable(suites: &[EspProposal], phase_1: Group) -> Vec<EspProposal> {
+    let usable: Vec<&EspProposal> = suites.iter().filter(|s| s.transform().is_some()).collect();
+    let first = usable.first().and_then(|suite| suite.group);
+    let like_phase_1 = usable.iter().any(|suite| suite.group == Some(phase_1));
+    let group = first.map(|first| if like_phase_1 { phase_1 } else { first });
+    usable
+        .into_iter()
+        .filter(|suite| suite.group == group)
+        .copied()
+        .collect()
+}
+
+/// The SA payload of message 1: suites of one protocol that stand together are transforms of one proposal.
+pub(crate) fn offer(offer: &Offer) -> SecurityAssociation {
+    let mut proposals: Vec<Proposal> = Vec::new();
+    for suite in &offer.suites {
+        let Some(id) = suite.transform() else {
+            continue;
+        };
+        let protocol = ProtocolId(suite.protocol.number());
+        let attributes = attributes(*suite, offer);
+        let room = |p: &Proposal| p.protocol == protocol && p.transforms.len() < 255;
+        if !proposals.last().is_some_and(room) {
+            let Ok(number) = u8::try_from(proposals.len() + 1) else {
+                break;
+            };
+            proposals.push(Proposal {
+                number,
+                protocol,
+                spi: offer.spi.to_be_bytes().to_vec(),
+                transforms: Vec::new(),
+            });
+        }
+        if let Some(proposal) = proposals.last_mut() {
+            let number = u8::try_from(proposal.transforms.len() + 1).unwrap_or(u8::MAX);
+            proposal.transforms.push(Transform {
+                number,
+                id,
+                attributes,
+            });
+        }
+    }
+    SecurityAssociation::new(proposals)
+}
+
+/// A life type and its duration.
+pub(crate) fn life(kind: u16, value: u64) -> [Attribute; 2] {
+    let duration = match (u16::try_from(value), u32::try_from(value)) {
+        (Ok(short), _) => Attribute::short(ipsec::LIFE_DURATION, short),
+        (_, Ok(long)) => Attribute::long(ipsec::LIFE_DURATION, long.to_be_bytes()),
+        _ => Attribute::long(ipsec::LIFE_DURATION, u32::MAX.to_be_bytes()),
+    };
+    [Attribute::short(ipsec::LIFE_TYPE, kind), duration]
+}
+
+fn attributes(suite: EspProposal, offer: &Offer) -> Vec<Attribute> {
+    let mut list = Vec::new();
+    list.extend(life(ipsec::LIFE_SECONDS, offer.lifetime.as_secs()));
+    if let Some(kilobytes) = offer.kilobytes {
+        list.extend(life(ipsec::LIFE_KILOBYTES, kilobytes));
+    }
+    if let Some(group) = suite.group {
+        list.push(Attribute::short(ipsec::GROUP, group.row().number));
+    }
+    let encapsulation = offer.encapsulation.number();
+    list.push(Attribute::short(ipsec::ENCAPSULATION_MODE, encapsulation));
+    if let Some(integrity) = suite.integrity {
+        let number = integrity.row().attribute;
+        list.push(Attribute::short(ipsec::AUTH_ALGORITHM, number));
+    }
+    if let Some(bits) = suite.cipher.and_then(|cipher| cipher.row().key_bits) {
+        list.push(Attribute::short(ipsec::KEY_LENGTH, bits));
+    }
+    if suite.esn {
+        list.push(Attribute::short(ipsec::EXTENDED_SEQUENCE_NUMBER, 1));
+    }
+    list
+}
+
+/// A transform's attributes, each at most once, or why it cannot be chosen.
+#[derive(Clone, Debug, Default)]
+struct Meaning {
+    key_length: Option<u64>,
+    auth: Option<u64>,
+    group: Option<u64>,
+    encapsulation: Option<u64>,
+    esn: Option<u64>,
+    seconds: Option<u64>,
+    kilobytes: Option<u64>,
+    /// A repeated attribute, or one that would have to be honoured and cannot be.
+    unusable: bool,
+}
+
+impl Meaning {
+    fn of(transform: &Transform) -> Self {
+        let mut meaning = Meaning::default();
+        let mut life_type: Option<u64> = None;
+        for attribute in &transform.attributes {
+            let Some(value) = attribute.number() else {
+                meaning.unusable = true;
+                continue;
+            };
+            let slot = match attribute.class {
+                ipsec::KEY_LENGTH => &mut meaning.key_length,
+                ipsec::AUTH_ALGORITHM => &mut meaning.auth,
+                ipsec::GROUP => &mut meaning.group,
+                ipsec::ENCAPSULATION_MODE => &mut meaning.encapsulation,
+                ipsec::EXTENDED_SEQUENCE_NUMBER => &mut meaning.esn,
+                // Types and durations come in pairs, once for seconds and once for kilobytes.
+                ipsec::LIFE_TYPE => {
+                    meaning.unusable |= life_type.replace(value).is_some();
+                    continue;
+                }
+                // An SA that ends as it begins is none.
+                ipsec::LIFE_DURATION if value > 0 => {
+                    match life_type.take().and_then(|kind| u16::try_from(kind).ok()) {
+                        Some(ipsec::LIFE_SECONDS) => &mut meaning.seconds,
+                        Some(ipsec::LIFE_KILOBYTES) => &mut meaning.kilobytes,
+                        _ => {
+                            meaning.unusable = true;
+                            continue;
+                        }
+                    }
+                }
+                _ => {
+                    meaning.unusable = true;
+                    continue;
+                }
+            };
+            meaning.unusable |= slot.replace(value).is_some();
+        }
+        meaning.unusable |= life_type.is_some() || meaning.esn.is_some_and(|esn| esn > ESN);
+        meaning
+    }
+
+    /// The algorithms, where all of them are known here.
+    fn suite(&self, protocol: ProtocolId, transform: u8) -> Option<EspProposal> {
+        let small = |value: u64| u16::try_from(value).ok();
+        let integrity = match self.auth {
+            Some(number) => Some(EspIntegrity::from_attribute(small(number)?)?),
+            None => None,
+        };
+        let group = match self.group {
+            Some(number) => Some(Group::from_wire(small(number)?)?),
+            None => None,
+        };
+        let bits = match self.key_length {
+            Some(bits) => Some(small(bits)?),
+            None => None,
+        };
+        let protocol = Protocol::from_number(protocol.0)?;
+        let cipher = match protocol {
+            Protocol::Esp => Some(EspCipher::from_wire(transform, bits)?),
+            // AH's transform and its attribute say the same (RFC 2407 section 4.4.3).
+            Protocol::Ah if bits.is_some() => return None,
+            Protocol::Ah => {
+                let named = EspIntegrity::from_ah_transform(transform)?;
+                (integrity == Some(named)).then_some(())?;
+                None
+            }
+        };
+        Some(EspProposal {
+            protocol,
+            cipher,
+            integrity,
+            group,
+            esn: self.esn == Some(ESN),
+        })
+    }
+
+    /// In the words of the configuration, for the operator.
+    fn describe(&self, protocol: ProtocolId, transform: u8) -> String {
+        let suite = match self.suite(protocol, transform) {
+            Some(suite) => suite.to_string(),
+            None => format!("{protocol} transform {transform}"),
+        };
+        let mode = match self.encapsulation.map(Encapsulation::from_number) {
+            Some(Some(Encapsulation { mode, udp })) => format!(
+                " in {} mode{}",
+                mode_name(mode),
+                if udp { " over UDP" } else { "" }
+            ),
+            Some(None) => " in a mode that is not known".to_owned(),
+            None => String::new(),
+        };
+        format!("{suite}{mode}")
+    }
+}
+
+fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Tunnel => "tunnel",
+        Mode::Transport => "transport",
+    }
+}
+
+/// What of an offer could be chosen at all: transforms of proposals that stand alone. Those that share a
+/// number are wanted together (RFC 2408 section 4.2), which we do not do.
+fn alone(offered: &SecurityAssociation) -> impl Iterator<Item = (&Proposal, &Transform)> {
+    offered
+        .proposals
+        .iter()
+        .filter(|proposal| {
+            let same = |other: &&Proposal| other.number == proposal.number;
+            offered.proposals.iter().filter(same).count() == 1
+        })
+        .flat_map(|proposal| proposal.transforms.iter().map(move |t| (proposal, t)))
+}
+
+/// The SPI of a proposal: four bytes, and none of those that RFC 2407 section 4.6.1 reserves.
+fn spi(proposal: &Proposal) -> Option<u32> {
+    let bytes = <[u8; 4]>::try_from(proposal.spi.as_slice()).ok()?;
+    Some(u32::from_be_bytes(bytes)).filter(|spi| *spi >= FIRST_SPI)
+}
+
+fn choice(proposal: &Proposal, transform: &Transform, default: Encapsulation) -> Option<Choice> {
+    let meaning = Meaning::of(transform);
+    if meaning.unusable {
+        return None;
+    }
+    let encapsulation = match meaning.encapsulation {
+        Some(number) => Encapsulation::from_number(number)?,
+        None => default,
+    };
+    Some(Choice {
+        suite: meaning.suite(proposal.protocol, transform.id)?,
+        encapsulation,
+        spi: spi(proposal)?,
+        lifetime: meaning
+            .seconds
+            .map_or(DEFAULT_LIFETIME, Duration::from_secs),
+        kilobytes: meaning.kilobytes,
+    })
+}
+
+/// What a responder goes by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policy<'a> {
+    pub suites: &'a [EspProposal],
+    pub mode: Mode,
+    /// ESP in UDP is possible: IKE runs on the port for it.
+    pub udp_possible: bool,
+    /// How long the peer's public value is, where it sent one.
+    pub public_len: Option<usize>,
+}
+
+impl Policy<'_> {
+    fn takes(&self, choice: &Choice) -> bool {
+        let pfs = match (choice.suite.group, self.public_len) {
+            (None, None) => true,
+            (Some(group), Some(len)) => group.row().public_len == len,
+            _ => false,
+        };
+        let udp = !choice.encapsulation.udp || self.udp_possible;
+        pfs && udp && choice.encapsulation.mode == self.mode
+    }
+}
+
+/// Chooses from a peer's offer, by our preference. The answer has the one transform as it was offered;
+/// its SPI is for the caller to set.
+pub(crate) fn choose(
+    policy: &Policy<'_>,
+    offered: &SecurityAssociation,
+) -> Result<(Choice, SecurityAssociation), Failure> {
+    let default = Encapsulation {
+        mode: policy.mode,
+        udp: false,
+    };
+    let choices: Vec<(Choice, &Proposal, &Transform)> = alone(offered)
+        .filter_map(|(p, t)| Some((choice(p, t, default)?, p, t)))
+        .collect();
+    for suite in policy.suites {
+        let found = choices
+            .iter()
+            .find(|(choice, ..)| choice.suite == *suite && policy.takes(choice));
+        if let Some((choice, proposal, transform)) = found {
+            let answer = SecurityAssociation::new(vec![Proposal {
+                transforms: vec![(*transform).clone()],
+                ..(*proposal).clone()
+            }]);
+            return Ok((choice.clone(), answer));
+        }
+    }
+    let choices: Vec<&Choice> = choices.iter().map(|(choice, ..)| choice).collect();
+    Err(Failure::local(refusal_cause(policy, &choices)).with(refusal_detail(policy, offered)))
+}
+
+/// The most specific cause: what alone stands in the way of every transform that has algorithms of ours.
+fn refusal_cause(policy: &Policy<'_>, choices: &[&Choice]) -> Cause {
+    let without_group = |suite: &EspProposal| EspProposal {
+        group: None,
+        ..*suite
+    };
+    let known: Vec<&&Choice> = choices
+        .iter()
+        .filter(|choice| {
+            let same = |ours: &EspProposal| without_group(ours) == without_group(&choice.suite);
+            policy.suites.iter().any(same)
+        })
+        .collect();
+    let all = |test: &dyn Fn(&Choice) -> bool| !known.is_empty() && known.iter().all(|c| test(c));
+    if all(&|choice| choice.encapsulation.mode != policy.mode) {
+        Cause::ModeRefused
+    } else if all(&|choice| !policy.suites.contains(&choice.suite)) {
+        Cause::PfsRefused
+    } else {
+        Cause::EspNotAcceptable
+    }
+}
+
+fn refusal_detail(policy: &Policy<'_>, offered: &SecurityAssociation) -> String {
+    let all: Vec<(&Proposal, &Transform)> = alone(offered).collect();
+    let mut theirs: Vec<String> = all
+        .iter()
+        .take(TRANSFORMS_SHOWN)
+        .map(|(p, t)| Meaning::of(t).describe(p.protocol, t.id))
+        .collect();
+    if all.len() > TRANSFORMS_SHOWN {
+        theirs.push(format!("{} more", all.len() - TRANSFORMS_SHOWN));
+    }
+    if theirs.is_empty() {
+        theirs.push("nothing that stands alone".to_owned());
+    }
+    let ours: Vec<String> = policy.suites.iter().map(ToString::to_string).collect();
+    format!(
+        "the peer offers {}; here there is {} in {} mode",
+        theirs.join(", "),
+        ours.join(", "),
+        mode_name(policy.mode)
+    )
+}
+
+/// What the responder chose, where it is one of ours. The lifetimes may be less than what we offered.
+pub(crate) fn check_answer(offer: &Offer, answer: &SecurityAssociation) -> Result<Choice, Failure> {
+    let altered = |why: String| Failure::local(Cause::ProposalAltered).with(why);
+    let [proposal] = answer.proposals.as_slice() else {
+        return Err(altered(format!(
+            "the peer answered with {} proposals",
+            answer.proposals.len()
+        )));
+    };
+    let [transform] = proposal.transforms.as_slice() else {
+        return Err(altered(format!(
+            "the peer answered with {} transforms",
+            proposal.transforms.len()
+        )));
+    };
+    let told = || Meaning::of(transform).describe(proposal.protocol, transform.id);
+    let Some(choice) = choice(proposal, transform, offer.encapsulation) else {
+        return Err(altered(format!("the peer answered with {}", told())));
+    };
+    if choice.encapsulation != offer.encapsulation || !offer.suites.contains(&choice.suite) {
+        return Err(altered(format!(
+            "the peer chose {}, which we did not offer",
+            told()
+        )));
+    }
+    Ok(choice)
+}
+
+#[cfg(test)]
+#[path = "proposals_tests.rs"]
+mod tests;

@@ -1,0 +1,207 @@
+//! Quick Modes that we begin: asked for, with their Main Mode SA, or in place of an SA that is to end.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use audit::{Cause, FailurePoint, Role};
+use rand_core::Rng as _;
+
+use super::initiator;
+use super::selectors::{Pair, pairs};
+use crate::child::{Child, ChildOutcome, ChildVerdict};
+use crate::endpoint::{Endpoint, Party};
+use crate::io::Output;
+use crate::limits::{FIRST_SPI, MAX_CHILD_SAS, MAX_CHILD_SAS_PER_SA};
+
+impl Endpoint {
+    /// An SPI of ours that is not in use (RFC 4303 section 2.1: 255 and less are reserved).
+    pub(crate) fn new_spi(&mut self) -> u32 {
+        loop {
+            let spi = self.core.rng.next_u32();
+            if spi >= FIRST_SPI && self.spis.insert(spi) {
+                return spi;
+            }
+        }
+    }
+
+    /// `InitiateChild`.
+    pub(crate) fn initiate_child(
+        &mut self,
+        now: Instant,
+        connection: &str,
+        name: &str,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) {
+        let found = self.core.connections.iter().find(|c| c.name == connection);
+        let child = found.and_then(|c| c.children.iter().find(|child| child.name == name));
+        let Some(child) = child.cloned() else {
+            return self.child_not_begun(connection, name, remote, Cause::NoConnection);
+        };
+        if self.stopping {
+            return self.child_not_begun(connection, name, remote, Cause::ShuttingDown);
+        }
+        if let Some(mmsa_id) = self.newest_sa(|sa| sa.connection.name == connection) {
+            self.begin_child(now, mmsa_id, &child, true);
+        } else {
+            self.waiting_children
+                .insert((connection.to_owned(), name.to_owned()));
+            self.initiate(now, connection, local, remote);
+        }
+    }
+
+    /// Answers who asked for a Quick Mode that does not even begin, and so has no event.
+    fn child_not_begun(&mut self, connection: &str, child: &str, remote: SocketAddr, cause: Cause) {
+        let verdict = ChildVerdict {
+            connection: connection.to_owned(),
+            child: Some(child.to_owned()),
+            role: Role::Initiator,
+            remote,
+            outcome: ChildOutcome::Failed {
+                cause,
+                point: FailurePoint::Local,
+                detail: None,
+            },
+        };
+        self.core.out.push_back(Output::ChildVerdict(verdict));
+    }
+
+    /// The newest of the Main Mode SAs for which something holds.
+    pub(crate) fn newest_sa(&self, holds: impl Fn(&crate::ikev1::sa::Sa) -> bool) -> Option<u64> {
+        self.sas
+            .values()
+            .filter(|sa| holds(sa))
+            .max_by_key(|sa| (sa.established, sa.mmsa_id))
+            .map(|sa| sa.mmsa_id)
+    }
+
+    /// Begins each pair of a child that has no SA and no Quick Mode of ours. `asked`: whoever asked is told
+    /// of those that stand.
+    pub(crate) fn begin_child(
+        &mut self,
+        now: Instant,
+        mmsa_id: u64,
+        child: &Arc<Child>,
+        asked: bool,
+    ) {
+        let Some(sa) = self.sas.get(&mmsa_id) else {
+            return;
+        };
+        let connection = sa.connection.name.clone();
+        for pair in pairs(child, sa.ends()) {
+            let standing = self.children.values().find(|live| {
+                live.connection.name == connection
+                    && live.child.name == child.name
+                    && live.superseded.is_none()
+                    && live.pair == pair
+            });
+            if let Some(live) = standing {
+                if asked && live.installed() {
+                    let verdict = live.verdict();
+                    self.core.out.push_back(Output::ChildVerdict(verdict));
+                }
+                continue;
+            }
+            let under_way = self.quick.values().any(|quick| {
+                quick.connection.name == connection
+                    && quick.child.as_ref().is_some_and(|c| c.name == child.name)
+                    && quick.pair == Some(pair)
+                    && (quick.role == Role::Initiator || !asked)
+            });
+            if !under_way {
+                self.begin_quick(now, mmsa_id, child, pair, None);
+            }
+        }
+    }
+
+    /// Begins a Quick Mode.
+    pub(crate) fn begin_quick(
+        &mut self,
+        now: Instant,
+        mmsa_id: u64,
+        child: &Arc<Child>,
+        pair: Pair,
+        replaces: Option<u64>,
+    ) {
+        let spi = self.new_spi();
+        let full = self.too_many_children(mmsa_id);
+        let Some(sa) = self.sas.get_mut(&mmsa_id) else {
+            self.spis.remove(&spi);
+            return;
+        };
+        self.core.quick_started(&mut self.counters);
+        let (mut quick, mut step) = initiator::begin(&mut self.core, sa, now, child, pair, spi);
+        quick.replaces = replaces;
+        if full {
+            step = super::QuickStep::Fail {
+                failure: crate::ikev1::negotiation::Failure::local(Cause::NoSpi)
+                    .with("there are as many child SAs as there may be"),
+                tell: false,
+            };
+        }
+        self.quick_by_message
+            .insert((mmsa_id, quick.message_id), quick.id);
+        self.apply_quick(now, quick, step);
+    }
+
+    /// Whether another child SA would be one too many.
+    pub(crate) fn too_many_children(&self, mmsa_id: u64) -> bool {
+        let under = || {
+            self.children
+                .values()
+                .filter(|live| live.mmsa_id == mmsa_id)
+        };
+        self.children.len() >= MAX_CHILD_SAS || under().nth(MAX_CHILD_SAS_PER_SA - 1).is_some()
+    }
+
+    /// A Main Mode SA stands: what waited for it begins, and what is to begin with it.
+    pub(crate) fn begin_waiting_children(&mut self, now: Instant, mmsa_id: u64) {
+        let Some(sa) = self.sas.get(&mmsa_id) else {
+            return;
+        };
+        let connection = sa.connection.clone();
+        let asked: BTreeSet<String> = self.take_waiting(&connection.name).into_iter().collect();
+        for child in &connection.children {
+            if asked.contains(&child.name) {
+                self.begin_child(now, mmsa_id, child, true);
+            }
+        }
+        if self
+            .sas
+            .get(&mmsa_id)
+            .is_some_and(|sa| sa.auto_at.is_none_or(|at| at <= now))
+        {
+            self.begin_auto_children(now, mmsa_id);
+        }
+    }
+
+    /// The children of a connection that wait for its Main Mode SA: they wait no longer.
+    pub(crate) fn take_waiting(&mut self, connection: &str) -> Vec<String> {
+        let names: Vec<String> = self
+            .waiting_children
+            .iter()
+            .filter(|(name, _)| name == connection)
+            .map(|(_, child)| child.clone())
+            .collect();
+        for child in &names {
+            self.waiting_children
+                .remove(&(connection.to_owned(), child.clone()));
+        }
+        names
+    }
+
+    /// Begins the `auto` children that have no SA.
+    pub(crate) fn begin_auto_children(&mut self, now: Instant, mmsa_id: u64) {
+        let Some(sa) = self.sas.get_mut(&mmsa_id) else {
+            return;
+        };
+        sa.auto_at = None;
+        let children = sa.connection.children.clone();
+        for child in children.iter().filter(|child| child.auto) {
+            self.begin_child(now, mmsa_id, child, false);
+        }
+        self.schedule(Party::Sa(mmsa_id));
+    }
+}
