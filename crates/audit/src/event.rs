@@ -16,7 +16,7 @@ use crate::subject::Subject;
 use crate::text::{peer_text, printable};
 use crate::words::Word;
 
-pub use main_mode::{MainModeEnded, MainModeEstablished, MainModeFailed, MmState};
+pub use main_mode::{MainModeEnded, MainModeEstablished, MainModeFailed, MmCertificate, MmState};
 pub use quick_mode::{
     IpsecSaDeleted, Mode, QmState, QuickModeEnded, QuickModeEstablished, QuickModeFailed,
     TrafficEnd,
@@ -176,8 +176,26 @@ pub enum Event {
     },
     /// 4650.
     MainModeEstablished(MainModeEstablished),
+    /// 4651: what a 4650 says, and the certificates. A side that proved itself without one is empty.
+    MainModeEstablishedByCertificate {
+        /// What a 4650 says.
+        event: Box<MainModeEstablished>,
+        /// Ours.
+        local: MmCertificate,
+        /// The peer's.
+        remote: MmCertificate,
+    },
     /// 4653.
     MainModeFailed(MainModeFailed),
+    /// 4652: what a 4653 says, and the certificates that had been seen by then.
+    MainModeFailedByCertificate {
+        /// What a 4653 says.
+        event: Box<MainModeFailed>,
+        /// Ours.
+        local: MmCertificate,
+        /// The peer's.
+        remote: MmCertificate,
+    },
     /// 4655.
     MainModeEnded(MainModeEnded),
     /// 4976.
@@ -233,7 +251,9 @@ impl Event {
         match self {
             Event::DosPrevention { .. } => 4646,
             Event::MainModeEstablished(_) => 4650,
+            Event::MainModeEstablishedByCertificate { .. } => 4651,
             Event::MainModeFailed(_) => 4653,
+            Event::MainModeFailedByCertificate { .. } => 4652,
             Event::MainModeEnded(_) => 4655,
             Event::InvalidPacket(_) => 4976,
             Event::QuickModeEstablished(_) => 5451,
@@ -261,6 +281,7 @@ impl Event {
         let event_id = self.id();
         let cause = match &self {
             Event::MainModeFailed(failed) => Some(failed.cause),
+            Event::MainModeFailedByCertificate { event, .. } => Some(event.cause),
             Event::QuickModeFailed(failed) => Some(failed.cause),
             _ => extra.cause,
         };
@@ -289,6 +310,16 @@ impl Event {
             }
             Event::MainModeEstablished(event) => event.into_values(),
             Event::MainModeFailed(event) => event.into_values(),
+            Event::MainModeEstablishedByCertificate {
+                event,
+                local,
+                remote,
+            } => main_mode::with_certificates(event.into_values(), local, remote),
+            Event::MainModeFailedByCertificate {
+                event,
+                local,
+                remote,
+            } => main_mode::with_certificates(event.into_values(), local, remote),
             Event::MainModeEnded(event) => event.into_values(),
             Event::QuickModeEstablished(event) => event.into_values(),
             Event::QuickModeFailed(event) => event.into_values(),

@@ -214,7 +214,7 @@ mod tests {
         }
         assert!(!text.contains("not raise it yet"));
         assert!(
-            explain("4651")
+            explain("4979")
                 .unwrap()
                 .to_string()
                 .contains("not raise it yet")

@@ -35,7 +35,7 @@ pub use catalogue::{Data, EVENTS, EventSpec, Field, Governor, InType, Provider, 
 pub use cause::{Cause, CauseRow, NotifyErr};
 pub use event::{
     AuthMethod, Event, Extra, FailurePoint, InvalidPacket, IpsecSaDeleted, KeyMod, MainModeEnded,
-    MainModeEstablished, MainModeFailed, MmState, Mode, QmState, QuickModeEnded,
+    MainModeEstablished, MainModeFailed, MmCertificate, MmState, Mode, QmState, QuickModeEnded,
     QuickModeEstablished, QuickModeFailed, Role, TrafficEnd,
 };
 pub use explain::{

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use audit::{
     ActivityId, AuthMethod, Cause, EVENTS, Event, Extra, FailurePoint, InvalidPacket,
-    IpsecSaDeleted, KeyMod, MainModeEnded, MainModeEstablished, MainModeFailed, MmState, Mode,
-    NotifyErr, Outcome, QmState, QuickModeEnded, QuickModeEstablished, QuickModeFailed, Record,
-    Role, Setting, StoredRecord, Subcategory, Subject, TrafficEnd, spec,
+    IpsecSaDeleted, KeyMod, MainModeEnded, MainModeEstablished, MainModeFailed, MmCertificate,
+    MmState, Mode, NotifyErr, Outcome, QmState, QuickModeEnded, QuickModeEstablished,
+    QuickModeFailed, Record, Role, Setting, StoredRecord, Subcategory, Subject, TrafficEnd, spec,
 };
 use serde_json::{Value, json};
 
@@ -111,6 +111,14 @@ fn quick_mode_failed() -> QuickModeFailed {
     }
 }
 
+fn certificate(thumbprint: &str, issuing_ca: &str, root_ca: &str) -> MmCertificate {
+    MmCertificate {
+        thumbprint: Some(thumbprint.to_owned()),
+        issuing_ca: Some(issuing_ca.to_owned()),
+        root_ca: Some(root_ca.to_owned()),
+    }
+}
+
 fn every_event() -> Vec<Event> {
     let local = "192.0.2.1".parse().unwrap();
     let remote = "198.51.100.7".parse().unwrap();
@@ -120,7 +128,17 @@ fn every_event() -> Vec<Event> {
         Event::DosPrevention { started: true },
         Event::DosPrevention { started: false },
         Event::MainModeEstablished(established()),
+        Event::MainModeEstablishedByCertificate {
+            event: Box::new(established()),
+            local: certificate("aa", "O=Ours, CN=sub", "O=Ours, CN=root"),
+            remote: certificate("bb", "O=Theirs, CN=sub", "O=Theirs, CN=root"),
+        },
         Event::MainModeFailed(failed()),
+        Event::MainModeFailedByCertificate {
+            event: Box::new(failed()),
+            local: certificate("aa", "O=Ours, CN=sub", "O=Ours, CN=root"),
+            remote: MmCertificate::default(),
+        },
         Event::MainModeEnded(MainModeEnded {
             local,
             remote,
@@ -442,7 +460,11 @@ fn a_failure_has_code_cause_and_advice_and_other_events_a_cause_alone() {
         stored(failure).json(false)["Extra"],
         json!({"Connection": "branch", "ReasonCode": 13868, "Cause": "no-proposal-chosen", "Advice": advice})
     );
-    let ended = every_event().swap_remove(4).into_record(None, extra());
+    let ended = every_event()
+        .into_iter()
+        .find(|event| matches!(event, Event::MainModeEnded(_)))
+        .unwrap()
+        .into_record(None, extra());
     assert_eq!(
         stored(ended).json(false)["Extra"],
         json!({"Connection": "branch", "Cause": "deleted-by-peer"})

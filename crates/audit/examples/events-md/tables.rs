@@ -85,15 +85,15 @@ fn causes() -> String {
     let mut out = String::new();
     for (ids, title) in [
         (
-            [4653, 4654],
-            "Of a negotiation that failed (4653, and 4654 of Quick Mode)",
+            &[4652, 4653, 4654][..],
+            "Of a negotiation that failed (4652 with certificates, 4653 without, 4654 of Quick Mode)",
         ),
         (
-            [4655, 5452],
+            &[4655, 5452],
             "Of an SA that ended (4655, and 5452 and 5049 of an IPsec SA)",
         ),
         (
-            [4976, 4977],
+            &[4976, 4977],
             "Of an invalid packet (4976, and 4977 in Quick Mode)",
         ),
     ] {

@@ -31,7 +31,7 @@ macro_rules! causes {
             $($(#[doc = concat!("`", $o_token, "`: ", $o_title, ".")] $note,)*)*
         }
 
-        /// Every cause. First those of a failure (4653, 4654), then of an SA's end (4655, 5452), then of
+        /// Every cause. First those of a failure (4652, 4653, 4654), then of an SA's end (4655, 5452), then of
         /// an invalid packet (4976, 4977).
         pub(crate) const CAUSES: &[CauseRow] = &[
             $($(CauseRow {
@@ -217,6 +217,74 @@ causes! {
             PeerNotifyOther "peer-notify-other" 13_816
                 "the peer answered with an error that RFC 2408 does not name"
                 "Read the log of the peer."
+        }
+        in [4652] {
+            CertificateMissing "certificate-missing" 13_847
+                "the peer sent no certificate, and none of it is known here"
+                "Install a certificate with its private key at the peer, set it to send the certificate, or give the certificate of the peer to this connection."
+            CertificateExpired "certificate-expired" 13_801
+                "a certificate of the peer has expired"
+                "Renew the certificate that is named, and check that the clocks of both computers are right."
+            CertificateNotYetValid "certificate-not-yet-valid" 13_801
+                "a certificate of the peer is not valid yet"
+                "Check the clock of this computer and of the one that issued the certificate; else wait, or issue it anew."
+            CertificateUntrusted "certificate-untrusted" 13_887
+                "the certificate of the peer does not chain to a CA that this connection trusts"
+                "Add the CA that issued it to `ca` of the connection, or give the peer a certificate of a CA that is there. Where a CA in between is missing, set the peer to send it or add it here."
+            CertificateIssuerRefused "certificate-issuer-refused" 13_887
+                "a certificate in the chain of the peer was issued by one that may not do so"
+                "The CA that is named is no CA, has issued further down than its path length allows, or for a name outside its name constraints. Have the certificate issued by one that may."
+            CertificateExtensionUnknown "certificate-extension-unknown" 13_887
+                "a certificate of the peer has a critical extension that is not known here"
+                "Issue the certificate without that extension, or not as critical."
+            CertificateSignatureBad "certificate-signature-bad" 13_875
+                "the signature on a certificate of the peer is wrong"
+                "The certificate was damaged or forged, or another CA has the same name: compare the CA here with the one that issued it."
+            CertificateRevoked "certificate-revoked" 13_848
+                "a certificate of the peer is revoked"
+                "If the peer is still to be let in, issue a new certificate with a new key. If not, this is the revocation at work."
+            RevocationUnknown "certificate-revocation-unknown" 13_848
+                "whether the certificate of the peer is revoked could not be learnt, and this connection wants to know"
+                "Check that the CRL or the OCSP responder named by the certificate can be reached and is up to date, or put a CRL here. `revocation` of the connection says how much is asked for."
+            CertificateNameMismatch "certificate-name-mismatch" 13_801
+                "the certificate of the peer does not hold the identity that the peer gave"
+                "Issue the certificate with that identity as subjectAltName, or set the peer to identify itself by a name that its certificate has."
+            CertificateKeyWeak "certificate-key-weak" 13_881
+                "a key in the chain of the peer is shorter than this connection allows"
+                "Issue the certificate that is named with a longer key."
+            CertificateHashWeak "certificate-hash-weak" 13_881
+                "a certificate of the peer is signed over a hash that can be forged"
+                "Have the certificate that is named signed with SHA-256 or better."
+            CertificateUsage "certificate-usage" 13_818
+                "the certificate of the peer is not meant for this use"
+                "Issue it with digitalSignature as key usage; where it has an extended key usage, with ipsecIKE, serverAuth or clientAuth."
+            CertificateType "certificate-type" 13_819
+                "the certificate of the peer is of a type, or has a kind of key, that does not fit the method of authentication"
+                "Use X.509 certificates for signatures, with an RSA key for RSA signatures and a key on the right curve for ECDSA."
+            SignatureMismatch "signature-mismatch" 13_826
+                "the certificate of the peer is good, and its signature on this exchange is wrong"
+                "Check that the private key at the peer belongs to its certificate. If it does, the identity or the proposal was altered on the way."
+            CertificateRefusedByPeer "certificate-refused-by-peer" 13_801
+                "the peer refused our certificate or our signature"
+                "Check that the peer trusts the CA of our certificate, that the certificate holds the identity that we send, and that it is valid. The log of the peer says which."
+            OwnCertificateMissing "own-certificate-missing" 13_806
+                "we have no certificate for this connection"
+                "Write `certificate` and `key` in `auth` of the connection."
+            OwnCertificateNoneFits "own-certificate-none-fits" 13_806
+                "none of our certificates is of a CA that the peer asks for"
+                "Get a certificate of a CA that the peer trusts, or add our CA at the peer."
+            OwnCertificateExpired "own-certificate-expired" 13_806
+                "our own certificate has expired"
+                "Renew our certificate, and check that the clock of this computer is right."
+            OwnCertificateNotYetValid "own-certificate-not-yet-valid" 13_806
+                "our own certificate is not valid yet"
+                "Check the clock of this computer; else wait, or issue our certificate anew."
+            OwnPrivateKeyMissing "own-private-key-missing" 13_820
+                "our certificate has no private key here"
+                "Write the file of the key, or its place in the token, as `key` in `auth`; check that the daemon may read it and that the token is plugged in."
+            OwnKeyUnusable "own-key-unusable" 13_820
+                "our private key could not sign"
+                "Check that the key belongs to the certificate and fits the method of authentication, and that its token is plugged in and its PIN right."
         }
         in [4654] {
             QuickModeNoAnswer "quick-mode-no-answer" 13_805

@@ -68,6 +68,18 @@ pub struct MainModeEstablished {
     pub mmsa_id: u64,
 }
 
+/// The certificate of one side, as 4651 and 4652 name it. What is not known is left out: a root, when the
+/// chain did not reach one; everything, when the side showed no certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MmCertificate {
+    /// The SHA-1 over its DER, in hexadecimal.
+    pub thumbprint: Option<String>,
+    /// The name of the CA that issued it.
+    pub issuing_ca: Option<String>,
+    /// The name of the CA that the chain ends in.
+    pub root_ca: Option<String>,
+}
+
 /// 4653: a Main Mode negotiation without certificates failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MainModeFailed {
@@ -157,6 +169,24 @@ impl MainModeFailed {
             cookie(self.responder_cookie),
         ]
     }
+}
+
+/// How many of the manifest's fields of 4650 and 4653 come before a certificate of our own: the local name.
+const LOCAL_CERTIFICATE_AT: usize = 1;
+
+/// The same for the peer's certificate: both names.
+const REMOTE_CERTIFICATE_AT: usize = 2;
+
+/// The values of a 4651 or 4652, which are those of a 4650 or 4653 with each side's certificate after its name.
+pub(super) fn with_certificates(
+    mut values: Vec<String>,
+    local: MmCertificate,
+    remote: MmCertificate,
+) -> Vec<String> {
+    let fields = |side: MmCertificate| [side.thumbprint, side.issuing_ca, side.root_ca].map(name);
+    values.splice(REMOTE_CERTIFICATE_AT..REMOTE_CERTIFICATE_AT, fields(remote));
+    values.splice(LOCAL_CERTIFICATE_AT..LOCAL_CERTIFICATE_AT, fields(local));
+    values
 }
 
 impl MainModeEnded {
