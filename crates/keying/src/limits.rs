@@ -113,8 +113,8 @@ pub const QUICK_BURST: u32 = 128;
 pub const QUICK_REFILL: Duration = Duration::from_millis(50);
 /// Quick Modes that are over, whose messages are known again for [`REPLY_HOLD`], under one SA.
 pub const MAX_DONE: usize = 128;
-/// How long the data plane has to install a child SA.
-pub const INSTALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the data plane has to install a child SA: less than a peer waits for message 3.
+pub const INSTALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a child SA that was replaced is kept for packets under way, by the side that is to delete it.
 pub const LINGER: Duration = Duration::from_secs(5);
 /// The same by the other side: so much longer that the first one's delete comes before. Some peers never

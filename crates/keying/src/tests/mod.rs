@@ -7,6 +7,8 @@ mod hostile;
 mod ledger;
 mod net;
 mod quick;
+mod quick_failures;
+mod quick_rekey;
 mod rules;
 mod sim;
 mod under_sa;

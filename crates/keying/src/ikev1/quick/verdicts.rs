@@ -199,7 +199,13 @@ impl Endpoint {
         let Some(live) = self.live(now, &quick, &ready, id) else {
             return;
         };
-        let install = install(&live, &ready);
+        // At a responder too, where the peer does not say what its Quick Mode is for.
+        let before = self
+            .children
+            .values()
+            .filter(|old| old.superseded.is_none() && old.same_traffic(&live));
+        let replaces = live.replaces.or(before.map(|old| old.id).max());
+        let install = install(&live, &ready, replaces);
         self.children.insert(id.0, live);
         if let Some(cause) = quick.end_after {
             // That was decided while the log wrote: nothing is installed.
@@ -322,7 +328,7 @@ fn remember(
 }
 
 /// What the data plane is given.
-fn install(live: &Live, ready: &Ready) -> ChildSa {
+fn install(live: &Live, ready: &Ready, replaces: Option<u64>) -> ChildSa {
     let child = &live.child;
     let agreed = ready
         .terms
@@ -351,7 +357,7 @@ fn install(live: &Live, ready: &Ready) -> ChildSa {
         hard_packets: child.lifetime_packets,
         peer_original: ready.terms.peer_original,
         own_original: ready.terms.own_original,
-        replaces: live.replaces.map(ChildSaId),
+        replaces: replaces.map(ChildSaId),
     }
 }
 
