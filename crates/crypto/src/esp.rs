@@ -6,13 +6,16 @@
 //!
 //! - [`EspProposal`]: one phase 2 proposal as an operator writes it, `aes256gcm16-ecp256`.
 //! - [`quick_mode_keymat`]: RFC 2409 section 5.5.
+//! - [`Sealer`], [`Opener`]: the packets of an SA (RFC 4303), for a data plane in user space.
 
 mod keymat;
 mod proposal;
+mod seal;
 mod table;
 
 pub use keymat::quick_mode_keymat;
 pub use proposal::{EspProposal, EspProposalError};
+pub use seal::{OpenError, Opened, Opener, Sealer, SuiteError};
 pub use table::{ESP_CIPHERS, ESP_INTEGRITIES};
 
 use crate::transforms::is_called;

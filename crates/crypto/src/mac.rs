@@ -102,6 +102,41 @@ impl Template {
     }
 }
 
+/// HMAC with a certain hash and key, for many messages: the key is set up once.
+pub(crate) struct Keyed(Context);
+
+// SAFETY: OpenSSL ties no context to a thread, and whoever changes it has it alone.
+unsafe impl Send for Keyed {}
+
+impl Keyed {
+    /// HMAC with the hash of that name and this key.
+    pub(crate) fn new(digest: &'static CStr, key: &[u8]) -> Result<Self, ErrorStack> {
+        let Template(context) = Template::new(digest)?;
+        // SAFETY: key and length belong together; no parameters is allowed.
+        done(unsafe {
+            ffi::EVP_MAC_init(context.0.as_ptr(), key.as_ptr(), key.len(), ptr::null())
+        })?;
+        Ok(Self(context))
+    }
+
+    /// The HMAC of all parts, one after the other; as much of it as there is room for.
+    pub(crate) fn mac(&mut self, parts: &[&[u8]], out: &mut [u8]) -> Result<(), ErrorStack> {
+        let context = self.0.0.as_ptr();
+        // SAFETY: a null key means: that of before.
+        done(unsafe { ffi::EVP_MAC_init(context, ptr::null(), 0, ptr::null()) })?;
+        for part in parts {
+            // SAFETY: part and length belong together.
+            done(unsafe { ffi::EVP_MAC_update(context, part.as_ptr(), part.len()) })?;
+        }
+        let (mut mac, mut len) = ([0; LONGEST], 0);
+        // SAFETY: OpenSSL writes at most as many bytes as it is told there are.
+        done(unsafe { ffi::EVP_MAC_final(context, mac.as_mut_ptr(), &raw mut len, mac.len()) })?;
+        let len = len.min(out.len());
+        out[..len].copy_from_slice(&mac[..len]);
+        Ok(())
+    }
+}
+
 fn done(returned: i32) -> Result<(), ErrorStack> {
     if returned == 1 {
         Ok(())
