@@ -11,11 +11,11 @@
 
 mod claims;
 mod events;
-mod ledger;
+pub(crate) mod ledger;
 mod moving;
-mod netlink;
+pub(crate) mod netlink;
 mod policy;
-mod route;
+pub(crate) mod route;
 mod state;
 
 use std::collections::BTreeMap;
@@ -67,7 +67,7 @@ impl KernelOptions {
 pub struct Kernel {
     xfrm: Netlink<XfrmMessage>,
     routes: Routes,
-    ledger: Ledger,
+    ledger: Ledger<Entry>,
     claims: Claims,
     children: BTreeMap<u64, Child>,
     traps: BTreeMap<String, Trapped>,

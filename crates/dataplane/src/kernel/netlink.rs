@@ -26,7 +26,7 @@ const HEADER_LEN: usize = 16;
 const NLMSGERR_ATTR_MSG: u16 = 1;
 
 /// A message of one of netlink's families.
-pub(super) trait Message:
+pub(crate) trait Message:
     NetlinkSerializable + NetlinkDeserializable<Error = DecodeError> + std::fmt::Debug
 {
     /// Overwrites the keys in it.
@@ -57,7 +57,7 @@ impl Message for RouteNetlinkMessage {
 
 /// A message whose keys are overwritten when it goes.
 #[derive(Debug)]
-pub(super) struct Wiped<M: Message>(pub M);
+pub(crate) struct Wiped<M: Message>(pub M);
 
 impl<M: Message> Drop for Wiped<M> {
     fn drop(&mut self) {
@@ -67,7 +67,7 @@ impl<M: Message> Drop for Wiped<M> {
 
 /// Why a request failed.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// The kernel said no.
     Refused {
         source: io::Error,
@@ -81,7 +81,7 @@ pub(super) enum Failure {
 
 impl Failure {
     /// The error number of a refusal.
-    pub(super) fn errno(&self) -> Option<i32> {
+    pub(crate) fn errno(&self) -> Option<i32> {
         match self {
             Self::Refused { source, .. } => source.raw_os_error(),
             _ => None,
@@ -89,7 +89,7 @@ impl Failure {
     }
 
     /// As an error that has no words of its own.
-    pub(super) fn during(self, doing: &'static str) -> PlaneError {
+    pub(crate) fn during(self, doing: &'static str) -> PlaneError {
         match self {
             Self::Refused { source, .. } | Self::Socket(source)
                 if source.kind() == io::ErrorKind::PermissionDenied =>
@@ -112,7 +112,7 @@ impl Failure {
 }
 
 /// A socket for requests of one family.
-pub(super) struct Netlink<M> {
+pub(crate) struct Netlink<M> {
     socket: Socket,
     sequence: u32,
     messages: PhantomData<fn(M) -> M>,
@@ -120,7 +120,7 @@ pub(super) struct Netlink<M> {
 
 impl<M: Message> Netlink<M> {
     /// Opens one, `protocol` being one of `netlink_sys::protocols`.
-    pub(super) fn open(protocol: isize) -> io::Result<Self> {
+    pub(crate) fn open(protocol: isize) -> io::Result<Self> {
         let mut socket = Socket::new(protocol)?;
         socket.bind_auto()?;
         // The kernel's own words, and not our whole message back. Old kernels have neither.
@@ -134,7 +134,7 @@ impl<M: Message> Netlink<M> {
     }
 
     /// Sends one request, gives what was answered to it.
-    pub(super) fn request(&mut self, message: M, flags: u16) -> Result<Vec<Wiped<M>>, Failure> {
+    pub(crate) fn request(&mut self, message: M, flags: u16) -> Result<Vec<Wiped<M>>, Failure> {
         let results = self.requests([(message, flags)])?;
         let mut answers = Vec::new();
         for result in results {
@@ -149,7 +149,7 @@ impl<M: Message> Netlink<M> {
         clippy::type_complexity,
         reason = "a result of each request, inside that of the socket"
     )]
-    pub(super) fn requests<const N: usize>(
+    pub(crate) fn requests<const N: usize>(
         &mut self,
         messages: [(M, u16); N],
     ) -> Result<[Result<Vec<Wiped<M>>, Failure>; N], Failure> {
@@ -246,7 +246,7 @@ impl<M: Message> Netlink<M> {
 }
 
 /// The messages of one datagram.
-pub(super) fn packets<M: Message>(mut bytes: &[u8]) -> Result<Vec<NetlinkMessage<M>>, Failure> {
+pub(crate) fn packets<M: Message>(mut bytes: &[u8]) -> Result<Vec<NetlinkMessage<M>>, Failure> {
     let answer = |error: DecodeError| Failure::Answer(error.to_string());
     let mut packets = Vec::new();
     while bytes.len() >= HEADER_LEN {

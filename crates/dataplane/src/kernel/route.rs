@@ -27,7 +27,7 @@ use crate::{PlaneError, Selector};
 
 /// `rtm_protocol` of our routes and rules: a number that iproute2's `rt_protos` does not name. `ip route
 /// show table all proto 109` lists them.
-const PROTOCOL: RouteProtocol = RouteProtocol::Other(109);
+pub(crate) const PROTOCOL: RouteProtocol = RouteProtocol::Other(109);
 
 /// Where routes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl Routes {
     /// peer. Nothing, when this host has no address on its side or when they find their way already.
     pub(super) fn add(
         &mut self,
-        ledger: &mut Ledger,
+        ledger: &mut Ledger<Entry>,
         owner: &Owner,
         local: &Selector,
         remote: &Selector,
@@ -99,7 +99,8 @@ impl Routes {
         let Some(table) = self.table else {
             return Ok(());
         };
-        let Some(source) = self.address_in(local).map_err(|f| f.during(DOING))? else {
+        let Some(source) = address_in(&mut self.netlink, local).map_err(|f| f.during(DOING))?
+        else {
             return Ok(());
         };
         for destination in remote.prefixes() {
@@ -145,7 +146,11 @@ impl Routes {
     }
 
     /// Removes the routes that are there for nobody else.
-    pub(super) fn release(&mut self, ledger: &mut Ledger, owner: &Owner) -> Result<(), PlaneError> {
+    pub(super) fn release(
+        &mut self,
+        ledger: &mut Ledger<Entry>,
+        owner: &Owner,
+    ) -> Result<(), PlaneError> {
         let mut result = Ok(());
         let mut gone = Vec::new();
         for (key, owners) in &mut self.held {
@@ -161,7 +166,11 @@ impl Routes {
     }
 
     /// Removes a route or rule from the kernel and the list. One that is not there is as good as removed.
-    pub(super) fn remove(&mut self, ledger: &mut Ledger, entry: &Entry) -> Result<(), PlaneError> {
+    pub(super) fn remove(
+        &mut self,
+        ledger: &mut Ledger<Entry>,
+        entry: &Entry,
+    ) -> Result<(), PlaneError> {
         let request = match entry {
             Entry::Route(key) => RouteNetlinkMessage::DelRoute(route(key)),
             Entry::Rule(key) => RouteNetlinkMessage::DelRule(rule(key)),
@@ -185,7 +194,12 @@ impl Routes {
         ledger.remove(entry)
     }
 
-    fn rule(&mut self, ledger: &mut Ledger, table: RouteTable, v6: bool) -> Result<(), PlaneError> {
+    fn rule(
+        &mut self,
+        ledger: &mut Ledger<Entry>,
+        table: RouteTable,
+        v6: bool,
+    ) -> Result<(), PlaneError> {
         let key = RuleKey {
             table: table.table,
             priority: table.priority,
@@ -203,45 +217,6 @@ impl Routes {
             }
         }
         Ok(())
-    }
-
-    /// An address of this host that is on the local side, a global one where there is one.
-    fn address_in(&mut self, local: &Selector) -> Result<Option<IpAddr>, Failure> {
-        let mut request = AddressMessage::default();
-        request.header.family = family(local.first);
-        let request = RouteNetlinkMessage::GetAddress(request);
-        let mut found = None;
-        for answer in self.netlink.request(request, NLM_F_DUMP)? {
-            let RouteNetlinkMessage::NewAddress(message) = &answer.0 else {
-                continue;
-            };
-            // IFA_LOCAL is this end's on a link with two; IPv6 has IFA_ADDRESS alone.
-            let own = message
-                .attributes
-                .iter()
-                .find_map(|attribute| match attribute {
-                    AddressAttribute::Local(address) => Some(*address),
-                    _ => None,
-                });
-            let address = own.or_else(|| {
-                message
-                    .attributes
-                    .iter()
-                    .find_map(|attribute| match attribute {
-                        AddressAttribute::Address(address) => Some(*address),
-                        _ => None,
-                    })
-            });
-            let Some(address) = address.filter(|address| local.contains(*address)) else {
-                continue;
-            };
-            match message.header.scope {
-                AddressScope::Universe => return Ok(Some(address)),
-                AddressScope::Link | AddressScope::Host => {}
-                _ => found = found.or(Some(address)),
-            }
-        }
-        Ok(found)
     }
 
     /// How a packet from this host gets there now.
@@ -274,6 +249,48 @@ impl Routes {
     }
 }
 
+/// An address of this host that is on the local side, a global one where there is one.
+pub(crate) fn address_in(
+    netlink: &mut Netlink<RouteNetlinkMessage>,
+    local: &Selector,
+) -> Result<Option<IpAddr>, Failure> {
+    let mut request = AddressMessage::default();
+    request.header.family = family(local.first);
+    let request = RouteNetlinkMessage::GetAddress(request);
+    let mut found = None;
+    for answer in netlink.request(request, NLM_F_DUMP)? {
+        let RouteNetlinkMessage::NewAddress(message) = &answer.0 else {
+            continue;
+        };
+        // IFA_LOCAL is this end's on a link with two; IPv6 has IFA_ADDRESS alone.
+        let own = message
+            .attributes
+            .iter()
+            .find_map(|attribute| match attribute {
+                AddressAttribute::Local(address) => Some(*address),
+                _ => None,
+            });
+        let address = own.or_else(|| {
+            message
+                .attributes
+                .iter()
+                .find_map(|attribute| match attribute {
+                    AddressAttribute::Address(address) => Some(*address),
+                    _ => None,
+                })
+        });
+        let Some(address) = address.filter(|address| local.contains(*address)) else {
+            continue;
+        };
+        match message.header.scope {
+            AddressScope::Universe => return Ok(Some(address)),
+            AddressScope::Link | AddressScope::Host => {}
+            _ => found = found.or(Some(address)),
+        }
+    }
+    Ok(found)
+}
+
 #[derive(Debug, Default)]
 struct Way {
     interface: u32,
@@ -281,7 +298,7 @@ struct Way {
     source: Option<IpAddr>,
 }
 
-fn family(address: IpAddr) -> AddressFamily {
+pub(crate) fn family(address: IpAddr) -> AddressFamily {
     if address.is_ipv4() {
         AddressFamily::Inet
     } else {
