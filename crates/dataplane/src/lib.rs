@@ -4,7 +4,7 @@
 //!   that asks for one, count.
 //! - [`kernel()`]: the kernel's own IPsec.
 //! - [`none()`]: a plane that carries nothing, for a daemon that only negotiates.
-//! - [`take_esp_from`], [`exempt`]: what the kernel's needs of IKE's sockets.
+//! - [`take_esp_from`], [`exempt`]: what the kernel's IPsec needs of IKE's sockets.
 //!
 //! A plane is told about whole child SAs, never about single kernel objects, and tells what happens to
 //! them with a [`PlaneEvent`].
@@ -12,7 +12,6 @@
 mod error;
 mod kernel;
 mod none;
-
 mod plane;
 mod sa;
 mod selector;
@@ -22,6 +21,8 @@ pub use error::PlaneError;
 pub use kernel::{Kernel, KernelOptions, RouteTable, kernel};
 pub use none::{NonePlane, none};
 pub use plane::{Plane, PlaneEvent};
-pub use sa::{ChildSa, Counters, Flow, Half, Limits, Mark, Mode, Trap, UdpEncap};
+pub use sa::{
+    ChildSa, Counters, Flow, Half, Limits, MAX_REPLAY_WINDOW, Mark, Mode, Trap, UdpEncap,
+};
 pub use selector::Selector;
 pub use sockets::{exempt, take_esp_from};

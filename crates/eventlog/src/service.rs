@@ -170,6 +170,14 @@ impl Service {
         self.call(move |writer| writer.reserve_mmsa_ids(n))
     }
 
+    /// [`Writer::reserve_qmsa_ids`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn reserve_qmsa_ids(&self, n: u64) -> Result<Range<u64>, LogError> {
+        self.call(move |writer| writer.reserve_qmsa_ids(n))
+    }
+
     /// [`Writer::filter_id`].
     ///
     /// # Errors

@@ -23,8 +23,10 @@ const POLICY: &str = "audit policy";
 /// `setting`: what `log info` shows of the configuration that the log was last written with.
 pub(crate) const RETENTION: &str = "retention";
 pub(crate) const MAX_SIZE: &str = "max-size";
-/// `MMSAID` counts from 1.
-const FIRST_MMSA: u64 = 1;
+/// `setting`: the next Quick Mode SA's ID that was not taken.
+const NEXT_QMSA: &str = "next-qmsa";
+/// `MMSAID` and `QuickModeSaId` count from 1.
+const FIRST_SA: u64 = 1;
 
 /// How to open a log for writing.
 #[derive(Clone, Debug)]
@@ -108,7 +110,7 @@ impl Writer {
             seed: Hash::default(),
         };
         let state = State {
-            next_mmsa: FIRST_MMSA,
+            next_mmsa: FIRST_SA,
             ..State::default()
         };
         self.publish(&header, state, &Carried::default(), &[])?;
@@ -282,6 +284,18 @@ impl Writer {
             state.next_mmsa = end;
             Ok(())
         })?;
+        Ok(start..end)
+    }
+
+    /// The same for Quick Mode SAs.
+    ///
+    /// # Errors
+    /// What the disk said; then nothing was taken.
+    pub fn reserve_qmsa_ids(&mut self, n: u64) -> Result<Range<u64>, LogError> {
+        let kept = self.ensure_active()?.setting(NEXT_QMSA)?;
+        let start = kept.and_then(|text| text.parse().ok()).unwrap_or(FIRST_SA);
+        let end = n.saturating_add(start);
+        self.commit(|connection, _, _| put_setting(connection, NEXT_QMSA, &end.to_string()))?;
         Ok(start..end)
     }
 

@@ -37,7 +37,7 @@ pub fn up(name: &str, context: &mut Context) -> Outcome {
     };
     if context.json {
         writeln!(context.out, "{}", verdict_json(&verdict))?;
-        return verdict.established.then_some(()).ok_or_else(Failure::said);
+        return verdict.is_up().then_some(()).ok_or_else(Failure::said);
     }
     let message = printable(&verdict.message);
     if verdict.established {
@@ -47,7 +47,27 @@ pub fn up(name: &str, context: &mut Context) -> Outcome {
             "established"
         };
         writeln!(context.out, "{name}: {}: {message}", styled(GOOD, word))?;
-        return Ok(());
+        let mut failed = Vec::new();
+        for child in &verdict.children {
+            let (name, message) = (printable(&child.child), printable(&child.message));
+            if child.established {
+                writeln!(
+                    context.out,
+                    "{name}: {}: {message}",
+                    styled(GOOD, "established")
+                )?;
+            } else {
+                let advice = child
+                    .advice
+                    .as_deref()
+                    .map_or_else(String::new, |advice| format!(". {}", printable(advice)));
+                failed.push(format!("{name}: {message}{advice}"));
+            }
+        }
+        if failed.is_empty() {
+            return Ok(());
+        }
+        return Err(Failure::new(failed.join("\n")));
     }
     let advice = verdict
         .advice
@@ -66,6 +86,7 @@ fn verdict_json(verdict: &Verdict) -> serde_json::Value {
         "reason_code": verdict.reason_code,
         "cause": verdict.cause,
         "advice": verdict.advice,
+        "children": verdict.children,
     })
 }
 
@@ -174,6 +195,10 @@ fn print_status(status: &Status, context: &mut Context) -> Outcome {
         }
         table.print(out)?;
     }
+    if !status.quick_mode_sas.is_empty() {
+        print_quick_mode_sas(status, context)?;
+    }
+    let out = &mut context.out;
     let c = &status.counters;
     writeln!(out, "\n{}", styled(TITLE, "Main Mode negotiations"))?;
     writeln!(
@@ -186,5 +211,60 @@ fn print_status(status: &Status, context: &mut Context) -> Outcome {
         "{} SAs ended, {} live; {} events held back",
         c.ended, c.live, c.held_back
     )?;
+    let q = &status.quick_mode_counters;
+    if q.negotiations > 0 {
+        writeln!(out, "\n{}", styled(TITLE, "Quick Mode negotiations"))?;
+        writeln!(
+            out,
+            "{} begun: {} established, {} failed; {} SAs ended, {} live",
+            q.negotiations, q.established, q.failed, q.ended, q.live
+        )?;
+    }
+    Ok(())
+}
+
+fn print_quick_mode_sas(status: &Status, context: &mut Context) -> Outcome {
+    let out = &mut context.out;
+    writeln!(out, "\n{}", styled(TITLE, "IPsec SAs"))?;
+    let titles = [
+        "ID",
+        "Child",
+        "Traffic",
+        "Proposal",
+        "Mode",
+        "State",
+        "SPIs",
+        "In",
+        "Out",
+        "Rekeyed in",
+    ];
+    let mut table = Columns::new(&titles);
+    table.right(0);
+    let carried = |bytes: Option<u64>, packets: Option<u64>| match (bytes, packets) {
+        (Some(bytes), Some(packets)) => {
+            format!("{}, {packets} packets", bytesize::ByteSize(bytes))
+        }
+        _ => "-".to_owned(),
+    };
+    for sa in &status.quick_mode_sas {
+        let encap = if sa.udp_encapsulation { " in UDP" } else { "" };
+        let rekey = sa.rekey_seconds.map(std::time::Duration::from_secs);
+        table.row([
+            cell(sa.id.to_string()),
+            cell(format!("{}/{}", sa.connection, sa.child)),
+            cell(format!("{} to {}", sa.local_traffic, sa.remote_traffic)),
+            cell(format!("{} {}", sa.protocol, sa.proposal)),
+            cell(format!("{}{encap}", sa.mode)),
+            cell(&sa.state),
+            cell(format!("{} in, {} out", sa.inbound_spi, sa.outbound_spi)),
+            cell(carried(sa.inbound_bytes, sa.inbound_packets)),
+            cell(carried(sa.outbound_bytes, sa.outbound_packets)),
+            cell(rekey.map_or_else(
+                || "-".to_owned(),
+                |wait| humantime::format_duration(wait).to_string(),
+            )),
+        ]);
+    }
+    table.print(out)?;
     Ok(())
 }

@@ -8,13 +8,13 @@ use keying::identity::Identity;
 
 use super::diagnostic::Findings;
 use super::model::{
-    Connection, Dpd, Encap, Fragmentation, IKE_PORT, ListenConfig, Local, NAT_PORT, Remote,
-    RemoteAddress, Retransmit, Start,
+    Connection, DataPlane, Dpd, Encap, Fragmentation, IKE_PORT, ListenConfig, Local, NAT_PORT,
+    Remote, RemoteAddress, Retransmit, Start,
 };
 use super::sections::ports;
 use super::source::Source;
 use super::table::{Field, Table};
-use super::{auth, values};
+use super::{auth, child, values};
 
 /// The most proposals of one connection: transforms are numbered in one byte, and a peer has to read
 /// them all.
@@ -78,8 +78,16 @@ pub fn read(
     let dpd = dpd(table, findings);
     let (fragmentation, fragment_size) = fragmentation(table, findings);
     let encap = encap(table, findings);
-    dataplane(table, findings);
+    let dataplane = dataplane(table, findings);
+    let children = child::read_all(table, dataplane, findings);
     let start = start(table, remote.as_ref().map(|(remote, _)| remote), findings);
+    if start == Start::OnDemand && (dataplane == DataPlane::None || children.is_empty()) {
+        findings.error_help(
+            table.get("start").map_or(table.span.clone(), |f| f.span),
+            "\"start\" is \"on-demand\", and there is no traffic that could ask for this connection",
+            "give it a [[connection.child]], and dataplane = \"kernel\"; or write start = \"wait\"",
+        );
+    }
 
     let (name, name_span) = name?;
     let (local, local_span) = local?;
@@ -101,7 +109,9 @@ pub fn read(
             fragmentation,
             fragment_size,
             encap,
+            dataplane,
             start,
+            children,
         },
         name_span,
         remote_span,
@@ -109,7 +119,7 @@ pub fn read(
     })
 }
 
-fn required<'a>(
+pub(super) fn required<'a>(
     table: &Table<'a>,
     name: &'static str,
     example: &str,
@@ -119,7 +129,7 @@ fn required<'a>(
     if field.is_none() {
         findings.error_help(
             table.span.clone(),
-            format!("\"{name}\" is missing in this connection"),
+            format!("\"{name}\" is missing in this {}", table.what()),
             format!("add {name} = {example}"),
         );
     }
@@ -283,7 +293,7 @@ fn proposals(table: &Table<'_>, findings: &mut Findings) -> Vec<Proposal> {
 }
 
 /// Where `word` stands in the text at `span`; the whole of it when the text has escapes.
-fn word_span(span: &Range<usize>, text: &str, word: Option<&str>) -> Range<usize> {
+pub(super) fn word_span(span: &Range<usize>, text: &str, word: Option<&str>) -> Range<usize> {
     let plain = span.len() == text.len() + 2;
     match word.and_then(|word| Some((text.find(word)?, word.len()))) {
         Some((at, len)) if plain && len > 0 => span.start + 1 + at..span.start + 1 + at + len,
@@ -292,7 +302,7 @@ fn word_span(span: &Range<usize>, text: &str, word: Option<&str>) -> Range<usize
 }
 
 /// A duration in whole seconds that goes into a payload.
-fn seconds(
+pub(super) fn seconds(
     table: &Table<'_>,
     name: &'static str,
     example: &str,
@@ -406,17 +416,26 @@ fn encap(table: &Table<'_>, findings: &mut Findings) -> Encap {
         .unwrap_or(Encap::Auto)
 }
 
-fn dataplane(table: &Table<'_>, findings: &mut Findings) {
+fn dataplane(table: &Table<'_>, findings: &mut Findings) -> DataPlane {
     let Some(field) = table.get("dataplane") else {
-        return;
+        return DataPlane::None;
     };
-    let words = [("none", false), ("user", true), ("kernel", true)];
-    if field.word(findings, &words) == Some(true) {
-        findings.not_yet(
-            field.span,
-            "a data plane other than \"none\"",
-            "write dataplane = \"none\", or leave it out; this version negotiates and audits Main Mode",
-        );
+    let words = [
+        ("none", Some(DataPlane::None)),
+        ("kernel", Some(DataPlane::Kernel)),
+        ("user", None),
+    ];
+    match field.word(findings, &words) {
+        Some(Some(plane)) => plane,
+        Some(None) => {
+            findings.not_yet(
+                field.span,
+                "the data plane in user space",
+                "write dataplane = \"kernel\", or \"none\"",
+            );
+            DataPlane::None
+        }
+        None => DataPlane::None,
     }
 }
 
@@ -425,36 +444,29 @@ fn start(table: &Table<'_>, remote: Option<&Remote>, findings: &mut Findings) ->
         return Start::Wait;
     };
     let words = [
-        ("auto", Some(Start::Auto)),
-        ("wait", Some(Start::Wait)),
-        ("on-demand", None),
+        ("auto", Start::Auto),
+        ("wait", Start::Wait),
+        ("on-demand", Start::OnDemand),
     ];
-    match field.word(findings, &words) {
-        Some(Some(Start::Auto)) => {
-            if let Some(remote) = remote
-                && matches!(
-                    remote.address,
-                    RemoteAddress::Any | RemoteAddress::Subnet(_)
-                )
-            {
-                findings.error_help(
-                    field.span,
-                    format!("\"start\" is \"auto\", and the remote address \"{}\" names no single peer to begin with", remote.address),
-                    "write start = \"wait\", or the peer's own address",
-                );
-            }
-            Start::Auto
-        }
-        Some(None) => {
-            findings.not_yet(
-                field.span,
-                "connections that traffic starts",
-                "write start = \"auto\" or start = \"wait\"",
-            );
-            Start::Wait
-        }
-        Some(Some(Start::Wait)) | None => Start::Wait,
+    let start = field.word(findings, &words).unwrap_or(Start::Wait);
+    if start != Start::Wait
+        && let Some(remote) = remote
+        && matches!(
+            remote.address,
+            RemoteAddress::Any | RemoteAddress::Subnet(_)
+        )
+    {
+        let word = field.as_text().unwrap_or_default();
+        findings.error_help(
+            field.span,
+            format!(
+                "\"start\" is \"{word}\", and the remote address \"{}\" names no single peer to begin with",
+                remote.address
+            ),
+            "write start = \"wait\", or the peer's own address",
+        );
     }
+    start
 }
 
 fn check_families(local: &Local, remote: &Remote, span: &Range<usize>, findings: &mut Findings) {

@@ -28,7 +28,6 @@ const fn later(table: &'static str, name: &'static str, what: &'static str) -> K
     }
 }
 
-const CHILDREN: &str = "children (Quick Mode)";
 const CERTIFICATES: &str = "authentication by certificate";
 
 /// The keys, in the order in which the documentation has them.
@@ -66,7 +65,7 @@ pub static KEYS: &[Key] = &[
     key("connection", "encap"),
     key("connection", "dataplane"),
     key("connection", "start"),
-    later("connection", "child", CHILDREN),
+    key("connection", "child"),
     key("connection.local", "address"),
     key("connection.local", "port"),
     key("connection.local", "nat-port"),
@@ -86,12 +85,17 @@ pub static KEYS: &[Key] = &[
     key("connection.retransmit", "factor"),
     key("connection.dpd", "delay"),
     key("connection.dpd", "timeout"),
-    later("connection.child", "name", CHILDREN),
-    later("connection.child", "local", CHILDREN),
-    later("connection.child", "remote", CHILDREN),
-    later("connection.child", "mode", CHILDREN),
-    later("connection.child", "proposals", CHILDREN),
-    later("connection.child", "lifetime", CHILDREN),
+    key("connection.child", "name"),
+    key("connection.child", "local"),
+    key("connection.child", "remote"),
+    key("connection.child", "mode"),
+    key("connection.child", "proposals"),
+    key("connection.child", "lifetime"),
+    key("connection.child", "lifetime-bytes"),
+    key("connection.child", "lifetime-packets"),
+    key("connection.child", "replay-window"),
+    key("connection.child", "mark"),
+    key("connection.child", "interface-id"),
 ];
 
 /// The keys of one table.

@@ -2,6 +2,7 @@
 //! line, column, what is wrong and what to write instead.
 
 mod auth;
+mod child;
 mod connection;
 mod diagnostic;
 pub mod keys;
@@ -23,9 +24,9 @@ use toml::de::DeTable;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use model::{
-    AuditConfig, Auth, Config, Connection, ControlConfig, DEFAULT_PATH, Dpd, Encap, Fragmentation,
-    IKE_PORT, ListenConfig, ListenSocket, Local, LogConfig, NAT_PORT, Places, Remote,
-    RemoteAddress, Retransmit, Start, WhenUnwritable,
+    AuditConfig, Auth, Child, Config, Connection, ControlConfig, DEFAULT_PATH, DataPlane, Dpd,
+    Encap, Fragmentation, IKE_PORT, ListenConfig, ListenSocket, Local, LogConfig, NAT_PORT, Places,
+    Remote, RemoteAddress, Retransmit, Start, WhenUnwritable,
 };
 pub use source::Location;
 

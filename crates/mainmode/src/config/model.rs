@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use audit::{Policy, Setting, Subcategory};
+use crypto::esp::EspProposal;
 use crypto::{Proposal, Secret};
+use dataplane::Mark;
 use eventlog::Retention;
 use ipnet::IpNet;
 use keying::identity::Identity;
+use keying::{Mode, SelectorConfig};
 
 use super::source::Location;
 
@@ -170,8 +173,12 @@ pub struct Connection {
     pub fragment_size: u16,
     /// NAT traversal.
     pub encap: Encap,
+    /// Where keys go.
+    pub dataplane: DataPlane,
     /// When it begins.
     pub start: Start,
+    /// What is protected; their names are unique.
+    pub children: Vec<Child>,
 }
 
 impl Connection {
@@ -179,6 +186,47 @@ impl Connection {
     pub fn psk(&self) -> Option<&Secret> {
         self.auth.iter().map(|Auth::Psk(secret)| secret).next()
     }
+
+    /// The child of that name.
+    pub fn child(&self, name: &str) -> Option<&Child> {
+        self.children.iter().find(|child| child.name == name)
+    }
+}
+
+/// `[[connection.child]]`: traffic that is protected.
+#[derive(Debug, Clone)]
+pub struct Child {
+    /// Its name.
+    pub name: String,
+    /// Our side of the traffic.
+    pub local: Vec<SelectorConfig>,
+    /// The peer's side.
+    pub remote: Vec<SelectorConfig>,
+    /// Tunnel or transport.
+    pub mode: Mode,
+    /// What we offer and accept, the best first.
+    pub proposals: Vec<EspProposal>,
+    /// How long an SA lives: whole seconds.
+    pub lifetime: Duration,
+    /// How many bytes it may carry each way.
+    pub lifetime_bytes: Option<u64>,
+    /// How many packets it may carry each way.
+    pub lifetime_packets: Option<u64>,
+    /// How many sequence numbers behind the newest are still taken.
+    pub replay_window: u32,
+    /// Only packets with this firewall mark.
+    pub mark: Option<Mark>,
+    /// Only packets of the XFRM interface with this number.
+    pub interface_id: Option<u32>,
+}
+
+/// `dataplane`: where keys go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DataPlane {
+    /// Nowhere.
+    None,
+    /// Into the kernel's IPsec.
+    Kernel,
 }
 
 /// Our side of a connection.
@@ -287,6 +335,8 @@ pub enum Start {
     Auto,
     /// When the peer or `up` begins.
     Wait,
+    /// When there is traffic for a child.
+    OnDemand,
 }
 
 impl Config {
@@ -298,6 +348,11 @@ impl Config {
     /// The connection of that name.
     pub fn connection(&self, name: &str) -> Option<&Connection> {
         self.connections.iter().find(|c| c.name == name)
+    }
+
+    /// Whether a connection has this data plane.
+    pub fn uses(&self, plane: DataPlane) -> bool {
+        self.connections.iter().any(|c| c.dataplane == plane)
     }
 
     /// The sockets to open, sorted, none twice.

@@ -76,6 +76,15 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// What it is, for people.
+    pub fn what(&self) -> &'static str {
+        if self.name == "connection.child" {
+            "child"
+        } else {
+            "connection"
+        }
+    }
+
     /// Whether the file has the key, rightly or not.
     pub fn has(&self, name: &'static str) -> bool {
         self.entries.contains_key(name)
@@ -86,6 +95,7 @@ fn unknown_key(table: &'static str, text: &str, span: Range<usize>, findings: &m
     let place = match table {
         "" => "at the top level".to_owned(),
         "connection" => "in a [[connection]]".to_owned(),
+        "connection.child" => "in a [[connection.child]]".to_owned(),
         "audit" | "log" | "listen" | "control" => format!("in [{table}]"),
         inner => format!("in \"{}\"", inner.rsplit('.').next().unwrap_or(inner)),
     };

@@ -14,6 +14,7 @@ pub mod status;
 
 pub use client::{Client, ClientError};
 pub use protocol::{
-    Governed, LogInfo, PolicyChange, PolicyView, QuerySpec, Request, Response, Verdict,
+    ChildVerdict, Governed, LogInfo, PolicyChange, PolicyView, QuerySpec, Request, Response,
+    Verdict,
 };
 pub use server::{Gone, Handler, Peer, Replies, Server, ServerError};

@@ -224,6 +224,35 @@ pub struct Verdict {
     pub cause: Option<String>,
     /// The MMSAID of the SA.
     pub mmsa_id: Option<u64>,
+    /// How each Quick Mode ended.
+    #[serde(default)]
+    pub children: Vec<ChildVerdict>,
+}
+
+impl Verdict {
+    /// Whether all is there now that was asked for.
+    pub fn is_up(&self) -> bool {
+        self.established && self.children.iter().all(|child| child.established)
+    }
+}
+
+/// How a Quick Mode ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildVerdict {
+    /// The child.
+    pub child: String,
+    /// Whether there is an SA now.
+    pub established: bool,
+    /// What happened, in one line: with what, or why not.
+    pub message: String,
+    /// What to change, after a failure.
+    pub advice: Option<String>,
+    /// The Windows code of a failure.
+    pub reason_code: Option<u32>,
+    /// The token of a failure's cause.
+    pub cause: Option<String>,
+    /// The `QuickModeSaId` of the SA.
+    pub qmsa_id: Option<u64>,
 }
 
 /// The audit policy, and who decides it.

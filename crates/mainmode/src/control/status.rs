@@ -9,8 +9,12 @@ use serde::{Deserialize, Serialize};
 pub struct Status {
     /// The SAs that are there, by MMSAID.
     pub main_mode_sas: Vec<MainModeSa>,
+    /// The IPsec SAs that are there, by `QuickModeSaId`.
+    pub quick_mode_sas: Vec<QuickModeSa>,
     /// The account since the log began.
     pub counters: Counters,
+    /// The account of Quick Mode since the daemon started.
+    pub quick_mode_counters: QuickModeCounters,
     /// The connections of the configuration, in its order.
     pub connections: Vec<ConnectionStatus>,
     /// The daemon's version.
@@ -54,6 +58,72 @@ pub struct MainModeSa {
     pub lifetime_seconds: u64,
     /// What the peer runs, by its vendor IDs.
     pub peer_software: Option<String>,
+}
+
+/// An IPsec SA: one each way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuickModeSa {
+    /// Its `QuickModeSaId`.
+    pub id: u64,
+    /// The MMSAID of the Main Mode SA it is under.
+    pub main_mode_sa: u64,
+    /// The connection's name.
+    pub connection: String,
+    /// The child's name.
+    pub child: String,
+    /// Our outer address and port.
+    pub local: SocketAddr,
+    /// The peer's.
+    pub remote: SocketAddr,
+    /// `Initiator` or `Responder`.
+    pub role: String,
+    /// `installing`, `confirming`, `installed` or `replaced`.
+    pub state: String,
+    /// `tunnel` or `transport`.
+    pub mode: String,
+    /// `esp` or `ah`.
+    pub protocol: String,
+    /// ESP is in UDP.
+    pub udp_encapsulation: bool,
+    /// The algorithms, as the configuration has them.
+    pub proposal: String,
+    /// Our side of the traffic.
+    pub local_traffic: String,
+    /// The peer's.
+    pub remote_traffic: String,
+    /// 8 hexadecimal digits.
+    pub inbound_spi: String,
+    /// 8 hexadecimal digits.
+    pub outbound_spi: String,
+    /// What came in, where the data plane counts.
+    pub inbound_bytes: Option<u64>,
+    /// What came in, in packets.
+    pub inbound_packets: Option<u64>,
+    /// What went out.
+    pub outbound_bytes: Option<u64>,
+    /// What went out, in packets.
+    pub outbound_packets: Option<u64>,
+    /// When it was established, RFC 3339.
+    pub established: String,
+    /// How long it lives in all, in seconds.
+    pub lifetime_seconds: u64,
+    /// In how many seconds we replace it.
+    pub rekey_seconds: Option<u64>,
+}
+
+/// The account of Quick Mode: `established - ended = live`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuickModeCounters {
+    /// Quick Modes begun.
+    pub negotiations: u64,
+    /// Verdicts 5451.
+    pub established: u64,
+    /// Verdicts 4654.
+    pub failed: u64,
+    /// SAs that ended.
+    pub ended: u64,
+    /// SAs that are there.
+    pub live: u64,
 }
 
 /// The account: `established - ended = live`.

@@ -1,136 +1,27 @@
 //! The agent: the thread that owns the endpoint and the sockets, and moves the one with what the
 //! others bring.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+mod kept;
+mod waiting;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use audit::{Cause, Event, Role};
+use audit::{Event, Role};
 use crossbeam_channel::{Receiver, Sender};
-use keying::{
-    Endpoint, Input, Job, JobId, JobResult, Output, Status, Ticket, Verdict, VerdictOutcome,
-};
+use keying::{Command, Endpoint, Input, Job, JobId, Output};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use super::Shared;
 use super::journal::Journal;
+use super::mailbox::{Mailbox, Message, Nudge, StatusAnswer};
 use super::sockets::Sockets;
 use super::workers::Workers;
 use crate::config::Connection;
-
-/// What other threads tell the agent.
-pub enum Message {
-    /// A worker finished a job.
-    JobDone(JobId, JobResult),
-    /// The log dealt with an event.
-    Ticket(Ticket, bool),
-    /// Bring a connection up, and tell the verdict.
-    Up {
-        /// Its name.
-        connection: String,
-        /// From where.
-        local: SocketAddr,
-        /// To where.
-        remote: SocketAddr,
-        /// Who waits; nobody, where the daemon itself asks.
-        reply: Option<Sender<UpAnswer>>,
-    },
-    /// End a connection, and tell when it is done.
-    Down {
-        /// Its name.
-        connection: String,
-        /// Told how many negotiations and SAs ended.
-        reply: Sender<usize>,
-    },
-    /// A connection that is to be kept up has no address now.
-    Unresolved {
-        /// Its name.
-        connection: String,
-    },
-    /// Tell what there is.
-    Status {
-        /// Who asks.
-        reply: Sender<StatusAnswer>,
-    },
-    /// End everything, and tell when it is done.
-    Stop,
-}
-
-/// How a connection came up, or not.
-#[derive(Debug, Clone)]
-pub struct UpAnswer {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// It was up before.
-    pub already: bool,
-}
-
-/// What there is.
-#[derive(Debug, Clone)]
-pub struct StatusAnswer {
-    /// The endpoint's own view.
-    pub endpoint: Status,
-    /// The last verdict of each connection, in words.
-    pub last_verdicts: BTreeMap<String, String>,
-}
-
-/// What wakes the agent while it waits for its sockets.
-#[derive(Debug)]
-pub(super) struct Nudge {
-    fd: EventFd,
-    /// It is on its way: the next one need not cost a system call.
-    given: AtomicBool,
-}
-
-impl Nudge {
-    pub(super) fn new() -> std::io::Result<Self> {
-        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-        Ok(Nudge {
-            fd: EventFd::from_value_and_flags(0, flags)?,
-            given: AtomicBool::new(false),
-        })
-    }
-
-    fn give(&self) {
-        if !self.given.swap(true, Ordering::SeqCst) {
-            let _ = self.fd.write(1);
-        }
-    }
-
-    /// Before the agent looks what there is: what comes after that gives another one.
-    fn take(&self) {
-        let _ = self.fd.read();
-        self.given.store(false, Ordering::SeqCst);
-    }
-}
-
-/// The way to the agent: a message, and a nudge.
-#[derive(Clone, Debug)]
-pub struct Mailbox {
-    sender: Sender<Message>,
-    nudge: Arc<Nudge>,
-}
-
-impl Mailbox {
-    pub(super) fn new(sender: Sender<Message>, nudge: Arc<Nudge>) -> Self {
-        Mailbox { sender, nudge }
-    }
-
-    /// Tells the agent something. When it has ended, nobody hears it.
-    pub fn send(&self, message: Message) {
-        if self.sender.send(message).is_ok() {
-            self.nudge();
-        }
-    }
-
-    /// Makes the agent look what is due.
-    pub fn nudge(&self) {
-        self.nudge.give();
-    }
-}
+use kept::Kept;
+use waiting::Waiting;
 
 /// How many datagrams of one socket are taken before the others have their turn.
 const TURN: usize = 64;
@@ -141,35 +32,8 @@ const GATHER: Duration = Duration::from_micros(500);
 const FULL_TURN: usize = 32;
 /// Short jobs that the agent does itself while others gather: about as long as [`GATHER`].
 const OWN_JOBS: usize = 8;
-/// The first wait before a connection that failed is tried again: a peer that restarts is back by then.
-/// It doubles.
-const RETRY_FIRST: Duration = Duration::from_secs(5);
-/// The longest.
-const RETRY_LAST: Duration = Duration::from_mins(10);
-/// The wait before a connection that was lost is brought up again.
-const AGAIN: Duration = Duration::from_secs(1);
 /// How long a stop waits for the log.
 const STOP: Duration = Duration::from_secs(10);
-
-/// What the daemon does for a connection with `start = "auto"`.
-#[derive(Debug)]
-struct Kept {
-    connection: Arc<Connection>,
-    /// When it is begun again; `None` while it is up, under way, or was brought down.
-    next: Option<Instant>,
-    wait: Duration,
-    /// Its peer's name is being resolved, to begin it then.
-    resolving: bool,
-}
-
-/// Somebody who waits for a connection's verdict.
-struct Waiting {
-    reply: Sender<UpAnswer>,
-    /// The connection was up when it was asked for.
-    already: bool,
-    /// Failures of negotiations that ended before, and that the log still has to deal with.
-    earlier: usize,
-}
 
 /// See the module.
 pub struct Agent {
@@ -182,7 +46,10 @@ pub struct Agent {
     inbox: Receiver<Message>,
     nudge: Arc<Nudge>,
     mailbox: Mailbox,
+    shared: Arc<Shared>,
     kept: BTreeMap<String, Kept>,
+    /// Children that traffic waits for and whose peer is being looked up.
+    demanded: BTreeSet<(String, String)>,
     waiting_up: BTreeMap<String, Vec<Waiting>>,
     /// Failures of our own negotiations that are on their way to the log, by connection.
     failing: BTreeMap<String, usize>,
@@ -206,23 +73,13 @@ impl Agent {
         inbox: Receiver<Message>,
         nudge: Arc<Nudge>,
         mailbox: Mailbox,
+        shared: Arc<Shared>,
         auto: Vec<Arc<Connection>>,
         now: Instant,
     ) -> Self {
         let kept = auto
             .into_iter()
-            .map(|connection| {
-                let name = connection.name.clone();
-                (
-                    name,
-                    Kept {
-                        connection,
-                        next: Some(now),
-                        wait: RETRY_FIRST,
-                        resolving: false,
-                    },
-                )
-            })
+            .map(|connection| (connection.name.clone(), Kept::new(connection, now)))
             .collect();
         Agent {
             endpoint,
@@ -233,7 +90,9 @@ impl Agent {
             inbox,
             nudge,
             mailbox,
+            shared,
             kept,
+            demanded: BTreeSet::new(),
             waiting_up: BTreeMap::new(),
             failing: BTreeMap::new(),
             waiting_down: BTreeMap::new(),
@@ -370,36 +229,19 @@ impl Agent {
                 local,
                 remote,
                 reply,
-            } => {
-                if self.stopping.is_some() {
-                    return;
-                }
-                if let Some(kept) = self.kept.get_mut(&connection) {
-                    // The operator brought it down while its peer's name was resolved.
-                    if reply.is_none() && !kept.resolving {
-                        return;
-                    }
-                    kept.next = None;
-                    kept.resolving = false;
-                }
-                if let Some(reply) = reply {
-                    let waiting = Waiting {
-                        reply,
-                        already: self.endpoint.is_up(&connection),
-                        earlier: self.failing.get(&connection).copied().unwrap_or_default(),
-                    };
-                    self.waiting_up
-                        .entry(connection.clone())
-                        .or_default()
-                        .push(waiting);
-                }
-                let command = keying::Command::Initiate {
-                    connection,
-                    local,
-                    remote,
-                };
-                self.endpoint.handle(now, Input::Command(command));
+            } => self.up(now, &connection, (local, remote), reply),
+            Message::Installed(id, Ok(())) => self.endpoint.handle(now, Input::Installed(id)),
+            Message::Installed(id, Err(why)) => {
+                self.endpoint.handle(now, Input::InstallFailed(id, why));
             }
+            Message::Spent(id, false) => self.endpoint.handle(now, Input::Expiring(id)),
+            Message::Spent(id, true) => self.endpoint.handle(now, Input::Expired(id)),
+            Message::Acquire { connection, child } => self.look_up(connection, child),
+            Message::Demand {
+                connection,
+                child,
+                route,
+            } => self.demand(now, connection, child, route),
             Message::Down { connection, reply } => {
                 if let Some(kept) = self.kept.get_mut(&connection) {
                     kept.next = None;
@@ -409,17 +251,14 @@ impl Agent {
                     .entry(connection.clone())
                     .or_default()
                     .push(reply);
-                self.endpoint.handle(
-                    now,
-                    Input::Command(keying::Command::Terminate { connection }),
-                );
+                self.endpoint
+                    .handle(now, Input::Command(Command::Terminate { connection }));
             }
             Message::Unresolved { connection } => {
                 if let Some(kept) = self.kept.get_mut(&connection)
                     && std::mem::take(&mut kept.resolving)
                 {
-                    kept.next = Some(now + kept.wait);
-                    kept.wait = (kept.wait * 2).min(RETRY_LAST);
+                    kept.retry(now);
                 }
             }
             Message::Status { reply } => {
@@ -432,8 +271,7 @@ impl Agent {
             }
             Message::Stop => {
                 self.stopping = Some(now + STOP);
-                self.endpoint
-                    .handle(now, Input::Command(keying::Command::Shutdown));
+                self.endpoint.handle(now, Input::Command(Command::Shutdown));
             }
         }
     }
@@ -474,13 +312,18 @@ impl Agent {
                     }
                 }
                 Output::NeedMainModeIds => self.reserve_ids(),
-                // No connection of the configuration has children yet.
-                Output::NeedQuickModeIds
-                | Output::InstallSa(_)
-                | Output::RemoveSa(_)
-                | Output::MoveSa { .. }
-                | Output::ChildVerdict(_)
-                | Output::ChildTerminated { .. } => {}
+                Output::NeedQuickModeIds => self.reserve_quick_ids(),
+                Output::InstallSa(sa) => {
+                    let connection = self.shared.config.connection(&sa.connection);
+                    self.shared.planes.install(connection, &sa);
+                }
+                Output::RemoveSa(id) => self.shared.planes.remove(id),
+                Output::MoveSa { id, local, remote } => {
+                    self.shared.planes.moved(id, local, remote);
+                }
+                Output::ChildVerdict(verdict) => self.child_verdict(&verdict),
+                // Nobody asks for a child alone.
+                Output::ChildTerminated { .. } => {}
             }
         }
     }
@@ -500,108 +343,14 @@ impl Agent {
         }
     }
 
-    fn verdict(&mut self, verdict: &Verdict) {
-        let Some(name) = verdict.connection.clone() else {
-            return;
-        };
-        let established = matches!(verdict.outcome, VerdictOutcome::Established { .. });
-        self.last_verdicts
-            .insert(name.clone(), super::words::verdict(verdict));
-        // A peer's failed attempt is no answer to ours, nor is one from before we were asked.
-        if established || verdict.role == Role::Initiator {
-            for mut waiting in self.waiting_up.remove(&name).unwrap_or_default() {
-                if !established && waiting.earlier > 0 {
-                    waiting.earlier -= 1;
-                    self.waiting_up
-                        .entry(name.clone())
-                        .or_default()
-                        .push(waiting);
-                    continue;
-                }
-                // Who asked may have gone.
-                let _ = waiting.reply.send(UpAnswer {
-                    verdict: verdict.clone(),
-                    already: waiting.already,
-                });
-            }
-        }
-        if !established
-            && verdict.role == Role::Initiator
-            && let Some(failing) = self.failing.get_mut(&name)
-        {
-            *failing -= 1;
-            if *failing == 0 {
-                self.failing.remove(&name);
-            }
-        }
-        let Some(kept) = self.kept.get_mut(&name) else {
-            return;
-        };
-        if established {
-            kept.next = None;
-            kept.wait = RETRY_FIRST;
-        } else if verdict.role == Role::Initiator && self.stopping.is_none() {
-            let by_operator = matches!(
-                verdict.outcome,
-                VerdictOutcome::Failed {
-                    cause: Cause::StoppedByOperator | Cause::ShuttingDown,
-                    ..
-                }
-            );
-            if !by_operator {
-                kept.next = Some(Instant::now() + kept.wait);
-                kept.wait = (kept.wait * 2).min(RETRY_LAST);
-            }
-        }
-    }
-
-    /// An SA of a connection ended: one that is to be kept up is begun again.
-    fn lost(&mut self, connection: Option<&str>, cause: Option<Cause>) {
-        let again = matches!(
-            cause,
-            Some(Cause::Expired | Cause::DeletedByPeer | Cause::PeerDead)
-        );
-        if let Some(kept) = connection.and_then(|name| self.kept.get_mut(name))
-            && again
-            && self.stopping.is_none()
-        {
-            kept.next = Some(Instant::now() + AGAIN);
-        }
-    }
-
-    /// Begins what is due. Names are resolved on a thread of their own.
-    fn keep_up(&mut self, now: Instant) {
-        if self.stopping.is_some() {
-            return;
-        }
-        for kept in self
-            .kept
-            .values_mut()
-            .filter(|kept| kept.next.is_some_and(|next| next <= now))
-        {
-            kept.next = None;
-            kept.resolving = true;
-            let (connection, mailbox) = (kept.connection.clone(), self.mailbox.clone());
-            let spawned = std::thread::Builder::new()
-                .name("resolve".to_owned())
-                .spawn(move || match super::convert::route(&connection) {
-                    Ok((local, remote)) => mailbox.send(Message::Up {
-                        connection: connection.name.clone(),
-                        local,
-                        remote,
-                        reply: None,
-                    }),
-                    Err(why) => {
-                        super::say(&why);
-                        mailbox.send(Message::Unresolved {
-                            connection: connection.name.clone(),
-                        });
-                    }
-                });
-            if spawned.is_err() {
-                kept.resolving = false;
-                kept.next = Some(now + kept.wait);
-            }
-        }
+    /// The same for Quick Mode SA IDs.
+    fn reserve_quick_ids(&mut self) {
+        let taken = self.journal.service().reserve_qmsa_ids(super::QM_ID_BLOCK);
+        let ids = taken.unwrap_or_else(|error| {
+            self.journal.trouble().note(&error);
+            0..0
+        });
+        self.endpoint
+            .handle(Instant::now(), Input::QuickModeIds(ids));
     }
 }

@@ -6,10 +6,12 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use jiff::Timestamp;
 
-use super::agent::Message;
+use super::mailbox::Message;
 use super::words::{self, shown};
 use super::{Shared, convert};
-use crate::control::status::{ConnectionStatus, Counters, MainModeSa, Status};
+use crate::control::status::{
+    ConnectionStatus, Counters, MainModeSa, QuickModeCounters, QuickModeSa, Status,
+};
 use crate::control::{self, Gone, Handler, Peer, PolicyChange, Replies, Request, Response};
 use crate::{policy, records};
 
@@ -90,7 +92,12 @@ impl Shared {
             reply: Some(reply),
         });
         let answer = wait(&answer, gone).ok_or("the daemon is stopping")?;
-        Ok(words::answer(name, &answer.verdict, answer.already))
+        Ok(words::answer(
+            name,
+            &answer.verdict,
+            answer.already,
+            &answer.children,
+        ))
     }
 
     /// Brings a connection down and waits until that is on disk. Gives how much ended.
@@ -171,6 +178,14 @@ impl Shared {
             })
             .collect();
         main_mode_sas.sort_by_key(|sa| sa.id);
+        let quick_mode_sas = self.quick_mode_sas(&endpoint, now);
+        let quick_mode_counters = QuickModeCounters {
+            negotiations: endpoint.counters.quick_modes,
+            established: endpoint.counters.quick_established,
+            failed: endpoint.counters.quick_failed,
+            ended: endpoint.counters.quick_ended,
+            live: quick_mode_sas.len() as u64,
+        };
         let before = self.before;
         let own = endpoint.counters;
         let counters = Counters {
@@ -213,13 +228,57 @@ impl Shared {
             .collect();
         Some(Status {
             main_mode_sas,
+            quick_mode_sas,
             counters,
+            quick_mode_counters,
             connections,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             started: self.started.to_string(),
             alerts: self.trouble.alert().into_iter().collect(),
         })
+    }
+}
+
+impl Shared {
+    fn quick_mode_sas(&self, endpoint: &keying::Status, now: Timestamp) -> Vec<QuickModeSa> {
+        let ids = endpoint.child_sas.iter().map(|sa| sa.id.0).collect();
+        let counted = self.planes.counters(ids);
+        let mut sas: Vec<QuickModeSa> = endpoint
+            .child_sas
+            .iter()
+            .map(|sa| {
+                let age = jiff::SignedDuration::try_from(sa.age).unwrap_or_default();
+                let counters = counted.get(&sa.id.0);
+                QuickModeSa {
+                    id: sa.id.0,
+                    main_mode_sa: sa.mmsa_id,
+                    connection: sa.connection.clone(),
+                    child: sa.child.clone(),
+                    local: sa.local,
+                    remote: sa.remote,
+                    role: role(sa.role),
+                    state: sa.state.to_owned(),
+                    mode: words::mode(sa.mode).to_owned(),
+                    protocol: sa.suite.protocol.name().to_lowercase(),
+                    udp_encapsulation: sa.udp_encap,
+                    proposal: sa.suite.to_string(),
+                    local_traffic: sa.local_selector.to_string(),
+                    remote_traffic: sa.remote_selector.to_string(),
+                    inbound_spi: format!("{:08x}", sa.inbound_spi),
+                    outbound_spi: format!("{:08x}", sa.outbound_spi),
+                    inbound_bytes: counters.map(|c| c.inbound.bytes),
+                    inbound_packets: counters.map(|c| c.inbound.packets),
+                    outbound_bytes: counters.map(|c| c.outbound.bytes),
+                    outbound_packets: counters.map(|c| c.outbound.packets),
+                    established: now.checked_sub(age).unwrap_or(now).to_string(),
+                    lifetime_seconds: sa.lifetime.as_secs(),
+                    rekey_seconds: sa.rekey_in.map(|wait| wait.as_secs()),
+                }
+            })
+            .collect();
+        sas.sort_by_key(|sa| sa.id);
+        sas
     }
 }
 

@@ -7,13 +7,13 @@ use eventlog::LogError;
 use keying::config as keyed;
 
 use super::workers::Keyring;
-use crate::config::{Connection, Encap, Fragmentation, RemoteAddress, Start};
+use crate::config::{Child, Connection, Encap, Fragmentation, RemoteAddress, Start};
 
 /// A configuration's connection in the endpoint's terms; its key goes into the keyring.
 pub fn connection(
     connection: &Connection,
     keyring: &mut Keyring,
-    filter_id: impl FnOnce(&str) -> Result<u64, LogError>,
+    filter_id: &mut impl FnMut(&str) -> Result<u64, LogError>,
 ) -> Result<Option<Arc<keyed::Connection>>, LogError> {
     let Some(psk) = connection.psk() else {
         return Ok(None);
@@ -70,8 +70,31 @@ pub fn connection(
         fragment_size: usize::from(connection.fragment_size),
         force_encap: connection.encap == Encap::Force,
         may_initiate: connection.start != Start::Wait,
-        children: Vec::new(),
+        children: children(connection, filter_id)?,
     })))
+}
+
+/// The children. What is named within a connection has its number by both names.
+fn children(
+    connection: &Connection,
+    filter_id: &mut impl FnMut(&str) -> Result<u64, LogError>,
+) -> Result<Vec<Arc<keying::Child>>, LogError> {
+    let child = |child: &Child| {
+        Ok(Arc::new(keying::Child {
+            name: child.name.clone(),
+            filter_id: filter_id(&format!("{}/{}", connection.name, child.name))?,
+            local: child.local.clone(),
+            remote: child.remote.clone(),
+            mode: child.mode,
+            proposals: child.proposals.clone(),
+            lifetime: child.lifetime,
+            lifetime_bytes: child.lifetime_bytes,
+            lifetime_packets: child.lifetime_packets,
+            replay_window: child.replay_window,
+            auto: connection.start == Start::Auto,
+        }))
+    };
+    connection.children.iter().map(child).collect()
 }
 
 /// From where to where a negotiation of this connection goes; else why it cannot be begun here.

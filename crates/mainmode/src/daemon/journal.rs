@@ -172,7 +172,10 @@ impl Journal {
         // Held until the event is handed in: it is of the time before a change of policy, or after.
         let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
         let asked = policy.asks_for(event.id());
-        let establishes = matches!(event, Event::MainModeEstablished(_));
+        let establishes = matches!(
+            event,
+            Event::MainModeEstablished(_) | Event::QuickModeEstablished(_)
+        );
         let own = account_of(&event, asked, activity, &extra);
         let told = self.told.clone();
         if !asked {

@@ -8,6 +8,8 @@ mod agent;
 mod control;
 mod convert;
 mod journal;
+mod mailbox;
+mod planes;
 mod sockets;
 mod words;
 mod workers;
@@ -25,18 +27,26 @@ use eventlog::{AccountChange, Caller, Counters, Entry, LogError, Recovery, Servi
 use keying::{Command, Endpoint, EndpointConfig, Input};
 
 use crate::cli::{Context, Failure, Outcome};
-use crate::config::{Config, Start};
+use crate::config::{Config, Connection, DataPlane, Start};
 use crate::control::{Peer, Server, ServerError};
 pub use words::shown;
 
-use agent::{Agent, Mailbox, Message, Nudge};
+use agent::Agent;
 use journal::{Journal, Told, Trouble};
+use mailbox::{Mailbox, Message, Nudge};
+use planes::{Orders, Planes};
 use sockets::{SocketError, Sockets};
 use workers::{Keyring, Workers};
 
 /// Main Mode SA IDs that are reserved on disk at once: few enough that a crash wastes no meaningful part
 /// of 64 bits, enough that a flood of negotiations does not wait for the disk each time.
 const MM_ID_BLOCK: u64 = 1_024;
+
+/// The same for Quick Mode SA IDs.
+const QM_ID_BLOCK: u64 = 1_024;
+
+/// How often the peer's address of a connection that traffic starts is looked up, until there is one.
+const TRAP_AGAIN: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// The control socket: its owner and group may ask; what changes something is for administrators.
 const SOCKET_MODE: u32 = 0o660;
@@ -59,6 +69,9 @@ pub enum StartError {
     /// The control socket.
     #[error(transparent)]
     Control(#[from] ServerError),
+    /// A data plane.
+    #[error("the data plane cannot be used")]
+    Plane(#[from] dataplane::PlaneError),
     /// No randomness.
     #[error("the system gives no random numbers: {0}")]
     Random(getrandom::Error),
@@ -78,6 +91,7 @@ struct Shared {
     trouble: Arc<Trouble>,
     /// The log's writer, in turn with the events.
     log: Caller,
+    planes: Orders,
     started: jiff::Timestamp,
     stopping: Arc<AtomicBool>,
 }
@@ -87,6 +101,8 @@ pub struct Daemon {
     shared: Arc<Shared>,
     agent: Option<JoinHandle<Journal>>,
     control: Option<JoinHandle<()>>,
+    /// Last: what carries traffic goes when nothing can ask for it any more.
+    planes: Planes,
 }
 
 impl Daemon {
@@ -101,6 +117,9 @@ impl Daemon {
             source,
         };
         let sockets = Sockets::open(&config.listen_sockets())?;
+        if config.uses(DataPlane::Kernel) {
+            sockets.share_with_kernel()?;
+        }
         let server = Server::bind(&config.control.socket, SOCKET_MODE)?;
         let (mut writer, recovery) = Writer::open(eventlog::Options {
             directory: config.log.directory.clone(),
@@ -114,34 +133,16 @@ impl Daemon {
         let policy = config.audit.over(&stored);
         let trouble = Arc::new(Trouble::default());
         let before = settle(&mut writer, &policy, &recovery, &trouble).map_err(log_error)?;
-        let ids = writer.reserve_mmsa_ids(MM_ID_BLOCK).map_err(log_error)?;
-
         let mut keyring = Keyring::default();
-        let mut connections = Vec::new();
-        for connection in &config.connections {
-            let filter_id = |name: &str| writer.filter_id(name);
-            connections.extend(
-                convert::connection(connection, &mut keyring, filter_id).map_err(log_error)?,
-            );
-        }
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(StartError::Random)?;
-        let nat_ports = config
-            .listen_sockets()
-            .iter()
-            .filter(|s| s.nat)
-            .map(|s| s.address.port())
-            .collect();
         let now = Instant::now();
-        let mut endpoint = Endpoint::new(EndpointConfig { nat_ports, seed }, now);
-        endpoint.handle(now, Input::MainModeIds(ids));
-        endpoint.handle(now, Input::Command(Command::Connections(connections)));
+        let endpoint = endpoint(&config, &mut writer, &mut keyring, now)?;
 
         let nudge = Arc::new(Nudge::new()?);
         // Bounded by what the endpoint has under way, and by the clients of the control socket.
         let (sender, inbox) = unbounded();
         let mailbox = Mailbox::new(sender, nudge.clone());
         let (to_jobs, to_tickets) = (mailbox.clone(), mailbox.clone());
+        let planes = Planes::start(&config, mailbox.clone())?;
         let workers = Workers::start(keyring, move |id, result| {
             to_jobs.send(Message::JobDone(id, result));
         })?;
@@ -171,11 +172,21 @@ impl Daemon {
             before,
             trouble: journal.trouble(),
             log,
+            planes: planes.orders(),
             started: jiff::Timestamp::now(),
             stopping: Arc::default(),
         });
         let agent = Agent::new(
-            endpoint, sockets, journal, workers, inbox, nudge, mailbox, auto, now,
+            endpoint,
+            sockets,
+            journal,
+            workers,
+            inbox,
+            nudge,
+            mailbox,
+            shared.clone(),
+            auto,
+            now,
         );
         let agent = thread::Builder::new()
             .name("agent".to_owned())
@@ -184,10 +195,12 @@ impl Daemon {
         let control = thread::Builder::new()
             .name("control".to_owned())
             .spawn(move || server.run(&handler, &handler.stopping))?;
+        shared.set_traps()?;
         Ok(Daemon {
             shared,
             agent: Some(agent),
             control: Some(control),
+            planes,
         })
     }
 
@@ -210,6 +223,7 @@ impl Daemon {
         if let Some(control) = self.control.take() {
             let _ = control.join();
         }
+        drop(self.planes);
         let Some(journal) = journal else {
             return Err(Failure::new(
                 "the agent's thread has failed; its message stands above",
@@ -218,6 +232,72 @@ impl Daemon {
         journal.own(Event::ServicesStopped);
         journal.close().map_err(|error| Failure::of(&error))
     }
+}
+
+impl Shared {
+    /// Waits for the traffic of connections that it starts, each as soon as its peer has an address.
+    fn set_traps(self: &Arc<Self>) -> Result<(), StartError> {
+        let on_demand = |connection: &&Connection| connection.start == Start::OnDemand;
+        if !self.config.connections.iter().any(|c| on_demand(&c)) {
+            return Ok(());
+        }
+        let shared = self.clone();
+        thread::Builder::new()
+            .name("traps".to_owned())
+            .spawn(move || {
+                let all = shared.config.connections.iter();
+                let mut left: Vec<&Connection> = all.filter(on_demand).collect();
+                while !left.is_empty() && !shared.stopping.load(Ordering::SeqCst) {
+                    left.retain(|connection| match convert::route(connection) {
+                        Ok((local, remote)) => {
+                            for child in &connection.children {
+                                shared.planes.trap(connection, child, local, remote);
+                            }
+                            false
+                        }
+                        Err(why) => {
+                            say(&why);
+                            true
+                        }
+                    });
+                    if !left.is_empty() {
+                        thread::sleep(TRAP_AGAIN);
+                    }
+                }
+            })?;
+        Ok(())
+    }
+}
+
+/// The endpoint, with its connections and the IDs of its first SAs; the keys go into the keyring.
+fn endpoint(
+    config: &Config,
+    writer: &mut Writer,
+    keyring: &mut Keyring,
+    now: Instant,
+) -> Result<Endpoint, StartError> {
+    let log_error = |source| StartError::Log {
+        directory: config.log.directory.clone(),
+        source,
+    };
+    let ids = writer.reserve_mmsa_ids(MM_ID_BLOCK).map_err(log_error)?;
+    let quick_ids = writer.reserve_qmsa_ids(QM_ID_BLOCK).map_err(log_error)?;
+    let mut connections = Vec::new();
+    for connection in &config.connections {
+        let mut filter_id = |name: &str| writer.filter_id(name);
+        connections
+            .extend(convert::connection(connection, keyring, &mut filter_id).map_err(log_error)?);
+    }
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(StartError::Random)?;
+    let sockets = config.listen_sockets();
+    let nat = sockets.iter().filter(|socket| socket.nat);
+    let nat_ports = nat.map(|socket| socket.address.port()).collect();
+    let mut endpoint = Endpoint::new(EndpointConfig { nat_ports, seed }, now);
+    endpoint.handle(now, Input::MainModeIds(ids));
+    endpoint.handle(now, Input::QuickModeIds(quick_ids));
+    endpoint.handle(now, Input::Command(Command::Connections(connections)));
+    Ok(endpoint)
 }
 
 /// Gives SAs that a crash orphaned their 4655, and the account of all starts before this one. A log that

@@ -12,6 +12,8 @@ use nix::sys::socket::{
     SockaddrStorage, bind, recvmsg, sendmsg, setsockopt, socket, sockopt,
 };
 
+use dataplane::PlaneError;
+
 use crate::config::ListenSocket;
 
 /// The largest UDP payload.
@@ -43,6 +45,8 @@ fn hint(error: &io::Error) -> &'static str {
 struct Socket {
     fd: OwnedFd,
     bound: SocketAddr,
+    /// ESP may come here too (RFC 3948).
+    nat: bool,
 }
 
 /// All sockets of the daemon.
@@ -82,6 +86,7 @@ impl Sockets {
                 Ok(fd) => sockets.push(Socket {
                     fd,
                     bound: listen.address,
+                    nat: listen.nat,
                 }),
                 // A host without IPv6 is no reason not to serve IPv4.
                 Err(error)
@@ -94,6 +99,21 @@ impl Sockets {
             sockets,
             buffer: vec![0; MAX_DATAGRAM],
         })
+    }
+
+    /// Lets the kernel's IPsec take the ESP that comes in UDP, and lets IKE pass whatever its policies say.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn share_with_kernel(&self) -> Result<(), PlaneError> {
+        for socket in &self.sockets {
+            dataplane::exempt(&socket.fd, socket.bound.ip())?;
+            if socket.nat {
+                dataplane::take_esp_from(&socket.fd)?;
+            }
+        }
+        Ok(())
     }
 
     /// The descriptors, to wait on; in the order of [`Sockets::receive`]'s numbers.

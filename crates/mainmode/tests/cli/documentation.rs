@@ -132,6 +132,16 @@ fn the_documented_defaults_are_the_programs() {
                 checked += 1;
                 continue;
             }
+            "connection.child" => {
+                let child = format!("{bare}[[connection.child]]\nname = \"net\"\n");
+                assert_eq!(
+                    load(&format!("{child}{key} = {value}\n")),
+                    load(&child),
+                    "{key}"
+                );
+                checked += 1;
+                continue;
+            }
             inner if inner.starts_with("connection.") => {
                 let name = inner.trim_start_matches("connection.");
                 format!("{bare}{name} = {{ {key} = {value} }}\n")

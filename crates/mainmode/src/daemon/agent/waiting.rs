@@ -1,0 +1,174 @@
+//! Those who wait for a connection to come up.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use audit::Role;
+use crossbeam_channel::Sender;
+use keying::{ChildVerdict, Command, Input, Verdict, VerdictOutcome};
+
+use super::Agent;
+use crate::daemon::mailbox::UpAnswer;
+use crate::daemon::words;
+
+/// Somebody who waits for a connection's verdict.
+pub(super) struct Waiting {
+    reply: Sender<UpAnswer>,
+    /// The connection was up when it was asked for.
+    already: bool,
+    /// Failures of negotiations that ended before, and that the log still has to deal with.
+    earlier: usize,
+    /// The Main Mode stands; what is awaited is the children.
+    main: Option<Verdict>,
+    children: Vec<ChildVerdict>,
+}
+
+impl Agent {
+    /// Brings a connection up. Who waits is told when it stands, with all its children, or has failed.
+    pub(super) fn up(
+        &mut self,
+        now: Instant,
+        connection: &str,
+        (local, remote): (SocketAddr, SocketAddr),
+        reply: Option<Sender<UpAnswer>>,
+    ) {
+        if self.stopping.is_some() || !self.begins(connection, reply.is_some()) {
+            return;
+        }
+        let mut children = Vec::new();
+        // Those of a connection that is kept up begin by themselves.
+        if let Some(reply) = reply {
+            let waiting = Waiting {
+                reply,
+                already: self.endpoint.is_up(connection),
+                earlier: self.failing.get(connection).copied().unwrap_or_default(),
+                main: None,
+                children: Vec::new(),
+            };
+            self.waiting_up
+                .entry(connection.to_owned())
+                .or_default()
+                .push(waiting);
+            children = self.children_of(connection);
+        }
+        let command = Command::Initiate {
+            connection: connection.to_owned(),
+            local,
+            remote,
+        };
+        self.endpoint.handle(now, Input::Command(command));
+        for child in children {
+            let command = Command::InitiateChild {
+                connection: connection.to_owned(),
+                child,
+                local,
+                remote,
+            };
+            self.endpoint.handle(now, Input::Command(command));
+        }
+    }
+
+    fn children_of(&self, connection: &str) -> Vec<String> {
+        let known = self.shared.config.connection(connection);
+        let children = known.into_iter().flat_map(|known| &known.children);
+        children.map(|child| child.name.clone()).collect()
+    }
+
+    pub(super) fn verdict(&mut self, verdict: &Verdict) {
+        let Some(name) = verdict.connection.clone() else {
+            return;
+        };
+        let established = matches!(verdict.outcome, VerdictOutcome::Established { .. });
+        self.last_verdicts
+            .insert(name.clone(), words::verdict(verdict));
+        // A peer's failed attempt is no answer to ours, nor is one from before we were asked.
+        if established || verdict.role == Role::Initiator {
+            for mut waiting in self.waiting_up.remove(&name).unwrap_or_default() {
+                if !established && waiting.earlier > 0 {
+                    waiting.earlier -= 1;
+                    self.waiting_up
+                        .entry(name.clone())
+                        .or_default()
+                        .push(waiting);
+                    continue;
+                }
+                if established {
+                    waiting.main.get_or_insert_with(|| verdict.clone());
+                    self.waiting_up
+                        .entry(name.clone())
+                        .or_default()
+                        .push(waiting);
+                    continue;
+                }
+                // Who asked may have gone.
+                let _ = waiting.reply.send(UpAnswer {
+                    verdict: verdict.clone(),
+                    already: waiting.already,
+                    children: waiting.children,
+                });
+            }
+            self.answer_up(&name);
+        }
+        if !established
+            && verdict.role == Role::Initiator
+            && let Some(failing) = self.failing.get_mut(&name)
+        {
+            *failing -= 1;
+            if *failing == 0 {
+                self.failing.remove(&name);
+            }
+        }
+        self.kept_verdict(&name, verdict);
+    }
+
+    /// A Quick Mode has its verdict: those who wait for the whole connection have it when no other is
+    /// under way.
+    pub(super) fn child_verdict(&mut self, verdict: &ChildVerdict) {
+        let name = verdict.connection.clone();
+        let Some(mut waiting) = self.waiting_up.remove(&name) else {
+            return;
+        };
+        if verdict.role == Role::Initiator {
+            for one in &mut waiting {
+                one.children.push(verdict.clone());
+            }
+        }
+        self.waiting_up.insert(name.clone(), waiting);
+        self.answer_up(&name);
+    }
+
+    /// Answers those who wait for a connection whose Main Mode stands and whose children all have a verdict.
+    fn answer_up(&mut self, name: &str) {
+        let wanted = self.children_of(name);
+        let Some(waiting) = self.waiting_up.remove(name) else {
+            return;
+        };
+        let status = self.endpoint.status(Instant::now());
+        let under_way = status
+            .quick_modes
+            .iter()
+            .any(|quick| quick.connection == name);
+        let mut left = Vec::new();
+        for one in waiting {
+            let has = |child: &String| {
+                let mut verdicts = one.children.iter();
+                verdicts.any(|verdict| verdict.child.as_ref() == Some(child))
+            };
+            let answered = !under_way && wanted.iter().all(has);
+            match one.main {
+                Some(verdict) if answered => {
+                    // Who asked may have gone.
+                    let _ = one.reply.send(UpAnswer {
+                        verdict,
+                        already: one.already,
+                        children: one.children,
+                    });
+                }
+                main => left.push(Waiting { main, ..one }),
+            }
+        }
+        if !left.is_empty() {
+            self.waiting_up.insert(name.to_owned(), left);
+        }
+    }
+}

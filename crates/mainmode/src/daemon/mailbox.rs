@@ -1,0 +1,143 @@
+//! The way to the agent: messages, and what wakes it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::Sender;
+use keying::{ChildSaId, ChildVerdict, JobId, JobResult, Status, Ticket, Verdict};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+/// What other threads tell the agent.
+pub enum Message {
+    /// A worker finished a job.
+    JobDone(JobId, JobResult),
+    /// The log dealt with an event.
+    Ticket(Ticket, bool),
+    /// A data plane has a child SA, or why not.
+    Installed(ChildSaId, Result<(), String>),
+    /// A child SA has carried what it may: nearly, or, with true, all of it.
+    Spent(ChildSaId, bool),
+    /// Traffic waits for a child.
+    Acquire {
+        /// Its connection.
+        connection: String,
+        /// Its name.
+        child: String,
+    },
+    /// The same, when it is known where to.
+    Demand {
+        /// Its connection.
+        connection: String,
+        /// Its name.
+        child: String,
+        /// From where to where; nothing where the peer has no address.
+        route: Option<(SocketAddr, SocketAddr)>,
+    },
+    /// Bring a connection up, and tell the verdict.
+    Up {
+        /// Its name.
+        connection: String,
+        /// From where.
+        local: SocketAddr,
+        /// To where.
+        remote: SocketAddr,
+        /// Who waits; nobody, where the daemon itself asks.
+        reply: Option<Sender<UpAnswer>>,
+    },
+    /// End a connection, and tell when it is done.
+    Down {
+        /// Its name.
+        connection: String,
+        /// Told how many negotiations and SAs ended.
+        reply: Sender<usize>,
+    },
+    /// A connection that is to be kept up has no address now.
+    Unresolved {
+        /// Its name.
+        connection: String,
+    },
+    /// Tell what there is.
+    Status {
+        /// Who asks.
+        reply: Sender<StatusAnswer>,
+    },
+    /// End everything, and tell when it is done.
+    Stop,
+}
+
+/// How a connection came up, or not.
+#[derive(Debug, Clone)]
+pub struct UpAnswer {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// It was up before.
+    pub already: bool,
+    /// How its children came up, or not.
+    pub children: Vec<ChildVerdict>,
+}
+
+/// What there is.
+#[derive(Debug, Clone)]
+pub struct StatusAnswer {
+    /// The endpoint's own view.
+    pub endpoint: Status,
+    /// The last verdict of each connection, in words.
+    pub last_verdicts: BTreeMap<String, String>,
+}
+
+/// What wakes the agent while it waits for its sockets.
+#[derive(Debug)]
+pub(super) struct Nudge {
+    pub(super) fd: EventFd,
+    /// It is on its way: the next one need not cost a system call.
+    given: AtomicBool,
+}
+
+impl Nudge {
+    pub(super) fn new() -> std::io::Result<Self> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        Ok(Nudge {
+            fd: EventFd::from_value_and_flags(0, flags)?,
+            given: AtomicBool::new(false),
+        })
+    }
+
+    fn give(&self) {
+        if !self.given.swap(true, Ordering::SeqCst) {
+            let _ = self.fd.write(1);
+        }
+    }
+
+    /// Before the agent looks what there is: what comes after that gives another one.
+    pub(super) fn take(&self) {
+        let _ = self.fd.read();
+        self.given.store(false, Ordering::SeqCst);
+    }
+}
+
+/// The way to the agent: a message, and a nudge.
+#[derive(Clone, Debug)]
+pub struct Mailbox {
+    sender: Sender<Message>,
+    nudge: Arc<Nudge>,
+}
+
+impl Mailbox {
+    pub(super) fn new(sender: Sender<Message>, nudge: Arc<Nudge>) -> Self {
+        Mailbox { sender, nudge }
+    }
+
+    /// Tells the agent something. When it has ended, nobody hears it.
+    pub fn send(&self, message: Message) {
+        if self.sender.send(message).is_ok() {
+            self.nudge();
+        }
+    }
+
+    /// Makes the agent look what is due.
+    pub fn nudge(&self) {
+        self.nudge.give();
+    }
+}

@@ -1,0 +1,333 @@
+//! The data planes, on a thread of their own: what the keying endpoint wants installed goes there, and what
+//! came of it comes back as messages.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use dataplane::{
+    Counters, Half, KernelOptions, Limits, Plane, PlaneError, PlaneEvent, Trap, UdpEncap,
+};
+use keying::{ChildSaId, Mode, Selector};
+
+use super::StartError;
+use super::mailbox::{Mailbox, Message};
+use crate::config::{Child, Config, Connection, DataPlane};
+
+/// What is asked of the planes, in order.
+enum Order {
+    Install(DataPlane, Box<dataplane::ChildSa>),
+    Remove(u64),
+    Move(u64, SocketAddr, SocketAddr),
+    Trap(DataPlane, Box<Trap>),
+    Event(DataPlane, PlaneEvent),
+    Counters(Vec<u64>, Sender<BTreeMap<u64, Counters>>),
+    Close,
+}
+
+/// The way to the planes' thread.
+#[derive(Clone)]
+pub struct Orders(Sender<Order>);
+
+/// The planes that the configuration uses.
+pub struct Planes {
+    orders: Orders,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Planes {
+    /// Opens the planes that connections of the configuration use, and starts their thread. What an earlier
+    /// start left behind is gone then.
+    ///
+    /// # Errors
+    ///
+    /// The first plane that cannot be had.
+    pub fn start(config: &Config, mailbox: Mailbox) -> Result<Self, StartError> {
+        // Bounded by what the endpoint has under way.
+        let (sender, orders) = unbounded();
+        let mut planes: BTreeMap<DataPlane, Box<dyn Plane>> = BTreeMap::new();
+        let used: BTreeSet<DataPlane> = config.connections.iter().map(|c| c.dataplane).collect();
+        for plane in used {
+            let events = sender.clone();
+            // The thread outlives the plane; when it has ended nobody is left to hear.
+            let tell = move |event| {
+                let _ = events.send(Order::Event(plane, event));
+            };
+            let opened: Box<dyn Plane> = match plane {
+                DataPlane::None => Box::new(dataplane::none()),
+                DataPlane::Kernel => {
+                    let options = KernelOptions::new(state_file(&config.control.socket));
+                    Box::new(dataplane::kernel(&options, tell)?)
+                }
+            };
+            planes.insert(plane, opened);
+        }
+        let mut worker = Worker {
+            planes,
+            of: BTreeMap::new(),
+            mailbox,
+        };
+        let thread = thread::Builder::new()
+            .name("planes".to_owned())
+            .spawn(move || worker.run(&orders))?;
+        Ok(Planes {
+            orders: Orders(sender),
+            thread: Some(thread),
+        })
+    }
+
+    /// The way to them, for other threads.
+    pub fn orders(&self) -> Orders {
+        self.orders.clone()
+    }
+}
+
+impl Drop for Planes {
+    /// Takes everything out that was installed.
+    fn drop(&mut self) {
+        self.orders.send(Order::Close);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Beside the control socket: it must outlive the process, and not the system, and belongs to one daemon.
+fn state_file(control: &Path) -> std::path::PathBuf {
+    let mut name = control.file_name().unwrap_or_default().to_owned();
+    name.push(".installed");
+    control.with_file_name(name)
+}
+
+impl Orders {
+    /// The thread ends last; what comes too late has been taken out anyway.
+    fn send(&self, order: Order) {
+        let _ = self.0.send(order);
+    }
+
+    /// Installs a child SA of this connection; [`Message::Installed`] tells what came of it.
+    pub fn install(&self, connection: Option<&Connection>, sa: &keying::ChildSa) {
+        let plane = connection.map_or(DataPlane::None, |connection| connection.dataplane);
+        let child = connection.and_then(|connection| connection.child(&sa.child));
+        self.send(Order::Install(plane, Box::new(converted(sa, child))));
+    }
+
+    /// Takes one out.
+    pub fn remove(&self, id: ChildSaId) {
+        self.send(Order::Remove(id.0));
+    }
+
+    /// Its outer addresses have changed.
+    pub fn moved(&self, id: ChildSaId, local: SocketAddr, remote: SocketAddr) {
+        self.send(Order::Move(id.0, local, remote));
+    }
+
+    /// Waits for a child's traffic.
+    pub fn trap(
+        &self,
+        connection: &Connection,
+        child: &Child,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) {
+        let protocol = child
+            .proposals
+            .first()
+            .map_or(crypto::esp::Protocol::Esp, |proposal| proposal.protocol);
+        let side = |side: &[keying::SelectorConfig], own: SocketAddr| {
+            side.iter()
+                .map(|config| selector(&config.resolve(own.ip())))
+                .collect()
+        };
+        let trap = Trap {
+            name: trap_name(&connection.name, &child.name),
+            protocol,
+            mode: mode(child.mode),
+            local: local.ip(),
+            remote: remote.ip(),
+            local_selectors: side(&child.local, local),
+            remote_selectors: side(&child.remote, remote),
+            mark: child.mark,
+            interface_id: child.interface_id,
+        };
+        self.send(Order::Trap(connection.dataplane, Box::new(trap)));
+    }
+
+    /// What child SAs have carried; those that are there.
+    pub fn counters(&self, ids: Vec<u64>) -> BTreeMap<u64, Counters> {
+        let (reply, answer) = bounded(1);
+        self.send(Order::Counters(ids, reply));
+        answer.recv().unwrap_or_default()
+    }
+}
+
+/// The thread's side.
+struct Worker {
+    planes: BTreeMap<DataPlane, Box<dyn Plane>>,
+    /// Where each child SA is, and from which address of ours.
+    of: BTreeMap<u64, (DataPlane, SocketAddr)>,
+    mailbox: Mailbox,
+}
+
+impl Worker {
+    fn run(&mut self, orders: &Receiver<Order>) {
+        while let Ok(order) = orders.recv() {
+            match order {
+                Order::Install(plane, sa) => self.install(plane, &sa),
+                Order::Remove(id) => {
+                    if let Some((plane, _)) = self.of.remove(&id) {
+                        self.on(plane, |plane| plane.remove(id));
+                    }
+                }
+                Order::Move(id, local, remote) => self.move_to(id, local, remote),
+                Order::Trap(plane, trap) => {
+                    self.on(plane, |plane| plane.trap(&trap));
+                }
+                Order::Event(plane, event) => self.event(plane, event),
+                Order::Counters(ids, reply) => {
+                    let counted = ids
+                        .into_iter()
+                        .filter_map(|id| {
+                            let (plane, _) = self.of.get(&id)?;
+                            Some((id, self.planes.get_mut(plane)?.counters(id).ok()?))
+                        })
+                        .collect();
+                    // Who asked may have gone.
+                    let _ = reply.send(counted);
+                }
+                Order::Close => break,
+            }
+        }
+        for (_, plane) in std::mem::take(&mut self.planes) {
+            let name = plane.name();
+            if let Err(error) = plane.close() {
+                let why = crate::with_causes(&error);
+                super::say(&format!(
+                    "the data plane \"{name}\" could not be cleared: {why}"
+                ));
+            }
+        }
+    }
+
+    fn install(&mut self, plane: DataPlane, sa: &dataplane::ChildSa) {
+        let Some(into) = self.planes.get_mut(&plane) else {
+            return;
+        };
+        let outcome = into.install(sa).map_err(|error| crate::with_causes(&error));
+        if outcome.is_ok() {
+            let port = sa.encap.map_or(0, |encap| encap.local_port);
+            self.of
+                .insert(sa.id, (plane, SocketAddr::new(sa.local, port)));
+        }
+        let id = ChildSaId(sa.id);
+        self.mailbox.send(Message::Installed(id, outcome));
+    }
+
+    fn move_to(&mut self, id: u64, local: SocketAddr, remote: SocketAddr) {
+        let Some((plane, from)) = self.of.get_mut(&id) else {
+            return;
+        };
+        *from = local;
+        let plane = *plane;
+        self.on(plane, |plane| plane.move_to(id, local, remote));
+    }
+
+    /// Does something whose failure is for the operator to know.
+    fn on(&mut self, plane: DataPlane, f: impl FnOnce(&mut dyn Plane) -> Result<(), PlaneError>) {
+        let Some(plane) = self.planes.get_mut(&plane) else {
+            return;
+        };
+        if let Err(error) = f(plane.as_mut()) {
+            let (name, why) = (plane.name(), crate::with_causes(&error));
+            super::say(&format!("data plane \"{name}\": {why}"));
+        }
+    }
+
+    fn event(&mut self, plane: DataPlane, event: PlaneEvent) {
+        match event {
+            PlaneEvent::Acquire { trap, .. } => {
+                if let Some((connection, child)) = trap.split_once(SEPARATOR) {
+                    self.mailbox.send(Message::Acquire {
+                        connection: connection.to_owned(),
+                        child: child.to_owned(),
+                    });
+                }
+            }
+            PlaneEvent::Expire { id, hard } => {
+                self.mailbox.send(Message::Spent(ChildSaId(id), hard));
+            }
+            // Packets that were authentic say so.
+            PlaneEvent::MappingChanged { id, remote } => {
+                if let Some((_, local)) = self.of.get(&id) {
+                    self.move_to(id, *local, remote);
+                }
+            }
+            PlaneEvent::Lost(why) => {
+                let name = self.planes.get(&plane).map_or("", |plane| plane.name());
+                super::say(&format!("data plane \"{name}\": {why}"));
+            }
+        }
+    }
+}
+
+/// Between the names of a connection and a child, neither of which can hold it.
+const SEPARATOR: char = '/';
+
+fn trap_name(connection: &str, child: &str) -> String {
+    format!("{connection}{SEPARATOR}{child}")
+}
+
+fn selector(selector: &Selector) -> dataplane::Selector {
+    dataplane::Selector {
+        first: selector.first,
+        last: selector.last,
+        protocol: selector.protocol,
+        port: selector.port,
+    }
+}
+
+fn mode(mode: Mode) -> dataplane::Mode {
+    match mode {
+        Mode::Tunnel => dataplane::Mode::Tunnel,
+        Mode::Transport => dataplane::Mode::Transport,
+    }
+}
+
+/// A child SA in the planes' terms, with what the configuration says beside the negotiation.
+fn converted(sa: &keying::ChildSa, child: Option<&Child>) -> dataplane::ChildSa {
+    let half = |keys: &keying::ChildKeys| Half {
+        spi: keys.spi,
+        encryption: keys.encryption.clone(),
+        integrity: keys.integrity.clone(),
+    };
+    dataplane::ChildSa {
+        id: sa.id.0,
+        protocol: sa.suite.protocol,
+        mode: mode(sa.mode),
+        local: sa.local.ip(),
+        remote: sa.remote.ip(),
+        encap: sa.udp_encap.then(|| UdpEncap {
+            local_port: sa.local.port(),
+            remote_port: sa.remote.port(),
+        }),
+        cipher: sa.suite.cipher,
+        integrity: sa.suite.integrity,
+        esn: sa.suite.esn,
+        replay_window: sa.replay_window,
+        inbound: half(&sa.inbound),
+        outbound: half(&sa.outbound),
+        local_selector: selector(&sa.local_selector),
+        remote_selector: selector(&sa.remote_selector),
+        limits: Limits {
+            soft_bytes: sa.soft_bytes,
+            hard_bytes: sa.hard_bytes,
+            soft_packets: sa.soft_packets,
+            hard_packets: sa.hard_packets,
+        },
+        mark: child.and_then(|child| child.mark),
+        interface_id: child.and_then(|child| child.interface_id),
+        replaces: sa.replaces.map(|id| id.0),
+    }
+}
