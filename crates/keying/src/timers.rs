@@ -123,6 +123,10 @@ impl Endpoint {
             self.end_sa(now, id, Cause::PeerDead, false);
             return;
         }
+        if sa.retire_at.is_some_and(|at| at <= now) {
+            self.end_sa(now, id, Cause::Replaced, true);
+            return;
+        }
         if sa.probe_at().is_some_and(|at| at <= now) {
             // What cannot be sent is a probe that is not answered.
             let _ = informational::probe(&mut self.core, sa, now);

@@ -15,9 +15,10 @@ use crate::ikev1::messages::notification;
 use crate::ikev1::negotiation::{
     Establishing, Evidence, Failure, Negotiation, NegotiationId, State, Step,
 };
+use crate::ikev1::quick::live::{Live, LiveState};
 use crate::ikev1::sa::Sa;
 use crate::io::{Account, Output, Ticket, Verdict, VerdictOutcome};
-use crate::limits::{AUTO_GRACE, ENDED_HOLD, REFUSAL_HOLD, after};
+use crate::limits::{AUTO_GRACE, ENDED_HOLD, LINGER, REFUSAL_HOLD, after};
 use crate::status::Counters;
 
 impl Core {
@@ -326,7 +327,7 @@ impl Endpoint {
             self.initial_contact(now, mmsa_id);
         }
         if let Some(old) = n.replaces {
-            self.end_sa(now, old, Cause::Replaced, true);
+            self.retire(now, old);
         }
         if n.end_after.is_none() {
             self.begin_waiting_children(now, mmsa_id);
@@ -337,6 +338,21 @@ impl Endpoint {
         }
         for message in &n.early {
             self.early(now, message);
+        }
+    }
+
+    /// An SA has its successor. It ends, as soon as the Quick Modes under it have.
+    fn retire(&mut self, now: Instant, id: u64) {
+        let of_quick_mode = |live: &Live| matches!(live.state, LiveState::Installing { exchange, .. } if exchange.0 == id);
+        let busy = self.quick.values().any(|quick| quick.mmsa_id == id)
+            || self.children.values().any(of_quick_mode);
+        match self.sas.get_mut(&id).filter(|_| busy) {
+            Some(sa) => {
+                sa.retire_at = Some(now + LINGER);
+                sa.replace_at = None;
+                self.schedule(Party::Sa(id));
+            }
+            None => drop(self.end_sa(now, id, Cause::Replaced, true)),
         }
     }
 

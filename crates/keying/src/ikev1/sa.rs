@@ -62,6 +62,8 @@ pub(crate) struct Sa {
     pub done: BTreeMap<u32, Done>,
     /// How fast the peer may begin Quick Modes.
     pub quick_modes: Bucket,
+    /// When it ends, although another took its place: Quick Modes are under way.
+    pub retire_at: Option<Instant>,
     /// When the children that begin with the SA do.
     pub auto_at: Option<Instant>,
 }
@@ -155,6 +157,7 @@ impl Sa {
             self.keepalive_at,
             self.reply_until,
             self.auto_at,
+            self.retire_at,
             self.done.values().map(|done| done.until).min(),
         ]
         .into_iter()

@@ -214,6 +214,7 @@ pub(crate) fn new_sa(
         refusals: VecDeque::new(),
         done: BTreeMap::new(),
         quick_modes: Bucket::new(now, QUICK_BURST),
+        retire_at: None,
         auto_at: None,
     })
 }

@@ -38,6 +38,7 @@ pub(super) enum Happening {
     Ids,
     QuickIds,
     Installed(ChildSaId, bool),
+    Expiring(ChildSaId),
     Ask(Command),
 }
 
@@ -301,6 +302,7 @@ impl Net {
                 let why = "no such algorithm".to_owned();
                 self.input(host, Input::InstallFailed(id, why));
             }
+            Happening::Expiring(id) => self.input(host, Input::Expiring(id)),
             Happening::Ask(command) => self.command(host, command),
         }
         true

@@ -4,13 +4,14 @@
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
 use super::net::{A, B, Happening, Net, Packet, Path, below};
-use super::{address, pair_with};
+use super::{address, pair_with, quick};
 use crate::config::{Dpd, Fragmentation};
 use crate::io::Command;
 
@@ -115,7 +116,17 @@ fn run(seed: u64) -> String {
         [Fragmentation::No, Fragmentation::Yes, Fragmentation::Force][below(&mut rng, 3) as usize];
     let small = below(&mut rng, 3) == 0;
     let wrong_key = below(&mut rng, 12) == 0;
+    let children = below(&mut rng, 3) > 0;
+    let child_life = Duration::from_secs([6, 30, 3_600][below(&mut rng, 3) as usize]);
+    let suite = ["aes128gcm16-x25519", "aes128-sha256"][below(&mut rng, 2) as usize];
+    let auto = below(&mut rng, 4);
     let mut net = pair_with(seed, |host, connection| {
+        if children {
+            let mut child = quick::child(host, "net", &[suite]);
+            child.lifetime = child_life;
+            child.auto = auto & (1 << host) != 0;
+            connection.children = vec![Arc::new(child)];
+        }
         connection.lifetime = lifetime;
         connection.dpd = dpd.then_some(Dpd {
             delay: Duration::from_secs(5),
@@ -137,11 +148,14 @@ fn run(seed: u64) -> String {
     net.work = MILLI * [1, 100, 3_000][below(&mut rng, 3) as usize];
     net.write = MILLI * [1, 50, 2_500][below(&mut rng, 3) as usize];
     net.lose_job = [0, 0, 10][below(&mut rng, 3) as usize];
+    net.install = MILLI * [1, 50, 2_500][below(&mut rng, 3) as usize];
+    net.lose_install = [0, 0, 10][below(&mut rng, 3) as usize];
     for host in &mut net.hosts {
         host.block = 70;
     }
     script(&mut net, &mut rng, faults);
     let faultless = faults.loss == 0 && faults.corrupt == 0 && net.lose_job == 0;
+    settle(&mut net);
     quieten(&mut net);
     recover(&mut net, faults, wrong_key, faultless);
     net.finish();
@@ -169,7 +183,7 @@ fn script(net: &mut Net, rng: &mut ChaCha20Rng, faults: Faults) {
         let pause = MILLI * below(rng, 30_000);
         net.run(pause);
         net.agree();
-        match below(rng, 10) {
+        match below(rng, 14) {
             0..4 => {
                 if let Some(command) = initiates(net, host) {
                     net.command(host, command);
@@ -200,9 +214,52 @@ fn script(net: &mut Net, rng: &mut ChaCha20Rng, faults: Faults) {
                 let connections = net.hosts[host].connections.clone();
                 net.command(host, Command::Connections(connections));
             }
-            _ => net.run(Duration::from_secs(15)),
+            9 => net.run(Duration::from_secs(15)),
+            _ => quick_mode(net, rng, faults, host),
         }
     }
+}
+
+/// What the operator, the data plane and fate do to child SAs.
+fn quick_mode(net: &mut Net, rng: &mut ChaCha20Rng, faults: Faults, host: usize) {
+    let some = net.hosts[host].plane.keys().next().copied();
+    match (below(rng, 6), some) {
+        (0, Some(id)) => net.input(host, crate::Input::Expiring(id)),
+        (1, Some(id)) => net.input(host, crate::Input::Expired(id)),
+        (2, Some(id)) => net.input(host, crate::Input::InstallFailed(id, "gone".to_owned())),
+        (3, _) => {
+            let connection = net.hosts[host].connections[0].name.clone();
+            let child = "net".to_owned();
+            net.command(host, Command::TerminateChild { connection, child });
+        }
+        (4, _) => net.hosts[host].broken_plane ^= true,
+        // Both at once.
+        (5, Some(_)) => {
+            for host in [A, B] {
+                let some = net.hosts[host].plane.keys().next_back().copied();
+                if let Some(id) = some {
+                    let wait = MILLI * below(rng, 20);
+                    net.later(host, wait, Happening::Expiring(id));
+                }
+            }
+        }
+        _ => {
+            if host == A || !faults.nat {
+                quick::up(net, host);
+            }
+        }
+    }
+}
+
+/// The faults end. Whatever there was, each pair of selectors has one pair of SAs at most when all has
+/// settled, and both sides have the same.
+fn settle(net: &mut Net) {
+    for host in &mut net.hosts {
+        host.refuse_writes = false;
+        host.broken_plane = false;
+    }
+    net.lose_job = 0;
+    net.lose_install = 0;
 }
 
 /// The faults end, and what is under way comes to its end.
@@ -227,6 +284,7 @@ fn recover(net: &mut Net, faults: Faults, wrong_key: bool, faultless: bool) {
     .path();
     net.work = MILLI;
     net.write = MILLI;
+    net.install = MILLI;
     net.run(Duration::from_mins(1));
     for host in [A, B] {
         let connection = net.hosts[host].connections[0].name.clone();
@@ -235,12 +293,14 @@ fn recover(net: &mut Net, faults: Faults, wrong_key: bool, faultless: bool) {
     net.run(Duration::from_secs(1));
     for host in &net.hosts {
         assert!(host.endpoint.sas.is_empty(), "an SA outlived its end");
+        assert!(host.plane.is_empty(), "a child SA outlived its end");
     }
     net.up(A);
     net.run(Duration::from_secs(5));
     let stands = net.hosts.iter().all(|h| h.endpoint.sas.len() == 1);
     assert_ne!(stands, wrong_key, "faultless: {faultless}");
     net.agree();
+    children_recover(net, wrong_key);
     if !faultless && faults.corrupt > 0 {
         return;
     }
@@ -261,6 +321,33 @@ fn recover(net: &mut Net, faults: Faults, wrong_key: bool, faultless: bool) {
     }
 }
 
+/// Where there are children, one stands after a time without faults, and after both sides replaced it at
+/// once it is one again.
+fn children_recover(net: &mut Net, wrong_key: bool) {
+    if wrong_key || net.hosts[A].connections[0].children.is_empty() {
+        return;
+    }
+    let lifetime = net.hosts[A].connections[0].children[0].lifetime;
+    quick::up(net, A);
+    net.run(Duration::from_secs(5));
+    assert!(net.shared() >= 1, "no child SA");
+    let soon = lifetime > Duration::from_mins(1);
+    for host in [A, B] {
+        let some = net.hosts[host].plane.keys().next_back().copied();
+        if let Some(id) = some.filter(|_| soon) {
+            let wait = MILLI * below(&mut net.rng, 20);
+            net.later(host, wait, Happening::Expiring(id));
+        }
+    }
+    net.run(Duration::from_mins(1));
+    net.agree();
+    if soon {
+        assert!(quick::stands(net), "after a collision: {}", net.shared());
+    } else {
+        assert!((1..=2).contains(&net.shared()), "{}", net.shared());
+    }
+}
+
 fn transcript(net: &Net) -> String {
     let mut text = String::new();
     for host in &net.hosts {
@@ -269,6 +356,12 @@ fn transcript(net: &Net) -> String {
         }
         for verdict in &host.verdicts {
             let _ = writeln!(text, "{verdict:?}");
+        }
+        for verdict in &host.child_verdicts {
+            let _ = writeln!(text, "{verdict:?}");
+        }
+        for sa in &host.installs {
+            let _ = writeln!(text, "{sa:?}");
         }
         let _ = writeln!(text, "{} {:?}", host.sent.len(), host.terminated);
     }
