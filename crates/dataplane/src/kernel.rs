@@ -25,7 +25,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use crypto::esp::Protocol;
+use crypto::Secret;
+use crypto::esp::{EspCipher, EspIntegrity, Protocol};
 use netlink_packet_xfrm::state::GetSadInfoMessage;
 use netlink_packet_xfrm::{Stats, UserSaInfo, XfrmAttrs, XfrmMessage};
 use netlink_sys::protocols::NETLINK_XFRM;
@@ -40,7 +41,8 @@ use route::Routes;
 use state::{Direction, StateKey};
 
 use crate::{
-    ChildSa, Counters, Flow, Mark, Mode, Plane, PlaneError, PlaneEvent, Selector, Trap, UdpEncap,
+    ChildSa, Counters, Flow, Half, Mark, Mode, Plane, PlaneError, PlaneEvent, Selector, Trap,
+    UdpEncap,
 };
 
 /// How the kernel's plane is set up.
@@ -275,11 +277,54 @@ impl Kernel {
                 destination: key.destination,
             },
             Some(libc::EPROTONOSUPPORT) => no_protocol(sa.protocol),
+            // A kernel without ESP does not have ESP's algorithms either, and misses them first.
+            Some(libc::ENOSYS | libc::ENOENT) if !self.has_esp(sa, direction, child)? => {
+                no_protocol(Protocol::Esp)
+            }
             Some(libc::ENOSYS | libc::ENOENT) => PlaneError::NoAlgorithm {
                 algorithms: algorithms(sa),
             },
             _ => failure.during("installing an IPsec SA"),
         })
+    }
+
+    /// Whether the kernel has ESP, though not an SA's algorithms: tries with the ones that everybody has.
+    fn has_esp(
+        &mut self,
+        sa: &ChildSa,
+        direction: Direction,
+        child: &Child,
+    ) -> Result<bool, PlaneError> {
+        if sa.protocol != Protocol::Esp {
+            return Ok(true);
+        }
+        let integrity = EspIntegrity::HmacSha1;
+        let half = Half {
+            spi: direction.half(sa).spi,
+            encryption: Secret::new(Vec::new()),
+            integrity: Secret::new(crypto::random(integrity.row().key_len)?),
+        };
+        let plain = ChildSa {
+            cipher: Some(EspCipher::Null),
+            integrity: Some(integrity),
+            inbound: half.clone(),
+            outbound: half,
+            ..sa.clone()
+        };
+        let key = state::key(sa, direction);
+        let entry = Entry::State {
+            key,
+            reqid: child.reqid,
+        };
+        self.ledger.add(entry)?;
+        let request = state::add(&plain, direction, child.reqid, None);
+        match self.xfrm.request(request, 0) {
+            Ok(_) => self.delete_state(&key, child.reqid).map(|()| true),
+            Err(failure) => {
+                self.ledger.remove(&entry)?;
+                Ok(failure.errno() != Some(libc::EPROTONOSUPPORT))
+            }
+        }
     }
 
     /// Does in the kernel what a claim has changed.
@@ -337,9 +382,14 @@ impl Kernel {
         owner: &Owner,
         template: Template,
     ) -> Result<(), PlaneError> {
-        let before = self.claims.reqid(key);
+        let (reqid, before) = (self.claims.reqid(key), self.claims.before(key));
         let change = self.claims.claim(*key, owner.clone(), template);
-        self.apply(key, change, before)
+        let applied = self.apply(key, change, reqid);
+        if applied.is_err() {
+            // Or it would be released, and with it what is somebody else's.
+            self.claims.restore(*key, before);
+        }
+        applied
     }
 
     fn release(&mut self, key: &PolicyKey, owner: &Owner) -> Result<(), PlaneError> {

@@ -25,6 +25,10 @@ pub(super) enum Change {
     Nothing,
 }
 
+/// What [`Claims::before`] has kept.
+#[derive(Clone, Debug)]
+pub(super) struct Before(Vec<Claim>);
+
 #[derive(Clone, Debug)]
 struct Claim {
     owner: Owner,
@@ -64,6 +68,20 @@ impl Claims {
             self.0.remove(key);
         }
         change
+    }
+
+    /// The claims on a policy as they are now, for when the kernel refuses the next one.
+    pub(super) fn before(&self, key: &PolicyKey) -> Before {
+        Before(self.0.get(key).cloned().unwrap_or_default())
+    }
+
+    /// The kernel has refused what the last claim asked for: nobody has claimed it.
+    pub(super) fn restore(&mut self, key: PolicyKey, before: Before) {
+        if before.0.is_empty() {
+            self.0.remove(&key);
+        } else {
+            self.0.insert(key, before.0);
+        }
     }
 
     /// The `reqid` of whoever has the policy now.
@@ -146,6 +164,21 @@ mod tests {
         );
         claims.claim(key(), Owner::Child(2), template(9));
         assert_eq!(claims.release(&key(), &trap), Change::Nothing);
+    }
+
+    #[test]
+    fn a_claim_that_the_kernel_refused_is_never_released() {
+        let mut claims = Claims::default();
+        let before = claims.before(&key());
+        claims.claim(key(), Owner::Child(1), template(7));
+        claims.restore(key(), before);
+        assert_eq!(claims.release(&key(), &Owner::Child(1)), Change::Nothing);
+        claims.claim(key(), Owner::Child(2), template(8));
+        let before = claims.before(&key());
+        claims.claim(key(), Owner::Child(3), template(9));
+        claims.restore(key(), before);
+        assert_eq!(claims.release(&key(), &Owner::Child(3)), Change::Nothing);
+        assert_eq!(claims.release(&key(), &Owner::Child(2)), Change::Delete);
     }
 
     #[test]

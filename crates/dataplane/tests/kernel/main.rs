@@ -1,0 +1,58 @@
+//! The kernel's plane with a real kernel, in network namespaces: what it installs is compared with what `ip
+//! xfrm` installs, and packets pass through it.
+//!
+//! A trial needs root, `ip`, `setpriv` and `ping`, those in `traffic` ESP in the kernel besides. Where that is missing it
+//! is ignored and says why; with `MAINMODE_REQUIRE_ESP=1` it fails instead, as in `scripts/xfrm-guest`.
+
+mod crash;
+mod lab;
+mod policies;
+mod sas;
+mod traffic;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+/// What every step of a trial gives: its value, or the words that fail the trial.
+type Outcome<T = ()> = Result<T, Failed>;
+
+/// A trial's name and body.
+type OwnTrial = (&'static str, fn() -> Outcome);
+
+fn main() {
+    let words: Vec<String> = std::env::args().collect();
+    if let [_, word, namespace, state_file] = words.as_slice()
+        && word == crash::VICTIM
+    {
+        crash::victim(namespace, state_file.as_ref());
+    }
+    let arguments = Arguments::from_args();
+    let missing = lab::missing();
+    let no_esp = missing.clone().or_else(lab::missing_esp);
+    let mut trials = Vec::new();
+    for (name, run) in policies::TRIALS {
+        trials.push(unless(missing.clone(), format!("policies::{name}"), *run));
+    }
+    for (name, run) in traffic::TRIALS {
+        trials.push(unless(no_esp.clone(), format!("traffic::{name}"), *run));
+    }
+    for (name, run) in crash::TRIALS {
+        trials.push(unless(missing.clone(), format!("crash::{name}"), *run));
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// The trial, or, where something it needs is `missing`, its place with the reason.
+fn unless(
+    missing: Option<String>,
+    name: String,
+    run: impl FnOnce() -> Outcome + Send + 'static,
+) -> Trial {
+    let Some(why) = missing else {
+        return Trial::test(name, run);
+    };
+    if std::env::var_os("MAINMODE_REQUIRE_ESP").is_some() {
+        return Trial::test(name, || Err(Failed::from(why)));
+    }
+    Trial::ignorable_test(name, || Ok(Completion::ignored_with(why)))
+        .with_ignored_flag(std::env::var_os("NEXTEST").is_some())
+}
