@@ -105,7 +105,8 @@ struct Trapped {
 
 /// Opens the kernel's plane: removes what a crash has left behind, and begins to listen.
 ///
-/// `events` is called on a thread of the plane's own. Network namespace and privilege (`CAP_NET_ADMIN`)
+/// `events` is called on a thread of the plane's own, which closing the plane waits for: it must not itself
+/// wait for whoever has the plane. Network namespace and privilege (`CAP_NET_ADMIN`)
 /// are those of the calling thread.
 ///
 /// # Errors
@@ -686,4 +687,16 @@ impl Drop for Kernel {
         // Nobody is left to tell; what remains is on the list.
         let _ = self.remove_all();
     }
+}
+
+/// The bytes in a file of hexadecimal digits, whose first line says where they are from.
+#[cfg(test)]
+fn golden(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .flat_map(str::bytes)
+        .collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.chunks(2).map(byte).collect()
 }

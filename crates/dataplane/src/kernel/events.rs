@@ -44,8 +44,8 @@ struct Told {
 pub(super) struct Index {
     states: BTreeMap<Name, u64>,
     told: BTreeMap<u64, Told>,
-    /// By `reqid`.
-    traps: BTreeMap<u32, String>,
+    /// Each with its `reqid`, which traps for the same traffic share.
+    traps: BTreeMap<String, u32>,
 }
 
 impl Index {
@@ -67,11 +67,11 @@ impl Index {
     }
 
     pub(super) fn add_trap(&mut self, reqid: u32, name: String) {
-        self.traps.insert(reqid, name);
+        self.traps.insert(name, reqid);
     }
 
     pub(super) fn remove_trap(&mut self, name: &str) {
-        self.traps.retain(|_, trap| trap != name);
+        self.traps.remove(name);
     }
 
     /// What the caller is to be told of a message; nothing of what is not ours or was told before.
@@ -104,7 +104,8 @@ impl Index {
                 new.then_some(PlaneEvent::MappingChanged { id, remote })
             }
             XfrmMessage::Acquire(message) => {
-                let trap = self.traps.get(&policy::reqid(&message.nlas)?)?;
+                let wanted = policy::reqid(&message.nlas)?;
+                let (trap, _) = self.traps.iter().find(|(_, reqid)| **reqid == wanted)?;
                 let packet = &message.acquire.selector;
                 let side = |address_, port| {
                     let host = address(packet.family, address_);

@@ -281,3 +281,80 @@ pub(super) fn reqid(attributes: &[XfrmAttrs]) -> Option<u32> {
         _ => None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_core::Emitable;
+
+    use super::*;
+    use crate::kernel::golden;
+
+    fn net(words: &str) -> Selector {
+        Selector::subnet(words.parse().unwrap())
+    }
+
+    #[test]
+    fn a_policy_with_everything_is_to_the_byte_what_ip_xfrm_sends() {
+        let web = Selector {
+            protocol: 6,
+            port: 443,
+            ..net("10.2.0.0/16")
+        };
+        let mark = Some(Mark {
+            value: 5,
+            mask: 0xff,
+        });
+        let keys = keys(&net("10.1.0.0/16"), &web, Mode::Tunnel, mark, Some(9)).unwrap();
+        let key = keys.iter().find(|key| key.path == Path::Out).unwrap();
+        let template = Template {
+            source: "192.0.2.1".parse().unwrap(),
+            destination: "192.0.2.2".parse().unwrap(),
+            protocol: 50,
+            mode: Mode::Tunnel,
+            spi: 0x1000_0012,
+            reqid: 7,
+        };
+        let message = add(key, &template);
+        let mut bytes = vec![0; message.buffer_len()];
+        message.emit(&mut bytes);
+        assert_eq!(bytes, golden(include_str!("../../tests/data/policy.hex")));
+    }
+
+    #[test]
+    fn one_more_bit_counts_more_than_protocol_and_ports() {
+        let bare = Selector {
+            protocol: 6,
+            port: 1,
+            ..net("10.0.0.0/15")
+        };
+        let narrow = net("10.0.0.0/16");
+        let priority = |remote: &Selector| {
+            keys(&net("10.9.0.0/16"), remote, Mode::Tunnel, None, None).unwrap()[0].priority()
+        };
+        assert!(priority(&narrow) < priority(&bare));
+        assert!(priority(&bare) < priority(&net("10.0.0.0/15")));
+        let host = Selector {
+            protocol: 6,
+            port: 1,
+            ..Selector::host("2001:db8::1".parse().unwrap())
+        };
+        let most = keys(&host, &host, Mode::Transport, None, None).unwrap()[0].priority();
+        assert!(most > 0 && most < WIDEST);
+    }
+
+    #[test]
+    fn ranges_that_need_too_many_policies_are_refused_before_any_is_made() {
+        let all_but_ends = Selector {
+            first: "0.0.0.1".parse().unwrap(),
+            last: "255.255.255.254".parse().unwrap(),
+            protocol: 0,
+            port: 0,
+        };
+        let error = keys(&all_but_ends, &all_but_ends, Mode::Tunnel, None, None).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "0.0.0.1-255.255.255.254 with 0.0.0.1-255.255.255.254 needs 11532 IPsec policies, \
+             more than 1024; write subnets in place of ranges"
+        );
+    }
+}

@@ -2,13 +2,15 @@
 //! side, or no policy will take them, and there must be some route at all.
 //!
 //! They go to a table of their own, in front of the main one, and carry a protocol number that tells them
-//! from everybody else's.
+//! from everybody else's. Networks that this host is connected to and that lie inside such a route's
+//! destination are excepted from it, as they were when it was set: with all traffic through a tunnel, the
+//! hosts next door are still next door.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
 use netlink_packet_route::route::{
@@ -28,6 +30,12 @@ use crate::{PlaneError, Selector};
 /// `rtm_protocol` of our routes and rules: a number that iproute2's `rt_protos` does not name. `ip route
 /// show table all proto 109` lists them.
 pub(crate) const PROTOCOL: RouteProtocol = RouteProtocol::Other(109);
+
+/// The metric of exceptions: above that of routes, which have the kernel's own (0, and 1024 with IPv6), so
+/// that a child SA for exactly a connected network comes before the exception that another has made of it.
+const EXCEPTION: u32 = 4096;
+/// RFC 4291 section 2.5.6.
+const LINK_LOCAL: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10);
 
 /// Where routes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +61,13 @@ impl Default for RouteTable {
 pub(super) struct RouteKey {
     table: u32,
     destination: IpNet,
+    /// `None`: the main table knows.
+    through: Option<Through>,
+}
+
+/// How packets of a route leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+struct Through {
     gateway: Option<IpAddr>,
     /// Its index.
     interface: u32,
@@ -104,12 +119,7 @@ impl Routes {
             return Ok(());
         };
         for destination in remote.prefixes() {
-            let held = self
-                .held
-                .iter_mut()
-                .find(|(key, _)| key.destination == destination);
-            if let Some((_, owners)) = held {
-                owners.insert(owner.clone());
+            if self.share(owner, &destination) {
                 continue;
             }
             let way = self.way_to(destination.network());
@@ -120,29 +130,78 @@ impl Routes {
                 .way_to(peer)
                 .map_err(|f| f.during("looking for the route to the peer"))?;
             self.rule(ledger, table, destination.addr().is_ipv6())?;
+            let connected = self
+                .connected_inside(&destination)
+                .map_err(|f| f.during(DOING))?;
+            // The exceptions first: nothing next door is to be lost for a moment.
+            for exception in connected {
+                let key = RouteKey {
+                    table: table.table,
+                    destination: exception,
+                    through: None,
+                };
+                self.set(ledger, owner, key)?;
+            }
             let key = RouteKey {
                 table: table.table,
                 destination,
-                gateway: way.gateway,
-                interface: way.interface,
-                source,
+                through: Some(Through {
+                    // No IPv6 packet goes to a gateway of IPv4: the interface has to do, and does, since
+                    // the packet is wrapped before it gets there.
+                    gateway: way
+                        .gateway
+                        .filter(|gateway| gateway.is_ipv6() || destination.addr().is_ipv4()),
+                    interface: way.interface,
+                    source,
+                }),
             };
-            ledger.add(Entry::Route(key))?;
-            let request = RouteNetlinkMessage::NewRoute(route(&key));
-            match self.netlink.request(request, NLM_F_CREATE | NLM_F_EXCL) {
-                Ok(_) => {
-                    self.held.entry(key).or_default().insert(owner.clone());
-                }
-                Err(failure) => {
-                    ledger.remove(&Entry::Route(key))?;
-                    // Another program's route to the same place is left alone.
-                    if failure.errno() != Some(libc::EEXIST) {
-                        return Err(failure.during(DOING));
-                    }
+            self.set(ledger, owner, key)?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is a route of ours to that place already; then it is this owner's, too, with its
+    /// exceptions.
+    fn share(&mut self, owner: &Owner, destination: &IpNet) -> bool {
+        let there = |key: &RouteKey| key.through.is_some() && key.destination == *destination;
+        if !self.held.keys().any(there) {
+            return false;
+        }
+        for (key, owners) in &mut self.held {
+            if there(key) || key.through.is_none() && destination.contains(&key.destination) {
+                owners.insert(owner.clone());
+            }
+        }
+        true
+    }
+
+    fn set(
+        &mut self,
+        ledger: &mut Ledger<Entry>,
+        owner: &Owner,
+        key: RouteKey,
+    ) -> Result<(), PlaneError> {
+        if let Some(owners) = self.held.get_mut(&key) {
+            owners.insert(owner.clone());
+            return Ok(());
+        }
+        ledger.add(Entry::Route(key))?;
+        let request = RouteNetlinkMessage::NewRoute(route(&key));
+        match self.netlink.request(request, NLM_F_CREATE | NLM_F_EXCL) {
+            Ok(_) => {
+                self.held.entry(key).or_default().insert(owner.clone());
+                Ok(())
+            }
+            Err(failure) => {
+                ledger.remove(&Entry::Route(key))?;
+                // Another program's route to the same place is left alone.
+                if failure.errno() == Some(libc::EEXIST) {
+                    Ok(())
+                } else {
+                    Err(failure.during("setting a route"))
                 }
             }
         }
-        Ok(())
     }
 
     /// Removes the routes that are there for nobody else.
@@ -217,6 +276,45 @@ impl Routes {
             }
         }
         Ok(())
+    }
+
+    /// The networks that this host is connected to, of the main table, that are a part of a larger one.
+    fn connected_inside(&mut self, all: &IpNet) -> Result<BTreeSet<IpNet>, Failure> {
+        let mut request = RouteMessage::default();
+        request.header.address_family = family(all.addr());
+        let request = RouteNetlinkMessage::GetRoute(request);
+        let answers = self.netlink.request(request, NLM_F_DUMP)?;
+        let mut found = BTreeSet::new();
+        for answer in &answers {
+            let RouteNetlinkMessage::NewRoute(message) = &answer.0 else {
+                continue;
+            };
+            let header = &message.header;
+            let direct = !message.attributes.iter().any(|attribute| {
+                matches!(
+                    attribute,
+                    RouteAttribute::Gateway(_)
+                        | RouteAttribute::Via(_)
+                        | RouteAttribute::MultiPath(_)
+                )
+            });
+            let destination = message
+                .attributes
+                .iter()
+                .find_map(|attribute| match attribute {
+                    RouteAttribute::Destination(address) => {
+                        IpNet::new(ip(address)?, header.destination_prefix_length).ok()
+                    }
+                    _ => None,
+                });
+            let main = header.table == RouteHeader::RT_TABLE_MAIN;
+            if main && direct && header.kind == RouteType::Unicast {
+                let inside = destination.filter(|net| net != all && all.contains(net));
+                // Of link-local addresses there is one network on every link; nothing is routed there.
+                found.extend(inside.filter(|net| !IpNet::V6(LINK_LOCAL).contains(&net.addr())));
+            }
+        }
+        Ok(found)
     }
 
     /// How a packet from this host gets there now.
@@ -321,25 +419,31 @@ fn route(key: &RouteKey) -> RouteMessage {
     // A number that does not fit is in the attribute alone.
     message.header.table = u8::try_from(key.table).unwrap_or(RouteHeader::RT_TABLE_UNSPEC);
     message.header.protocol = PROTOCOL;
-    message.header.kind = RouteType::Unicast;
-    message.header.scope = match key.gateway {
-        None if key.destination.addr().is_ipv4() => RouteScope::Link,
-        _ => RouteScope::Universe,
-    };
     message.attributes = vec![
         RouteAttribute::Destination(key.destination.network().into()),
         RouteAttribute::Table(key.table),
-        RouteAttribute::Oif(key.interface),
-        RouteAttribute::PrefSource(key.source.into()),
     ];
-    message
-        .attributes
-        .extend(key.gateway.map(|gateway| match gateway {
-            IpAddr::V6(gateway) if key.destination.addr().is_ipv4() => {
-                RouteAttribute::Via(RouteVia::Inet6(gateway))
-            }
-            gateway => RouteAttribute::Gateway(gateway.into()),
-        }));
+    let Some(through) = key.through else {
+        message.header.kind = RouteType::Throw;
+        message.attributes.push(RouteAttribute::Priority(EXCEPTION));
+        return message;
+    };
+    message.header.kind = RouteType::Unicast;
+    message.header.scope = match through.gateway {
+        None if key.destination.addr().is_ipv4() => RouteScope::Link,
+        _ => RouteScope::Universe,
+    };
+    message.attributes.extend([
+        RouteAttribute::Oif(through.interface),
+        RouteAttribute::PrefSource(through.source.into()),
+    ]);
+    let gateway = through.gateway.map(|gateway| match gateway {
+        IpAddr::V6(gateway) if key.destination.addr().is_ipv4() => {
+            RouteAttribute::Via(RouteVia::Inet6(gateway))
+        }
+        gateway => RouteAttribute::Gateway(gateway.into()),
+    });
+    message.attributes.extend(gateway);
     message
 }
 

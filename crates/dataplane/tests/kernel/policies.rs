@@ -331,6 +331,43 @@ fn a_route_is_set_where_packets_would_not_find_their_way() -> Outcome {
     ensure(way.contains("dev eth0 table 220 src 10.1.0.1"), || {
         way.clone()
     })?;
+    // What is next door stays there, also when everything else goes through a tunnel.
+    for (name, all) in [("ten", net("10.0.0.0/8")), ("all", Selector::any_v4())] {
+        left.plane.trap(&Trap {
+            name: name.into(),
+            remote_selectors: vec![all],
+            ..trap(Mode::Tunnel)
+        })?;
+        for (to, through) in [
+            ("10.200.0.1", "dev eth0 table 220 src 10.1.0.1"),
+            ("10.1.0.7", "dev lan src 10.1.0.1"),
+            ("192.0.2.2", "dev eth0 src 192.0.2.1"),
+        ] {
+            let way = lab.left.ip(&format!("route get {to}"))?;
+            ensure(way.contains(through), || format!("{name}: {way}"))?;
+        }
+    }
+    left.plane.untrap("ten")?;
+    left.plane.untrap("all")?;
+    // A peer behind a gateway, and traffic of both IP versions.
+    lab.left.ip("route add 198.51.100.0/24 via 192.0.2.2")?;
+    left.plane.trap(&Trap {
+        name: "far".into(),
+        remote: "198.51.100.1".parse()?,
+        local_selectors: vec![net("10.1.0.0/16"), net("2001:db8:1::/48")],
+        remote_selectors: vec![net("10.5.0.0/16"), net("2001:db8:5::/48")],
+        ..trap(Mode::Tunnel)
+    })?;
+    for (to, through) in [
+        ("10.5.0.1", "via 192.0.2.2 dev eth0 table 220 src 10.1.0.1"),
+        ("2001:db8:5::1", "dev eth0 table 220"),
+        ("2001:db8:5::1", "src 2001:db8:1::1"),
+    ] {
+        let way = lab.left.ip(&format!("route get {to}"))?;
+        ensure(way.contains(through), || way.clone())?;
+    }
+    left.plane.untrap("far")?;
+    lab.left.ip("route del 198.51.100.0/24")?;
     // Of no use to a host that has no address there.
     let elsewhere = Trap {
         name: "elsewhere".into(),
