@@ -9,41 +9,38 @@
 //! The next start removes what a crash left behind, and nothing else: a state or policy is ours only when
 //! it has the `reqid` that the file says.
 
+mod child;
 mod claims;
 mod events;
+mod install;
 pub(crate) mod ledger;
 mod moving;
 pub(crate) mod netlink;
 mod policy;
+mod recovery;
 pub(crate) mod route;
 mod state;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
 
-use crypto::Secret;
-use crypto::esp::{EspCipher, EspIntegrity, Protocol};
 use netlink_packet_xfrm::state::GetSadInfoMessage;
-use netlink_packet_xfrm::{Stats, UserSaInfo, XfrmAttrs, XfrmMessage};
+use netlink_packet_xfrm::{Stats, XfrmMessage};
 use netlink_sys::protocols::NETLINK_XFRM;
 
-use claims::{Change, Claims, Owner};
-use events::{Index, Listener, Name};
+use child::{Child, Trapped};
+use claims::Claims;
+use events::{Index, Listener};
 use ledger::{Entry, Ledger};
 use netlink::{Failure, Netlink};
-use policy::{Path, PolicyKey, Template};
 pub use route::RouteTable;
 use route::Routes;
-use state::{Direction, StateKey};
+use state::StateKey;
 
-use crate::{
-    ChildSa, Counters, Flow, Half, Mark, Mode, Plane, PlaneError, PlaneEvent, Selector, Trap,
-    UdpEncap,
-};
+use crate::{ChildSa, Counters, Flow, Plane, PlaneError, PlaneEvent, Trap};
 
 /// How the kernel's plane is set up.
 #[derive(Clone, Debug)]
@@ -77,30 +74,6 @@ pub struct Kernel {
     next_reqid: u32,
     /// Dropped last: it may still wait for the index.
     _listener: Listener,
-}
-
-/// What is kept of a child SA. No keys.
-#[derive(Clone, Debug)]
-struct Child {
-    protocol: Protocol,
-    mode: Mode,
-    local: IpAddr,
-    remote: IpAddr,
-    encap: Option<UdpEncap>,
-    inbound: StateKey,
-    outbound: StateKey,
-    local_selector: Selector,
-    remote_selector: Selector,
-    mark: Option<Mark>,
-    interface_id: Option<u32>,
-    reqid: u32,
-    policies: Vec<PolicyKey>,
-}
-
-#[derive(Clone, Debug)]
-struct Trapped {
-    reqid: u32,
-    policies: Vec<PolicyKey>,
 }
 
 /// Opens the kernel's plane: removes what a crash has left behind, and begins to listen.
@@ -155,326 +128,6 @@ fn first_reqid() -> Result<u32, PlaneError> {
 }
 
 impl Kernel {
-    /// Removes what the list holds, policies first: a policy without its states keeps packets from
-    /// leaving. Also what the list alone still has.
-    fn remove_left_behind(&mut self) -> Result<(), PlaneError> {
-        let mut result = Ok(());
-        let mut entries = self.ledger.entries();
-        entries.sort_by_key(|entry| match entry {
-            Entry::Route(_) => 0,
-            Entry::Rule(_) => 1,
-            Entry::Policy { .. } => 2,
-            Entry::State { .. } => 3,
-        });
-        for entry in entries {
-            result = result.and(self.remove_entry(&entry));
-        }
-        result
-    }
-
-    fn remove_entry(&mut self, entry: &Entry) -> Result<(), PlaneError> {
-        match entry {
-            Entry::Policy { key, reqid } if self.is_our_policy(key, *reqid)? => {
-                self.delete_policy(key, *reqid)
-            }
-            Entry::State { key, reqid } if self.is_our_state(key, *reqid)? => {
-                self.delete_state(key, *reqid)
-            }
-            Entry::Policy { .. } | Entry::State { .. } => self.ledger.remove(entry),
-            Entry::Route(_) | Entry::Rule(_) => self.routes.remove(&mut self.ledger, entry),
-        }
-    }
-
-    fn is_our_policy(&mut self, key: &PolicyKey, reqid: u32) -> Result<bool, PlaneError> {
-        match self.xfrm.request(policy::get(key), 0) {
-            Ok(answers) => Ok(answers.iter().any(|answer| match &answer.0 {
-                XfrmMessage::AddPolicy(found) => policy::reqid(&found.nlas) == Some(reqid),
-                _ => false,
-            })),
-            Err(failure) if failure.errno() == Some(libc::ENOENT) => Ok(false),
-            Err(failure) => Err(failure.during("looking for an IPsec policy")),
-        }
-    }
-
-    fn is_our_state(&mut self, key: &StateKey, reqid: u32) -> Result<bool, PlaneError> {
-        match self.state(key) {
-            Ok(found) => Ok(found.is_some_and(|(info, _)| info.reqid == reqid)),
-            Err(failure) => Err(failure.during("looking for an IPsec SA")),
-        }
-    }
-
-    /// What the kernel says of a state; nothing when there is none. Not its keys.
-    fn state(
-        &mut self,
-        key: &StateKey,
-    ) -> Result<Option<(UserSaInfo, Option<SystemTime>)>, Failure> {
-        let answers = match self.xfrm.request(state::get(key), 0) {
-            Ok(answers) => answers,
-            Err(failure) if failure.errno() == Some(libc::ESRCH) => return Ok(None),
-            Err(failure) => return Err(failure),
-        };
-        Ok(answers.iter().find_map(|answer| match &answer.0 {
-            XfrmMessage::AddSa(found) => {
-                let seconds = found.nlas.iter().find_map(|attribute| match attribute {
-                    XfrmAttrs::LastUsed(seconds) => Some(*seconds),
-                    _ => None,
-                });
-                // The kernel tells the last use in newer versions, the first in all.
-                let seconds = seconds.unwrap_or(found.user_sa_info.lifetime_cur.use_time);
-                let used =
-                    (seconds > 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-                Some((found.user_sa_info, used))
-            }
-            _ => None,
-        }))
-    }
-
-    fn delete_state(&mut self, key: &StateKey, reqid: u32) -> Result<(), PlaneError> {
-        match self.xfrm.request(state::delete(key), 0) {
-            // A hard limit has deleted it already.
-            Err(failure) if failure.errno() != Some(libc::ESRCH) => {
-                Err(failure.during("removing an IPsec SA"))
-            }
-            _ => self.ledger.remove(&Entry::State { key: *key, reqid }),
-        }
-    }
-
-    fn delete_policy(&mut self, key: &PolicyKey, reqid: u32) -> Result<(), PlaneError> {
-        match self.xfrm.request(policy::delete(key), 0) {
-            Err(failure) if failure.errno() != Some(libc::ENOENT) => {
-                Err(failure.during("removing an IPsec policy"))
-            }
-            _ => self.ledger.remove(&Entry::Policy { key: *key, reqid }),
-        }
-    }
-
-    fn add_state(
-        &mut self,
-        sa: &ChildSa,
-        direction: Direction,
-        child: &Child,
-    ) -> Result<(), PlaneError> {
-        let key = state::key(sa, direction);
-        let bound = child.policies.iter().filter(|policy| match direction {
-            Direction::In => policy.path == Path::In,
-            Direction::Out => policy.path == Path::Out,
-        });
-        // A state has room for one pair of subnets; with more, the policies alone say what it carries.
-        let bound: Vec<&PolicyKey> = bound.collect();
-        let selector = (bound.len() == 1).then(|| bound[0]);
-        let entry = Entry::State {
-            key,
-            reqid: child.reqid,
-        };
-        self.ledger.add(entry)?;
-        let request = state::add(sa, direction, child.reqid, selector);
-        let Err(failure) = self.xfrm.request(request, 0) else {
-            return Ok(());
-        };
-        self.ledger.remove(&entry)?;
-        Err(match failure.errno() {
-            Some(libc::EEXIST) => PlaneError::SpiTaken {
-                spi: key.spi,
-                destination: key.destination,
-            },
-            Some(libc::EPROTONOSUPPORT) => no_protocol(sa.protocol),
-            // A kernel without ESP does not have ESP's algorithms either, and misses them first.
-            Some(libc::ENOSYS | libc::ENOENT) if !self.has_esp(sa, direction, child)? => {
-                no_protocol(Protocol::Esp)
-            }
-            Some(libc::ENOSYS | libc::ENOENT) => PlaneError::NoAlgorithm {
-                algorithms: algorithms(sa),
-            },
-            _ => failure.during("installing an IPsec SA"),
-        })
-    }
-
-    /// Whether the kernel has ESP, though not an SA's algorithms: tries with the ones that everybody has.
-    fn has_esp(
-        &mut self,
-        sa: &ChildSa,
-        direction: Direction,
-        child: &Child,
-    ) -> Result<bool, PlaneError> {
-        if sa.protocol != Protocol::Esp {
-            return Ok(true);
-        }
-        let integrity = EspIntegrity::HmacSha1;
-        let half = Half {
-            spi: direction.half(sa).spi,
-            encryption: Secret::new(Vec::new()),
-            integrity: Secret::new(crypto::random(integrity.row().key_len)?),
-        };
-        let plain = ChildSa {
-            cipher: Some(EspCipher::Null),
-            integrity: Some(integrity),
-            inbound: half.clone(),
-            outbound: half,
-            ..sa.clone()
-        };
-        let key = state::key(sa, direction);
-        let entry = Entry::State {
-            key,
-            reqid: child.reqid,
-        };
-        self.ledger.add(entry)?;
-        let request = state::add(&plain, direction, child.reqid, None);
-        match self.xfrm.request(request, 0) {
-            Ok(_) => self.delete_state(&key, child.reqid).map(|()| true),
-            Err(failure) => {
-                self.ledger.remove(&entry)?;
-                Ok(failure.errno() != Some(libc::EPROTONOSUPPORT))
-            }
-        }
-    }
-
-    /// Does in the kernel what a claim has changed.
-    fn apply(
-        &mut self,
-        key: &PolicyKey,
-        change: Change,
-        before: Option<u32>,
-    ) -> Result<(), PlaneError> {
-        const DOING: &str = "installing an IPsec policy";
-        match change {
-            Change::Nothing => Ok(()),
-            Change::Delete => self.delete_policy(key, before.unwrap_or_default()),
-            Change::Add(template) => {
-                let entry = Entry::Policy {
-                    key: *key,
-                    reqid: template.reqid,
-                };
-                self.ledger.add(entry)?;
-                let Err(failure) = self.xfrm.request(policy::add(key, &template), 0) else {
-                    return Ok(());
-                };
-                self.ledger.remove(&entry)?;
-                Err(match failure.errno() {
-                    Some(libc::EEXIST) => PlaneError::PolicyTaken {
-                        policy: key.shown(),
-                    },
-                    _ => failure.during(DOING),
-                })
-            }
-            Change::Update(template) => {
-                let entry = Entry::Policy {
-                    key: *key,
-                    reqid: template.reqid,
-                };
-                self.ledger.add(entry)?;
-                let updated = self.xfrm.request(policy::update(key, &template), 0);
-                updated.map_err(|failure| failure.during(DOING))?;
-                match before {
-                    Some(before) if before != template.reqid => {
-                        self.ledger.remove(&Entry::Policy {
-                            key: *key,
-                            reqid: before,
-                        })
-                    }
-                    _ => Ok(()),
-                }
-            }
-        }
-    }
-
-    fn claim(
-        &mut self,
-        key: &PolicyKey,
-        owner: &Owner,
-        template: Template,
-    ) -> Result<(), PlaneError> {
-        let (reqid, before) = (self.claims.reqid(key), self.claims.before(key));
-        let change = self.claims.claim(*key, owner.clone(), template);
-        let applied = self.apply(key, change, reqid);
-        if applied.is_err() {
-            // Or it would be released, and with it what is somebody else's.
-            self.claims.restore(*key, before);
-        }
-        applied
-    }
-
-    fn release(&mut self, key: &PolicyKey, owner: &Owner) -> Result<(), PlaneError> {
-        let before = self.claims.reqid(key);
-        let change = self.claims.release(key, owner);
-        self.apply(key, change, before)
-    }
-
-    /// Those of what is there for the same traffic, or new ones: policies for incoming packets must take
-    /// what any of them sends.
-    fn reqid_for(&mut self, replaces: Option<u64>, policies: &[PolicyKey]) -> u32 {
-        let inherited = replaces.and_then(|id| Some(self.children.get(&id)?.reqid));
-        let shared = || policies.iter().find_map(|key| self.claims.reqid(key));
-        if let Some(reqid) = inherited.or_else(shared) {
-            return reqid;
-        }
-        let children = self.children.values().map(|child| child.reqid);
-        let used: std::collections::BTreeSet<u32> = children
-            .chain(self.traps.values().map(|trap| trap.reqid))
-            .collect();
-        loop {
-            self.next_reqid = self.next_reqid.wrapping_add(1).max(1);
-            if !used.contains(&self.next_reqid) {
-                return self.next_reqid;
-            }
-        }
-    }
-
-    fn install_child(&mut self, sa: &ChildSa, child: &Child) -> Result<(), PlaneError> {
-        // Incoming first: the peer may already send.
-        self.add_state(sa, Direction::In, child)?;
-        self.add_state(sa, Direction::Out, child)?;
-        let owner = Owner::Child(sa.id);
-        // In the order of the keys: out comes last, when the way back is ready.
-        for key in &child.policies {
-            self.claim(key, &owner, child.template(key.path))?;
-        }
-        self.add_routes(&owner, child)
-    }
-
-    fn add_routes(&mut self, owner: &Owner, child: &Child) -> Result<(), PlaneError> {
-        // What a mark or an interface leads to the SA is routed by whoever set them.
-        if child.mode == Mode::Transport || child.mark.is_some() || child.interface_id.is_some() {
-            return Ok(());
-        }
-        self.routes.add(
-            &mut self.ledger,
-            owner,
-            &child.local_selector,
-            &child.remote_selector,
-            child.remote,
-        )
-    }
-
-    fn remove_child(&mut self, id: u64, child: &Child) -> Result<(), PlaneError> {
-        let owner = Owner::Child(id);
-        let mut result = Ok(());
-        for key in child.policies.iter().rev() {
-            result = result.and(self.release(key, &owner));
-        }
-        for key in [&child.outbound, &child.inbound] {
-            if self.ledger.has(&Entry::State {
-                key: *key,
-                reqid: child.reqid,
-            }) {
-                result = result.and(self.delete_state(key, child.reqid));
-            }
-        }
-        result = result.and(self.routes.release(&mut self.ledger, &owner));
-        events::locked(&self.index).remove(id);
-        result
-    }
-
-    fn remove_trap(&mut self, name: &str, trap: &Trapped) -> Result<(), PlaneError> {
-        let owner = Owner::Trap(name.to_owned());
-        let mut result = Ok(());
-        for key in trap.policies.iter().rev() {
-            result = result.and(self.release(key, &owner));
-        }
-        result = result.and(self.routes.release(&mut self.ledger, &owner));
-        events::locked(&self.index).remove_trap(name);
-        result
-    }
-
     fn remove_all(&mut self) -> Result<(), PlaneError> {
         let mut result = Ok(());
         for (id, child) in std::mem::take(&mut self.children) {
@@ -486,71 +139,6 @@ impl Kernel {
         // The rules, and whatever could not be removed the first time.
         result.and(self.remove_left_behind())
     }
-}
-
-impl Child {
-    fn new(sa: &ChildSa) -> Result<Self, PlaneError> {
-        let (local, remote) = (&sa.local_selector, &sa.remote_selector);
-        Ok(Self {
-            protocol: sa.protocol,
-            mode: sa.mode,
-            local: sa.local,
-            remote: sa.remote,
-            encap: sa.encap,
-            inbound: state::key(sa, Direction::In),
-            outbound: state::key(sa, Direction::Out),
-            local_selector: *local,
-            remote_selector: *remote,
-            mark: sa.mark,
-            interface_id: sa.interface_id,
-            reqid: 0,
-            policies: policy::keys(local, remote, sa.mode, sa.mark, sa.interface_id)?,
-        })
-    }
-
-    fn template(&self, path: Path) -> Template {
-        let direction = match path {
-            Path::Out => Direction::Out,
-            Path::In | Path::Forward => Direction::In,
-        };
-        let (source, destination) = direction.of(self.local, self.remote);
-        Template {
-            source,
-            destination,
-            protocol: state::ip_protocol(self.protocol),
-            mode: self.mode,
-            spi: match direction {
-                Direction::Out => self.outbound.spi,
-                Direction::In => 0,
-            },
-            reqid: self.reqid,
-        }
-    }
-
-    fn names(&self) -> [Name; 2] {
-        [&self.inbound, &self.outbound].map(|key| Name {
-            destination: key.destination,
-            protocol: key.protocol,
-            spi: key.spi,
-        })
-    }
-}
-
-fn no_protocol(protocol: Protocol) -> PlaneError {
-    PlaneError::NoProtocol {
-        protocol: protocol.name(),
-        modules: match protocol {
-            Protocol::Esp => "esp4, esp6",
-            Protocol::Ah => "ah4, ah6",
-        },
-    }
-}
-
-fn algorithms(sa: &ChildSa) -> String {
-    let cipher = sa.cipher.map(|cipher| cipher.row().name);
-    let integrity = sa.integrity.map(|integrity| integrity.row().name);
-    let names: Vec<&str> = cipher.into_iter().chain(integrity).collect();
-    names.join(" with ")
 }
 
 impl Plane for Kernel {
@@ -645,40 +233,6 @@ impl Plane for Kernel {
 
     fn close(mut self: Box<Self>) -> Result<(), PlaneError> {
         self.remove_all()
-    }
-}
-
-impl Kernel {
-    fn install_trap(&mut self, trap: &Trap, trapped: &Trapped) -> Result<(), PlaneError> {
-        let owner = Owner::Trap(trap.name.clone());
-        for key in &trapped.policies {
-            let direction = match key.path {
-                Path::Out => Direction::Out,
-                Path::In | Path::Forward => Direction::In,
-            };
-            let (source, destination) = direction.of(trap.local, trap.remote);
-            let template = Template {
-                source,
-                destination,
-                protocol: state::ip_protocol(trap.protocol),
-                mode: trap.mode,
-                spi: 0,
-                reqid: trapped.reqid,
-            };
-            self.claim(key, &owner, template)?;
-        }
-        if trap.mode == Mode::Transport || trap.mark.is_some() || trap.interface_id.is_some() {
-            return Ok(());
-        }
-        for local in &trap.local_selectors {
-            for remote in &trap.remote_selectors {
-                if local.first.is_ipv4() == remote.first.is_ipv4() {
-                    self.routes
-                        .add(&mut self.ledger, &owner, local, remote, trap.remote)?;
-                }
-            }
-        }
-        Ok(())
     }
 }
 

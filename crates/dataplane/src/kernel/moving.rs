@@ -6,11 +6,12 @@ use std::net::SocketAddr;
 use netlink_packet_xfrm::state::ModifyMessage;
 use netlink_packet_xfrm::{Address, Lifetime, XfrmAttrs, XfrmMessage};
 
+use super::child::Child;
 use super::claims::Owner;
 use super::ledger::Entry;
 use super::netlink::Wiped;
 use super::state::{self, Direction, StateKey};
-use super::{Child, Kernel, events};
+use super::{Kernel, events};
 use crate::{PlaneError, UdpEncap};
 
 /// What is added to the sequence number that is sent next. Between reading the state and deleting it

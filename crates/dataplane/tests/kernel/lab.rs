@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use dataplane::{Kernel, KernelOptions, Plane, PlaneError, PlaneEvent};
+use dataplane::{ChildSa, Counters, Kernel, KernelOptions, Plane, PlaneError, PlaneEvent};
 use libtest_mimic::Failed;
 use nix::sched::{CloneFlags, setns};
 
@@ -280,6 +280,29 @@ pub fn ensure(so: bool, words: impl FnOnce() -> String) -> Outcome {
     } else {
         Err(Failed::from(words()))
     }
+}
+
+/// Planes on both hosts, with a child SA.
+pub fn both(lab: &Lab, ends: &(ChildSa, ChildSa)) -> Outcome<(Watched, Watched)> {
+    let (mut left, mut right) = lab.planes()?;
+    left.plane.install(&ends.0)?;
+    right.plane.install(&ends.1)?;
+    Ok((left, right))
+}
+
+/// That so many packets passed each way, and none was refused.
+pub fn carried(counters: &Counters, packets: u64) -> Outcome {
+    let flows = [counters.inbound, counters.outbound];
+    ensure(
+        flows
+            .iter()
+            .all(|flow| flow.packets == packets && flow.bytes > 0 && flow.last_used.is_some()),
+        || format!("{counters:?}"),
+    )?;
+    ensure(
+        counters.replayed == 0 && counters.integrity_failures == 0,
+        || format!("{counters:?}"),
+    )
 }
 
 /// Takes away namespaces of trials whose process is gone.

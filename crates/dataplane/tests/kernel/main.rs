@@ -1,9 +1,11 @@
 //! The kernel's plane with a real kernel, in network namespaces: what it installs is compared with what `ip
 //! xfrm` installs, and packets pass through it.
 //!
-//! A trial needs root, `ip`, `setpriv` and `ping`, those in `traffic` ESP in the kernel besides. Where that is missing it
-//! is ignored and says why; with `MAINMODE_REQUIRE_ESP=1` it fails instead, as in `scripts/xfrm-guest`.
+//! A trial needs root, `ip`, `setpriv` and `ping`, those in `traffic` and `changes` ESP in the kernel besides.
+//! Where that is missing it is ignored and says why; with `MAINMODE_REQUIRE_ESP=1` it fails instead, as in
+//! `scripts/xfrm-guest`.
 
+mod changes;
 mod crash;
 mod lab;
 mod policies;
@@ -34,6 +36,9 @@ fn main() {
     }
     for (name, run) in traffic::TRIALS {
         trials.push(unless(no_esp.clone(), format!("traffic::{name}"), *run));
+    }
+    for (name, run) in changes::TRIALS {
+        trials.push(unless(no_esp.clone(), format!("changes::{name}"), *run));
     }
     for (name, run) in crash::TRIALS {
         trials.push(unless(missing.clone(), format!("crash::{name}"), *run));

@@ -1,0 +1,82 @@
+//! What is kept of a child SA and of a trap, and the policies that they want.
+
+use std::net::IpAddr;
+
+use crypto::esp::Protocol;
+
+use super::events::Name;
+use super::policy::{self, Path, PolicyKey, Template};
+use super::state::{self, Direction, StateKey};
+use crate::{ChildSa, Mark, Mode, PlaneError, Selector, UdpEncap};
+
+/// What is kept of a child SA. No keys.
+#[derive(Clone, Debug)]
+pub(super) struct Child {
+    pub(super) protocol: Protocol,
+    pub(super) mode: Mode,
+    pub(super) local: IpAddr,
+    pub(super) remote: IpAddr,
+    pub(super) encap: Option<UdpEncap>,
+    pub(super) inbound: StateKey,
+    pub(super) outbound: StateKey,
+    pub(super) local_selector: Selector,
+    pub(super) remote_selector: Selector,
+    pub(super) mark: Option<Mark>,
+    pub(super) interface_id: Option<u32>,
+    pub(super) reqid: u32,
+    pub(super) policies: Vec<PolicyKey>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Trapped {
+    pub(super) reqid: u32,
+    pub(super) policies: Vec<PolicyKey>,
+}
+
+impl Child {
+    pub(super) fn new(sa: &ChildSa) -> Result<Self, PlaneError> {
+        let (local, remote) = (&sa.local_selector, &sa.remote_selector);
+        Ok(Self {
+            protocol: sa.protocol,
+            mode: sa.mode,
+            local: sa.local,
+            remote: sa.remote,
+            encap: sa.encap,
+            inbound: state::key(sa, Direction::In),
+            outbound: state::key(sa, Direction::Out),
+            local_selector: *local,
+            remote_selector: *remote,
+            mark: sa.mark,
+            interface_id: sa.interface_id,
+            reqid: 0,
+            policies: policy::keys(local, remote, sa.mode, sa.mark, sa.interface_id)?,
+        })
+    }
+
+    pub(super) fn template(&self, path: Path) -> Template {
+        let direction = match path {
+            Path::Out => Direction::Out,
+            Path::In | Path::Forward => Direction::In,
+        };
+        let (source, destination) = direction.of(self.local, self.remote);
+        Template {
+            source,
+            destination,
+            protocol: state::ip_protocol(self.protocol),
+            mode: self.mode,
+            spi: match direction {
+                Direction::Out => self.outbound.spi,
+                Direction::In => 0,
+            },
+            reqid: self.reqid,
+        }
+    }
+
+    pub(super) fn names(&self) -> [Name; 2] {
+        [&self.inbound, &self.outbound].map(|key| Name {
+            destination: key.destination,
+            protocol: key.protocol,
+            spi: key.spi,
+        })
+    }
+}

@@ -1,0 +1,296 @@
+//! Child SAs and traps, step by step into the kernel and out of it.
+
+use std::collections::BTreeSet;
+
+use crypto::Secret;
+use crypto::esp::{EspCipher, EspIntegrity, Protocol};
+
+use super::child::{Child, Trapped};
+use super::claims::{Change, Owner};
+use super::ledger::Entry;
+use super::policy::{self, Path, PolicyKey, Template};
+use super::state::{self, Direction};
+use super::{Kernel, events};
+use crate::{ChildSa, Half, Mode, PlaneError, Trap};
+
+impl Kernel {
+    pub(super) fn add_state(
+        &mut self,
+        sa: &ChildSa,
+        direction: Direction,
+        child: &Child,
+    ) -> Result<(), PlaneError> {
+        let key = state::key(sa, direction);
+        let bound = child.policies.iter().filter(|policy| match direction {
+            Direction::In => policy.path == Path::In,
+            Direction::Out => policy.path == Path::Out,
+        });
+        // A state has room for one pair of subnets; with more, the policies alone say what it carries.
+        let bound: Vec<&PolicyKey> = bound.collect();
+        let selector = (bound.len() == 1).then(|| bound[0]);
+        let entry = Entry::State {
+            key,
+            reqid: child.reqid,
+        };
+        self.ledger.add(entry)?;
+        let request = state::add(sa, direction, child.reqid, selector);
+        let Err(failure) = self.xfrm.request(request, 0) else {
+            return Ok(());
+        };
+        self.ledger.remove(&entry)?;
+        Err(match failure.errno() {
+            Some(libc::EEXIST) => PlaneError::SpiTaken {
+                spi: key.spi,
+                destination: key.destination,
+            },
+            Some(libc::EPROTONOSUPPORT) => no_protocol(sa.protocol),
+            // A kernel without ESP does not have ESP's algorithms either, and misses them first.
+            Some(libc::ENOSYS | libc::ENOENT) if !self.has_esp(sa, direction, child)? => {
+                no_protocol(Protocol::Esp)
+            }
+            Some(libc::ENOSYS | libc::ENOENT) => PlaneError::NoAlgorithm {
+                algorithms: algorithms(sa),
+            },
+            _ => failure.during("installing an IPsec SA"),
+        })
+    }
+
+    /// Whether the kernel has ESP, though not an SA's algorithms: tries with the ones that everybody has.
+    pub(super) fn has_esp(
+        &mut self,
+        sa: &ChildSa,
+        direction: Direction,
+        child: &Child,
+    ) -> Result<bool, PlaneError> {
+        if sa.protocol != Protocol::Esp {
+            return Ok(true);
+        }
+        let integrity = EspIntegrity::HmacSha1;
+        let half = Half {
+            spi: direction.half(sa).spi,
+            encryption: Secret::new(Vec::new()),
+            integrity: Secret::new(crypto::random(integrity.row().key_len)?),
+        };
+        let plain = ChildSa {
+            cipher: Some(EspCipher::Null),
+            integrity: Some(integrity),
+            inbound: half.clone(),
+            outbound: half,
+            ..sa.clone()
+        };
+        let key = state::key(sa, direction);
+        let entry = Entry::State {
+            key,
+            reqid: child.reqid,
+        };
+        self.ledger.add(entry)?;
+        let request = state::add(&plain, direction, child.reqid, None);
+        match self.xfrm.request(request, 0) {
+            Ok(_) => self.delete_state(&key, child.reqid).map(|()| true),
+            Err(failure) => {
+                self.ledger.remove(&entry)?;
+                Ok(failure.errno() != Some(libc::EPROTONOSUPPORT))
+            }
+        }
+    }
+
+    /// Does in the kernel what a claim has changed.
+    pub(super) fn apply(
+        &mut self,
+        key: &PolicyKey,
+        change: Change,
+        before: Option<u32>,
+    ) -> Result<(), PlaneError> {
+        const DOING: &str = "installing an IPsec policy";
+        match change {
+            Change::Nothing => Ok(()),
+            Change::Delete => self.delete_policy(key, before.unwrap_or_default()),
+            Change::Add(template) => {
+                let entry = Entry::Policy {
+                    key: *key,
+                    reqid: template.reqid,
+                };
+                self.ledger.add(entry)?;
+                let Err(failure) = self.xfrm.request(policy::add(key, &template), 0) else {
+                    return Ok(());
+                };
+                self.ledger.remove(&entry)?;
+                Err(match failure.errno() {
+                    Some(libc::EEXIST) => PlaneError::PolicyTaken {
+                        policy: key.shown(),
+                    },
+                    _ => failure.during(DOING),
+                })
+            }
+            Change::Update(template) => {
+                let entry = Entry::Policy {
+                    key: *key,
+                    reqid: template.reqid,
+                };
+                self.ledger.add(entry)?;
+                let updated = self.xfrm.request(policy::update(key, &template), 0);
+                updated.map_err(|failure| failure.during(DOING))?;
+                match before {
+                    Some(before) if before != template.reqid => {
+                        self.ledger.remove(&Entry::Policy {
+                            key: *key,
+                            reqid: before,
+                        })
+                    }
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    pub(super) fn claim(
+        &mut self,
+        key: &PolicyKey,
+        owner: &Owner,
+        template: Template,
+    ) -> Result<(), PlaneError> {
+        let (reqid, before) = (self.claims.reqid(key), self.claims.before(key));
+        let change = self.claims.claim(*key, owner.clone(), template);
+        let applied = self.apply(key, change, reqid);
+        if applied.is_err() {
+            // Or it would be released, and with it what is somebody else's.
+            self.claims.restore(*key, before);
+        }
+        applied
+    }
+
+    pub(super) fn release(&mut self, key: &PolicyKey, owner: &Owner) -> Result<(), PlaneError> {
+        let before = self.claims.reqid(key);
+        let change = self.claims.release(key, owner);
+        self.apply(key, change, before)
+    }
+
+    /// Those of what is there for the same traffic, or new ones: policies for incoming packets must take
+    /// what any of them sends.
+    pub(super) fn reqid_for(&mut self, replaces: Option<u64>, policies: &[PolicyKey]) -> u32 {
+        let inherited = replaces.and_then(|id| Some(self.children.get(&id)?.reqid));
+        let shared = || policies.iter().find_map(|key| self.claims.reqid(key));
+        if let Some(reqid) = inherited.or_else(shared) {
+            return reqid;
+        }
+        let children = self.children.values().map(|child| child.reqid);
+        let used: BTreeSet<u32> = children
+            .chain(self.traps.values().map(|trap| trap.reqid))
+            .collect();
+        loop {
+            self.next_reqid = self.next_reqid.wrapping_add(1).max(1);
+            if !used.contains(&self.next_reqid) {
+                return self.next_reqid;
+            }
+        }
+    }
+
+    pub(super) fn install_child(&mut self, sa: &ChildSa, child: &Child) -> Result<(), PlaneError> {
+        // Incoming first: the peer may already send.
+        self.add_state(sa, Direction::In, child)?;
+        self.add_state(sa, Direction::Out, child)?;
+        let owner = Owner::Child(sa.id);
+        // In the order of the keys: out comes last, when the way back is ready.
+        for key in &child.policies {
+            self.claim(key, &owner, child.template(key.path))?;
+        }
+        self.add_routes(&owner, child)
+    }
+
+    pub(super) fn add_routes(&mut self, owner: &Owner, child: &Child) -> Result<(), PlaneError> {
+        // What a mark or an interface leads to the SA is routed by whoever set them.
+        if child.mode == Mode::Transport || child.mark.is_some() || child.interface_id.is_some() {
+            return Ok(());
+        }
+        self.routes.add(
+            &mut self.ledger,
+            owner,
+            &child.local_selector,
+            &child.remote_selector,
+            child.remote,
+        )
+    }
+
+    pub(super) fn remove_child(&mut self, id: u64, child: &Child) -> Result<(), PlaneError> {
+        let owner = Owner::Child(id);
+        let mut result = Ok(());
+        for key in child.policies.iter().rev() {
+            result = result.and(self.release(key, &owner));
+        }
+        for key in [&child.outbound, &child.inbound] {
+            if self.ledger.has(&Entry::State {
+                key: *key,
+                reqid: child.reqid,
+            }) {
+                result = result.and(self.delete_state(key, child.reqid));
+            }
+        }
+        result = result.and(self.routes.release(&mut self.ledger, &owner));
+        events::locked(&self.index).remove(id);
+        result
+    }
+
+    pub(super) fn remove_trap(&mut self, name: &str, trap: &Trapped) -> Result<(), PlaneError> {
+        let owner = Owner::Trap(name.to_owned());
+        let mut result = Ok(());
+        for key in trap.policies.iter().rev() {
+            result = result.and(self.release(key, &owner));
+        }
+        result = result.and(self.routes.release(&mut self.ledger, &owner));
+        events::locked(&self.index).remove_trap(name);
+        result
+    }
+
+    pub(super) fn install_trap(
+        &mut self,
+        trap: &Trap,
+        trapped: &Trapped,
+    ) -> Result<(), PlaneError> {
+        let owner = Owner::Trap(trap.name.clone());
+        for key in &trapped.policies {
+            let direction = match key.path {
+                Path::Out => Direction::Out,
+                Path::In | Path::Forward => Direction::In,
+            };
+            let (source, destination) = direction.of(trap.local, trap.remote);
+            let template = Template {
+                source,
+                destination,
+                protocol: state::ip_protocol(trap.protocol),
+                mode: trap.mode,
+                spi: 0,
+                reqid: trapped.reqid,
+            };
+            self.claim(key, &owner, template)?;
+        }
+        if trap.mode == Mode::Transport || trap.mark.is_some() || trap.interface_id.is_some() {
+            return Ok(());
+        }
+        for local in &trap.local_selectors {
+            for remote in &trap.remote_selectors {
+                if local.first.is_ipv4() == remote.first.is_ipv4() {
+                    self.routes
+                        .add(&mut self.ledger, &owner, local, remote, trap.remote)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn no_protocol(protocol: Protocol) -> PlaneError {
+    PlaneError::NoProtocol {
+        protocol: protocol.name(),
+        modules: match protocol {
+            Protocol::Esp => "esp4, esp6",
+            Protocol::Ah => "ah4, ah6",
+        },
+    }
+}
+
+fn algorithms(sa: &ChildSa) -> String {
+    let cipher = sa.cipher.map(|cipher| cipher.row().name);
+    let integrity = sa.integrity.map(|integrity| integrity.row().name);
+    let names: Vec<&str> = cipher.into_iter().chain(integrity).collect();
+    names.join(" with ")
+}
