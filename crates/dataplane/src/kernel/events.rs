@@ -235,3 +235,118 @@ fn run(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_xfrm::{
+        AcquireMessage, ExpireMessage, MappingMessage, UserTemplate, XfrmAttrs,
+    };
+
+    use super::*;
+
+    fn name(spi: u32) -> Name {
+        Name {
+            destination: "192.0.2.1".parse().unwrap(),
+            protocol: 50,
+            spi,
+        }
+    }
+
+    fn expire(spi: u32, hard: bool) -> XfrmMessage {
+        let mut message = ExpireMessage::default();
+        let state = &mut message.expire.state;
+        state.family = AF_INET;
+        state.id.daddr = Address::from_ip(&name(spi).destination);
+        (state.id.proto, state.id.spi) = (50, spi);
+        message.expire.hard = hard.into();
+        XfrmMessage::Expire(message)
+    }
+
+    fn mapping(spi: u32, port: u16) -> XfrmMessage {
+        let mut message = MappingMessage::default();
+        let map = &mut message.map;
+        map.id.family = AF_INET;
+        map.id.daddr = Address::from_ip(&name(spi).destination);
+        (map.id.proto, map.id.spi) = (50, spi);
+        map.new_saddr = Address::from_ip(&"198.51.100.7".parse().unwrap());
+        map.new_sport = port;
+        XfrmMessage::Mapping(message)
+    }
+
+    #[test]
+    fn a_limit_of_either_direction_is_told_once_soft_and_once_hard() {
+        let mut index = Index::default();
+        index.add(name(1), 7);
+        index.add(name(2), 7);
+        let told = |hard| Some(PlaneEvent::Expire { id: 7, hard });
+        assert_eq!(index.event(&expire(1, false)), told(false));
+        assert_eq!(index.event(&expire(2, false)), None);
+        assert_eq!(index.event(&expire(2, true)), told(true));
+        assert_eq!(index.event(&expire(1, true)), None);
+    }
+
+    #[test]
+    fn what_is_not_ours_or_no_longer_is_nobodys_event() {
+        let mut index = Index::default();
+        index.add(name(1), 7);
+        assert_eq!(index.event(&expire(3, true)), None);
+        assert_eq!(index.event(&mapping(3, 4500)), None);
+        index.remove(7);
+        assert_eq!(index.event(&expire(1, true)), None);
+    }
+
+    #[test]
+    fn each_new_place_of_a_peer_is_told_once_until_the_sa_has_moved() {
+        let mut index = Index::default();
+        index.add(name(1), 7);
+        let told = |port| {
+            let remote = SocketAddr::new("198.51.100.7".parse().unwrap(), port);
+            Some(PlaneEvent::MappingChanged { id: 7, remote })
+        };
+        assert_eq!(index.event(&mapping(1, 4501)), told(4501));
+        assert_eq!(index.event(&mapping(1, 4501)), None);
+        assert_eq!(index.event(&mapping(1, 4502)), told(4502));
+        index.rename(7, [name(1), name(2)]);
+        assert_eq!(index.event(&mapping(2, 4502)), told(4502));
+    }
+
+    #[test]
+    fn an_acquire_is_of_the_trap_with_its_reqid() {
+        let acquire = |reqid| {
+            let mut message = AcquireMessage::default();
+            let packet = &mut message.acquire.selector;
+            packet.family = AF_INET;
+            packet.saddr = Address::from_ip(&"10.1.0.1".parse().unwrap());
+            packet.daddr = Address::from_ip(&"10.2.0.1".parse().unwrap());
+            (packet.proto, packet.sport, packet.dport) = (6, 1024, 80);
+            let template = UserTemplate {
+                reqid,
+                ..UserTemplate::default()
+            };
+            message.nlas = vec![XfrmAttrs::Template(vec![template])];
+            XfrmMessage::Acquire(message)
+        };
+        let mut index = Index::default();
+        index.add_trap(5, "a".into());
+        index.add_trap(5, "b".into());
+        index.add_trap(6, "c".into());
+        let trap = |index: &mut Index, reqid| match index.event(&acquire(reqid)) {
+            Some(PlaneEvent::Acquire {
+                trap,
+                local,
+                remote,
+            }) => {
+                assert_eq!(local.to_string(), "10.1.0.1/32[6/1024]");
+                assert_eq!(remote.to_string(), "10.2.0.1/32[6/80]");
+                Some(trap)
+            }
+            None => None,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(trap(&mut index, 6).unwrap(), "c");
+        assert_eq!(trap(&mut index, 5).unwrap(), "a");
+        index.remove_trap("a");
+        assert_eq!(trap(&mut index, 5).unwrap(), "b");
+        assert_eq!(trap(&mut index, 7), None);
+    }
+}

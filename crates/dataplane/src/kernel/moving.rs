@@ -158,20 +158,77 @@ fn relocate(state: &mut ModifyMessage, direction: Direction, new: &Child) {
         let (from, to) = direction.of(encap.local_port, encap.remote_port);
         state.nlas.push(state::udp(from, to));
     }
-    if direction == Direction::In {
-        return;
+    if direction == Direction::Out {
+        skip_sequence_numbers(&mut state.nlas);
     }
-    for attribute in &mut state.nlas {
+}
+
+fn skip_sequence_numbers(attributes: &mut [XfrmAttrs]) {
+    for attribute in attributes {
         match attribute {
             XfrmAttrs::ReplayState(replay) => {
                 replay.oseq = replay.oseq.saturating_add(SEQUENCE_GAP);
             }
             XfrmAttrs::ReplayStateEsn(replay) => {
-                let (low, carry) = replay.oseq.overflowing_add(SEQUENCE_GAP);
-                replay.oseq = low;
-                replay.oseq_hi = replay.oseq_hi.saturating_add(u32::from(carry));
+                let sent = u64::from(replay.oseq_hi) << 32 | u64::from(replay.oseq);
+                let next = sent.saturating_add(SEQUENCE_GAP.into());
+                [replay.oseq_hi, replay.oseq] = [next >> 32, next & u64::from(u32::MAX)]
+                    .map(|half| u32::try_from(half).unwrap_or(u32::MAX));
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_xfrm::{AlgAead, Replay, ReplayEsn, UserSaInfo};
+
+    use super::*;
+
+    fn skipped(replay: XfrmAttrs) -> XfrmAttrs {
+        let mut nlas = [replay];
+        skip_sequence_numbers(&mut nlas);
+        let [replay] = nlas;
+        replay
+    }
+
+    #[test]
+    fn no_sequence_number_is_ever_sent_twice() {
+        let short = |oseq| {
+            XfrmAttrs::ReplayState(Replay {
+                oseq,
+                ..Replay::default()
+            })
+        };
+        assert_eq!(skipped(short(10)), short(10 + SEQUENCE_GAP));
+        // At the end the kernel sends no more; it does not begin anew.
+        assert_eq!(skipped(short(u32::MAX - 1)), short(u32::MAX));
+        let long = |oseq_hi, oseq| {
+            XfrmAttrs::ReplayStateEsn(ReplayEsn {
+                oseq,
+                oseq_hi,
+                ..ReplayEsn::default()
+            })
+        };
+        assert_eq!(skipped(long(0, 10)), long(0, 10 + SEQUENCE_GAP));
+        assert_eq!(skipped(long(0, u32::MAX)), long(1, SEQUENCE_GAP - 1));
+        assert_eq!(skipped(long(u32::MAX, u32::MAX)), long(u32::MAX, u32::MAX));
+    }
+
+    #[test]
+    fn a_key_of_zeros_is_one_that_the_kernel_hides() {
+        let state = |key: &[u8]| ModifyMessage {
+            user_sa_info: UserSaInfo::default(),
+            nlas: vec![XfrmAttrs::EncryptionAlgAead(AlgAead {
+                alg_name: [0; 64],
+                alg_key_len: 0,
+                alg_icv_len: 128,
+                alg_key: key.to_vec(),
+            })],
+        };
+        assert!(keys_are_hidden(&state(&[0; 20])));
+        assert!(!keys_are_hidden(&state(&[0, 0, 1])));
+        assert!(!keys_are_hidden(&state(&[])));
     }
 }
