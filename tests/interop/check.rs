@@ -20,11 +20,20 @@ type Kinds = BTreeMap<String, Kind>;
 #[serde(deny_unknown_fields)]
 struct Kind {
     id: u16,
+    #[serde(default)]
+    version: u8,
+    #[serde(default = "main_mode")]
+    task: u16,
     outcome: String,
     /// Whether it belongs to a negotiation, and so carries its `ActivityID`.
     activity: bool,
     /// Name and expected value of every field, in the manifest's order.
     fields: Vec<(String, String)>,
+}
+
+/// The task of Main Mode's events.
+fn main_mode() -> u16 {
+    12_547
 }
 
 /// Events of the log's own life, which every run has.
@@ -174,11 +183,11 @@ impl Names {
             }
         };
         same("EventID", kind.id.into())?;
-        same("Version", 0.into())?;
+        same("Version", kind.version.into())?;
         same("Provider", "Microsoft-Windows-Security-Auditing".into())?;
         same("Channel", "Security".into())?;
         same("Outcome", kind.outcome.as_str().into())?;
-        same("Task", 12547.into())?;
+        same("Task", kind.task.into())?;
         same(
             "Computer",
             nix::unistd::gethostname()?.to_string_lossy().into(),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 /// The program under test.
-const MAINMODE: &str = env!("CARGO_BIN_EXE_mainmode");
+pub const MAINMODE: &str = env!("CARGO_BIN_EXE_mainmode");
 
 /// `mainmode run` on the host "us".
 pub struct Daemon {

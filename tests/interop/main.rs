@@ -43,6 +43,10 @@ fn main() {
             for variant in variants {
                 let missing = missing.clone().or_else(|| needs::missing_for(&variant));
                 let name = variant.name();
+                if let Some(why) = needs::missing_esp(&variant) {
+                    trials.push(ignored(why, name));
+                    continue;
+                }
                 trials.push(unless(missing, name, move || trial::run(&variant)));
             }
         }
@@ -74,6 +78,11 @@ fn unless(
     if needs::required() {
         return Trial::test(name, || Err(Failed::from(why)));
     }
+    ignored(why, name)
+}
+
+/// The place of a trial that is not run here, with the reason.
+fn ignored(why: String, name: String) -> Trial {
     // nextest knows what to skip from the list alone; libtest's own runner prints the reason of one that ran.
     Trial::ignorable_test(name, || Ok(Completion::ignored_with(why)))
         .with_ignored_flag(std::env::var_os("NEXTEST").is_some())

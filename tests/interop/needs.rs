@@ -42,6 +42,22 @@ pub fn missing() -> Option<String> {
     None
 }
 
+/// Why this kernel cannot carry what the scenario sends through it. `scripts/interop-guest` brings a kernel that can,
+/// and sets `MAINMODE_REQUIRE_ESP`: then it is no reason.
+pub fn missing_esp(variant: &Variant) -> Option<String> {
+    if variant.var("needs-esp") != "yes" || std::env::var_os("MAINMODE_REQUIRE_ESP").is_some() {
+        return None;
+    }
+    let state = "ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x1000 mode tunnel \
+                 aead 'rfc4106(gcm(aes))' 0x000102030405060708090a0b0c0d0e0f10111213 128";
+    let added = Command::new("unshare")
+        .args(["--net", "sh", "-c", state])
+        .stderr(Stdio::null())
+        .status();
+    (!added.is_ok_and(|s| s.success()))
+        .then(|| "this kernel has no ESP; scripts/interop-guest runs it in one that has".into())
+}
+
 /// Why this one cannot run here although others can.
 pub fn missing_for(variant: &Variant) -> Option<String> {
     if variant.var("charon") == "user" && !Path::new("/dev/net/tun").exists() {

@@ -70,12 +70,16 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
                 .map(|w| stage.vars.fill(w))
                 .collect::<Outcome<_>>()?;
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            let namespace = stage.lab.namespace(on);
+            let namespace = stage.lab.namespace(&stage.vars.fill(on)?);
             let done = output(
                 PATIENCE,
                 &[&["ip", "netns", "exec", &namespace], &words[..]].concat(),
             )?;
-            holds(stage, &both(&done), says)
+            let says: Vec<String> = says
+                .iter()
+                .map(|w| stage.vars.fill(w))
+                .collect::<Outcome<_>>()?;
+            holds(stage, &both(&done), &says)
         }
     }
 }

@@ -63,6 +63,8 @@ fn run_in(variant: &Variant, folder: &Path) -> Outcome {
     create_dir(&there)?;
     let lab = Lab::new(&variant.name(), Topology::from_name(vars.get("topology"))?)?;
     vars.set("dir", us.to_string_lossy());
+    vars.set("our-file", us.join("mainmode.toml").to_string_lossy());
+    vars.set("mainmode", crate::daemon::MAINMODE);
     write_filled(variant, &vars, "mainmode.toml", &us)?;
     let peer_is = vars.get("peer-is").to_owned();
     let peer = match peer::files(&peer_is)? {

@@ -45,6 +45,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("our-fragmentation", "yes"),
     ("peer-fragmentation", "yes"),
     ("start", "wait"),
+    ("our-audit", ""),
     ("our-more", ""),
     ("peer-more", ""),
     ("strongswan-more", ""),
