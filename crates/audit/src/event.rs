@@ -273,6 +273,24 @@ impl Event {
         }
     }
 
+    /// The Main Mode SA that was established, with a certificate (4651) or without (4650).
+    pub fn main_mode_established(&self) -> Option<&MainModeEstablished> {
+        match self {
+            Event::MainModeEstablished(event) => Some(event),
+            Event::MainModeEstablishedByCertificate { event, .. } => Some(event),
+            _ => None,
+        }
+    }
+
+    /// The Main Mode negotiation that failed, with certificates (4652) or without (4653).
+    pub fn main_mode_failed(&self) -> Option<&MainModeFailed> {
+        match self {
+            Event::MainModeFailed(event) => Some(event),
+            Event::MainModeFailedByCertificate { event, .. } => Some(event),
+            _ => None,
+        }
+    }
+
     /// The record of this event: raw values in the manifest's order.
     ///
     /// `ReasonCode` and `Advice` go into the record of a failure alone; `PreviousHead` is the log's to

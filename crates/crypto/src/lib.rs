@@ -9,11 +9,13 @@
 //! - [`skeyid_psk`], [`skeyid_signature`], [`keymat`], [`cipher_key`], [`phase1_iv`], [`phase2_iv`]:
 //!   RFC 2409 section 5 and appendix B.
 //! - [`esp`]: phase 2: the one table of its transforms, proposals, and the keys of an IPsec SA.
+//! - [`cert`]: certificates, keys and signatures.
 //! - [`encrypt`], [`decrypt`]: CBC over whole blocks, the padding being the caller's.
 //!
 //! Secrets travel in [`Secret`], which is wiped when dropped and does not print.
 
 mod cbc;
+pub mod cert;
 mod dh;
 mod error;
 pub mod esp;
