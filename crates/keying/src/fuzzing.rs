@@ -15,6 +15,7 @@ use isakmp::{ExchangeType, PayloadType};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
+use crate::child::{Child, ChildKeys, ChildSa, ChildSaId, Mode, SelectorConfig};
 use crate::config::{
     Connection, CredentialId, Dpd, EndpointConfig, Fragmentation, RemoteAddress, Retransmit,
 };
@@ -23,6 +24,7 @@ use crate::ikev1::negotiation::{State, header};
 use crate::ikev1::protection::Keys;
 use crate::io::{Command, Input, JobId, Output, Ticket};
 use crate::job::{Credentials, Job, JobResult};
+use crate::selector::Selector;
 
 /// A datagram of one of the two.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +64,10 @@ pub struct Bench {
     pub events: [BTreeMap<u16, u32>; 2],
     hold_jobs: bool,
     jobs: VecDeque<(usize, JobId, Job)>,
+    hold_installs: bool,
+    installs: VecDeque<(usize, ChildSaId)>,
+    /// What is installed, with its SPIs and keys, by side.
+    pub planes: [BTreeMap<ChildSaId, ChildSa>; 2],
     hold_tickets: bool,
     tickets: VecDeque<(usize, Ticket, Option<ActivityId>)>,
     ids: u64,
@@ -109,7 +115,31 @@ fn connection(host: usize, fragment_size: Option<usize>) -> Connection {
         fragment_size: fragment_size.unwrap_or(1280),
         force_encap: false,
         may_initiate: true,
-        children: Vec::new(),
+        children: vec![Arc::new(child(host))],
+    }
+}
+
+/// What both protect: a net behind each.
+fn child(host: usize) -> Child {
+    let net = |host: usize| {
+        let network = IpAddr::from([10, if host == 0 { 1 } else { 2 }, 0, 0]);
+        vec![SelectorConfig::Fixed(Selector::subnet(network, 16))]
+    };
+    Child {
+        name: "net".to_owned(),
+        filter_id: 1,
+        local: net(host),
+        remote: net(1 - host),
+        mode: Mode::Tunnel,
+        proposals: ["aes128gcm16-x25519", "aes256-sha256-x25519", "ah-sha256"]
+            .iter()
+            .filter_map(|text| text.parse().ok())
+            .collect(),
+        lifetime: Duration::from_mins(2),
+        lifetime_bytes: None,
+        lifetime_packets: None,
+        replay_window: 64,
+        auto: false,
     }
 }
 
@@ -132,6 +162,9 @@ impl Bench {
             events: [BTreeMap::new(), BTreeMap::new()],
             hold_jobs: false,
             jobs: VecDeque::new(),
+            hold_installs: false,
+            installs: VecDeque::new(),
+            planes: [BTreeMap::new(), BTreeMap::new()],
             hold_tickets: false,
             tickets: VecDeque::new(),
             ids: 0,
@@ -142,6 +175,7 @@ impl Bench {
             let connections = vec![Arc::new(connection(host, fragment_size))];
             bench.give(host, Input::Command(Command::Connections(connections)));
             bench.give_ids(host);
+            bench.give_qm_ids(host);
         }
         bench
     }
@@ -150,6 +184,23 @@ impl Bench {
         let first = self.ids + 1;
         self.ids += 100;
         self.give(host, Input::MainModeIds(first..self.ids + 1));
+    }
+
+    fn give_qm_ids(&mut self, host: usize) {
+        let first = self.ids + 1;
+        self.ids += 100;
+        self.give(host, Input::QuickModeIds(first..self.ids + 1));
+    }
+
+    /// Asks a side for the child.
+    pub fn initiate_child(&mut self, host: usize) {
+        let command = Command::InitiateChild {
+            connection: "peer".to_owned(),
+            child: "net".to_owned(),
+            local: SocketAddr::new(address(host), 500),
+            remote: SocketAddr::new(address(1 - host), 500),
+        };
+        self.give(host, Input::Command(command));
     }
 
     /// Asks a side to initiate.
@@ -182,20 +233,33 @@ impl Bench {
                     *self.events[host].entry(audit.event.id()).or_default() += 1;
                     let verdict = matches!(
                         audit.event,
-                        Event::MainModeEstablished(_) | Event::MainModeFailed(_)
+                        Event::MainModeEstablished(_)
+                            | Event::MainModeFailed(_)
+                            | Event::QuickModeEstablished(_)
+                            | Event::QuickModeFailed(_)
                     );
                     let activity = audit.activity.filter(|_| verdict);
                     if let Some(activity) = activity {
                         *self.verdicts[host].entry(activity.0).or_default() += 1;
                     }
-                    let pending = matches!(audit.event, Event::MainModeEstablished(_));
+                    let pending = matches!(
+                        audit.event,
+                        Event::MainModeEstablished(_) | Event::QuickModeEstablished(_)
+                    );
                     let activity = activity.filter(|_| pending);
                     self.tickets.push_back((host, audit.ticket, activity));
                 }
                 Output::NeedMainModeIds => self.give_ids(host),
+                Output::NeedQuickModeIds => self.give_qm_ids(host),
+                Output::InstallSa(sa) => {
+                    self.installs.push_back((host, sa.id));
+                    self.planes[host].insert(sa.id, *sa);
+                }
+                Output::RemoveSa(id) => drop(self.planes[host].remove(&id)),
                 _ => {}
             }
         }
+        while !self.hold_installs && self.answer_install(true) {}
         while !self.hold_jobs && self.finish_job() {}
         while !self.hold_tickets && self.answer_ticket(true) {}
     }
@@ -207,6 +271,20 @@ impl Bench {
         };
         let result = self.work(&job);
         self.give(host, Input::JobDone(id, result));
+        true
+    }
+
+    /// Answers for the oldest SA that is to be installed.
+    fn answer_install(&mut self, well: bool) -> bool {
+        let Some((host, id)) = self.installs.pop_front() else {
+            return false;
+        };
+        let input = if well {
+            Input::Installed(id)
+        } else {
+            Input::InstallFailed(id, "no such algorithm".to_owned())
+        };
+        self.give(host, input);
         true
     }
 
@@ -242,6 +320,16 @@ impl Bench {
                 derive.share = self.share();
                 Job::Derive(derive).run(&self.keys)
             }
+            Job::Agree {
+                group: Group::X25519,
+                share: None,
+                peer_public,
+            } => Job::Agree {
+                group: Group::X25519,
+                share: self.share(),
+                peer_public: peer_public.clone(),
+            }
+            .run(&self.keys),
             job => job.run(&self.keys),
         }
     }
@@ -311,6 +399,23 @@ impl Bench {
         self.endpoints.iter().all(|e| !e.sas.is_empty())
     }
 
+    /// Whether both sides have installed the same child SA, and no other.
+    pub fn child_stands(&self) -> bool {
+        let [one, other] = &self.planes;
+        let keys = |a: &ChildKeys, b: &ChildKeys| {
+            a.spi == b.spi && a.encryption.as_bytes() == b.encryption.as_bytes()
+        };
+        match (one.first_key_value(), other.first_key_value()) {
+            (Some((_, a)), Some((_, b))) => {
+                one.len() == 1
+                    && other.len() == 1
+                    && keys(&a.inbound, &b.outbound)
+                    && keys(&a.outbound, &b.inbound)
+            }
+            _ => false,
+        }
+    }
+
     /// Checks what must hold at any moment.
     ///
     /// # Panics
@@ -325,6 +430,13 @@ impl Bench {
                 counters.negotiations,
                 counters.established + counters.failed + under_way
             );
+            let live = u64::try_from(endpoint.children.len()).unwrap_or(u64::MAX);
+            let under_way = u64::try_from(endpoint.quick.len()).unwrap_or(u64::MAX);
+            assert_eq!(counters.quick_established - counters.quick_ended, live);
+            assert_eq!(
+                counters.quick_modes,
+                counters.quick_established + counters.quick_failed + under_way
+            );
         }
     }
 
@@ -335,6 +447,7 @@ impl Bench {
     pub fn finish(&mut self) {
         self.hold_jobs = false;
         self.hold_tickets = false;
+        self.hold_installs = false;
         for host in [0, 1] {
             self.give(host, Input::Timeout);
         }
@@ -347,6 +460,7 @@ impl Bench {
         self.check();
         for (endpoint, verdicts) in self.endpoints.iter().zip(&self.verdicts) {
             assert_eq!(endpoint.state_size(), 0, "{endpoint:#?}");
+            assert!(self.planes.iter().all(BTreeMap::is_empty));
             assert!(verdicts.values().all(|count| *count == 1));
         }
     }
@@ -411,6 +525,12 @@ fn stages() -> &'static [Bench] {
             let mut bench = Bench::new(size);
             stages.push(bench.clone());
             bench.initiate(0);
+            stages.push(bench.clone());
+            while bench.step().is_some() {
+                stages.push(bench.clone());
+            }
+            // And of a Quick Mode under it.
+            bench.initiate_child(0);
             stages.push(bench.clone());
             while bench.step().is_some() {
                 stages.push(bench.clone());
@@ -536,6 +656,7 @@ fn instruction(bench: &mut Bench, program: &mut Program<'_>, seen: &mut [Packet]
             let connections = vec![Arc::new(connection(host, size))];
             bench.give(host, Input::Command(Command::Connections(connections)));
         }
+        26 => quick_mode(bench, program, host, code & 0x40 != 0),
         // Under the keys, any payloads.
         _ => {
             let exchanges = [
@@ -555,6 +676,26 @@ fn instruction(bench: &mut Bench, program: &mut Program<'_>, seen: &mut [Packet]
                 foreign(bench, host, 500, bytes);
             }
         }
+    }
+}
+
+/// What the operator and the data plane do to child SAs.
+fn quick_mode(bench: &mut Bench, program: &mut Program<'_>, host: usize, well: bool) {
+    let some = bench.planes[host].keys().next().copied();
+    match (program.byte() % 8, some) {
+        (0, _) => bench.initiate_child(host),
+        (1, _) => {
+            let (connection, child) = ("peer".to_owned(), "net".to_owned());
+            let command = Command::TerminateChild { connection, child };
+            bench.give(host, Input::Command(command));
+        }
+        (2, _) => bench.hold_installs ^= true,
+        (3, _) => drop(bench.answer_install(well)),
+        (4, _) => drop(bench.installs.pop_front()),
+        (5, Some(id)) => bench.give(host, Input::Expiring(id)),
+        (6, Some(id)) => bench.give(host, Input::Expired(id)),
+        (7, Some(id)) => bench.give(host, Input::InstallFailed(id, "gone".to_owned())),
+        _ => {}
     }
 }
 

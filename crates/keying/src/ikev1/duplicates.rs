@@ -55,6 +55,11 @@ impl Duplicates {
         }
     }
 
+    /// Whether it is the last one that was accepted.
+    pub(crate) fn is_last(&self, digest: &Digest) -> bool {
+        self.accepted.last() == Some(digest)
+    }
+
     /// Remembers a message that was accepted, as yet unanswered. A negotiation accepts three at most.
     pub(crate) fn accept(&mut self, digest: Digest) {
         self.accepted.push(digest);

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use audit::Cause;
 use isakmp::{
-    Cookie, Datagram, Delete, ExchangeType, Header, Notification, NotifyType, Payload, ProtocolId,
-    RawPayload,
+    Cookie, Datagram, Delete, ExchangeType, Header, Notification, NotifyType, Payload, PayloadType,
+    ProtocolId, RawPayload,
 };
 use rand_core::Rng as _;
 
@@ -182,6 +182,13 @@ pub(crate) fn under_sa(
     let Some(rest) = sa.keys.authenticated(header.message_id, &opened) else {
         return tampered("its HASH is wrong");
     };
+    // The same holds of a Quick Mode whose exchange type was changed on its way: of the exchanges here it alone
+    // has a nonce.
+    if header.exchange != ExchangeType::QUICK_MODE
+        && rest.iter().any(|raw| raw.kind == PayloadType::NONCE)
+    {
+        return tampered("a Quick Mode under the name of another exchange");
+    }
     sa.message_ids.insert(header.message_id);
     // Proven, and never a replay: its ID is new.
     sa.heard(now, from);

@@ -30,6 +30,22 @@ fn recording() -> Vec<(Bench, Packet)> {
     stages
 }
 
+/// The states of a Quick Mode before each of its messages comes, with that message.
+fn quick_recording() -> Vec<(Bench, Packet)> {
+    let mut bench = Bench::new(None);
+    bench.initiate(0);
+    bench.settle();
+    bench.initiate_child(0);
+    let mut stages = Vec::new();
+    while let Some(packet) = bench.wire.front().cloned() {
+        stages.push((bench.clone(), packet));
+        bench.step();
+    }
+    assert_eq!(stages.len(), 3);
+    assert!(bench.child_stands());
+    stages
+}
+
 /// State that one datagram may leave at most: a negotiation with its indices and its timer, or a
 /// fragment.
 const GROWTH: usize = 8;
@@ -113,6 +129,47 @@ fn a_changed_message_1_to_4_that_comes_first_leaves_exactly_one_verdict_on_each_
             assert_eq!(clone.endpoints[0].counters().negotiations, 1, "{why}");
             let most = if number == 0 { 2 } else { 1 };
             assert!(clone.endpoints[1].counters().negotiations <= most, "{why}");
+        }
+    }
+}
+
+#[test]
+fn a_changed_message_of_quick_mode_before_or_after_the_true_one_harms_nothing() {
+    for (number, (before, packet)) in quick_recording().into_iter().enumerate() {
+        let mut after = before.clone();
+        after.step();
+        for bench in [before, after] {
+            for changed in changes(&packet.bytes) {
+                let mut clone = after_changed(&bench, &packet, changed.clone());
+                clone.settle();
+                let why = format!("message {}: {changed:02x?}", number + 1);
+                assert!(one_sa_each(&clone) && clone.child_stands(), "{why}");
+                for endpoint in &clone.endpoints {
+                    let counters = endpoint.counters();
+                    assert_eq!(
+                        (counters.quick_modes, counters.quick_failed),
+                        (1, 0),
+                        "{why}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_stays_of_any_changed_message_of_quick_mode() {
+    for (bench, packet) in quick_recording() {
+        let all: Vec<Vec<u8>> = changes(&packet.bytes).collect();
+        for some in all.chunks(400) {
+            let mut clone = bench.clone();
+            for changed in some {
+                clone.deliver(&Packet {
+                    bytes: changed.clone(),
+                    ..packet.clone()
+                });
+            }
+            clone.finish();
         }
     }
 }

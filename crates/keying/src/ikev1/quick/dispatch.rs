@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use audit::{Cause, Role};
-use isakmp::{Flags, RawPayload};
+use isakmp::{ExchangeType, Flags, RawPayload};
 
 use super::messages::{Proof, opened};
 use super::{Quick, QuickId, QuickState, QuickStep, initiator, responder, shared};
@@ -25,9 +25,7 @@ impl Endpoint {
     /// INFORMATIONAL with the message ID of a Quick Mode.
     pub(crate) fn quick_mode(&mut self, now: Instant, mmsa_id: u64, received: &Received<'_>) {
         let Received {
-            datagram,
-            whole,
-            route,
+            datagram, route, ..
         } = received;
         let message_id = datagram.header.message_id;
         let key = (mmsa_id, message_id);
@@ -37,7 +35,7 @@ impl Endpoint {
         let Some(sa) = self.sas.get_mut(&mmsa_id) else {
             return;
         };
-        let fingerprint = digest(whole);
+        let fingerprint = digest(datagram.body);
         if let Some(done) = sa.done.get_mut(&message_id) {
             match done.duplicates.look_up(&fingerprint) {
                 Seen::Last(datagrams) => {
@@ -122,7 +120,9 @@ impl Endpoint {
         self.core.quick_started(&mut self.counters);
         let mut quick = shared::begin(&mut self.core, sa, Role::Responder, message_id, None);
         quick.iv = iv;
-        quick.duplicates.accept_first(digest(received.whole));
+        quick
+            .duplicates
+            .accept_first(digest(received.datagram.body));
         let step = if full {
             Failure::local(Cause::TooManyQuickModes)
                 .with("there are as many child SAs as there may be")
@@ -164,7 +164,16 @@ impl Endpoint {
         let Some(mut quick) = self.quick.remove(&id) else {
             return;
         };
-        let fingerprint = digest(received.whole);
+        // The hash covers the body alone: with other flags it is the same message.
+        let fingerprint = digest(received.datagram.body);
+        let waits = matches!(quick.state, QuickState::Confirming(_));
+        if waits && !commits(received) && quick.duplicates.is_last(&fingerprint) {
+            // Message 2 without the commit bit: nobody but the responder could have made it, and anybody
+            // could have set the bit in the copy that came first. There is nothing to wait for.
+            let step = initiator::connected(&mut quick);
+            self.apply_quick(now, quick, step);
+            return;
+        }
         match quick.duplicates.look_up(&fingerprint) {
             Seen::New => {}
             Seen::Before => return self.keep_quick(quick),
@@ -202,9 +211,9 @@ impl Endpoint {
             };
             return QuickStep::Invalid(cause, why.to_owned());
         };
-        quick.duplicates.accept(digest(received.whole));
+        quick.duplicates.accept(digest(received.datagram.body));
         self.heard(now, quick.mmsa_id, received);
-        let commit = received.datagram.header.flags.0 & Flags::COMMIT.0 != 0;
+        let commit = commits(received);
         let Some(sa) = self.sas.get_mut(&quick.mmsa_id) else {
             return QuickStep::Stay;
         };
@@ -285,10 +294,19 @@ impl Endpoint {
     }
 }
 
+/// Whether a message has the commit bit.
+fn commits(received: &Received<'_>) -> bool {
+    received.datagram.header.flags.0 & Flags::COMMIT.0 != 0
+}
+
 /// The payloads of a message of this Quick Mode, proven, and the IV of the next one.
 fn proven(sa: &Sa, quick: &Quick, received: &Received<'_>) -> Option<Proven> {
     let datagram = &received.datagram;
     let header = &datagram.header;
+    let confirming = matches!(quick.state, QuickState::Confirming(_));
+    if !header.flags.encrypted() || header.exchange != ExchangeType::QUICK_MODE && !confirming {
+        return None;
+    }
     let open = |iv: &[u8], proof: &Proof<'_>| opened(sa, header, iv, datagram.body, proof);
     let payloads = match &quick.state {
         QuickState::Offered(offered) => open(&quick.iv, &Proof::Second { ni: &offered.nonce }),
