@@ -3,6 +3,7 @@
 //! - [`Plane`]: what every data plane does: install an SA pair, replace it, remove it, wait for traffic
 //!   that asks for one, count.
 //! - [`kernel()`]: the kernel's own IPsec.
+//! - [`user()`]: ESP in user space, over a TUN device; [`bypass`] is what it needs of IKE's sockets.
 //! - [`none()`]: a plane that carries nothing, for a daemon that only negotiates.
 //! - [`take_esp_from`], [`exempt`]: what the kernel's IPsec needs of IKE's sockets.
 //!
@@ -16,13 +17,15 @@ mod plane;
 mod sa;
 mod selector;
 mod sockets;
+mod user;
 
 pub use error::PlaneError;
 pub use kernel::{Kernel, KernelOptions, RouteTable, kernel};
 pub use none::{NonePlane, none};
-pub use plane::{Plane, PlaneEvent};
+pub use plane::{Plane, PlaneEvent, Refusal, Refused};
 pub use sa::{
     ChildSa, Counters, Flow, Half, Limits, MAX_REPLAY_WINDOW, Mark, Mode, Trap, UdpEncap,
 };
 pub use selector::Selector;
 pub use sockets::{exempt, take_esp_from};
+pub use user::{IkeDatagram, IkeReceiver, User, UserOptions, bypass, user};

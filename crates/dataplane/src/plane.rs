@@ -1,6 +1,6 @@
 //! What every data plane does, and what it tells.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::{ChildSa, Counters, PlaneError, Selector, Trap};
 
@@ -32,8 +32,56 @@ pub enum PlaneEvent {
         /// Where the peer now is.
         remote: SocketAddr,
     },
+    /// A packet from the network was refused; or several, of which the others were not told.
+    Refused(Refused),
     /// Events may have been lost, or none will come any more; the words say which.
     Lost(String),
+}
+
+/// Why a packet from the network was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Refusal {
+    /// It is not authentic (event 4960).
+    NotAuthentic,
+    /// Its sequence number came before (event 4961).
+    Replayed,
+    /// Its sequence number is too far behind the newest to tell (event 4962).
+    TooOld,
+    /// No SA has its SPI (event 4965).
+    UnknownSpi,
+    /// What it holds is not the SA's traffic (RFC 4301 section 5.2, step 4).
+    Selectors,
+    /// It is no ESP packet, or holds none of IP; also one that is authentic.
+    Malformed,
+}
+
+impl Refusal {
+    /// Every kind, in order.
+    pub const ALL: [Self; 6] = [
+        Self::NotAuthentic,
+        Self::Replayed,
+        Self::TooOld,
+        Self::UnknownSpi,
+        Self::Selectors,
+        Self::Malformed,
+    ];
+}
+
+/// Packets from the network that were refused. The plane tells of a few a second of each kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Why.
+    pub refusal: Refusal,
+    /// The child SA, where the SPI named one.
+    pub id: Option<u64>,
+    /// Where the packet came from; nobody vouches for it unless the packet was authentic.
+    pub remote: IpAddr,
+    /// The SPI that it carries.
+    pub spi: u32,
+    /// The sequence number that it carries, without its upper half.
+    pub sequence: u32,
+    /// How many packets of this kind this stands for: itself, and those that were not told since the last.
+    pub count: u64,
 }
 
 /// A data plane: carries what child SAs protect.
@@ -41,7 +89,7 @@ pub enum PlaneEvent {
 /// Every call has taken effect when it returns, and one that fails has changed nothing, unless it says
 /// otherwise.
 pub trait Plane: Send {
-    /// The word of the configuration: `kernel`, `none`.
+    /// The word of the configuration: `kernel`, `user`, `none`.
     fn name(&self) -> &'static str;
 
     /// Begins to carry a child SA. One that replaces another takes its outgoing traffic over at once; that

@@ -40,7 +40,9 @@ pub(super) fn too_big(packet: &[u8], inner: &Inner, mtu: usize) -> Option<Vec<u8
             message.extend_from_slice(quoted);
             let sum = checksum(&[&message]);
             message[2..4].copy_from_slice(&sum.to_be_bytes());
-            let len = u16::try_from(IPV4_HEADER + message.len()).ok()?.to_be_bytes();
+            let len = u16::try_from(IPV4_HEADER + message.len())
+                .ok()?
+                .to_be_bytes();
             let mut header = vec![0x45, 0, len[0], len[1], 0, 0, 0, 0, HOP_LIMIT, ICMP, 0, 0];
             header.extend(from.octets());
             header.extend(to.octets());
@@ -59,7 +61,12 @@ pub(super) fn too_big(packet: &[u8], inner: &Inner, mtu: usize) -> Option<Vec<u8
             message.extend(mtu.to_be_bytes());
             message.extend_from_slice(quoted);
             let len = u16::try_from(message.len()).ok()?.to_be_bytes();
-            let pseudo = [&from.octets()[..], &to.octets(), &[0, 0, len[0], len[1]], &[0, 0, 0, ICMPV6]];
+            let pseudo = [
+                &from.octets()[..],
+                &to.octets(),
+                &[0, 0, len[0], len[1]],
+                &[0, 0, 0, ICMPV6],
+            ];
             let sum = checksum(&[&pseudo.concat(), &message]);
             message[2..4].copy_from_slice(&sum.to_be_bytes());
             let mut packet = vec![0x60, 0, 0, 0, len[0], len[1], ICMPV6, HOP_LIMIT];
@@ -83,7 +90,10 @@ mod tests {
         let inner = Inner::read(&big).unwrap();
         let told = too_big(&big, &inner, 1300).unwrap();
         let read = Inner::read(&told).unwrap();
-        assert_eq!((read.source, read.destination), (inner.destination, inner.source));
+        assert_eq!(
+            (read.source, read.destination),
+            (inner.destination, inner.source)
+        );
         assert_eq!((read.protocol, read.len), (ICMP, told.len()));
         assert_eq!(checksum(&[&told[..20]]), 0);
         assert_eq!(checksum(&[&told[20..]]), 0);

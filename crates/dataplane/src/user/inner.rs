@@ -55,13 +55,17 @@ impl Inner {
             return None;
         }
         let fragment = u16::from_be_bytes([header[6], header[7]]);
-        let first = fragment & 0x1fff == 0;
+        let first = fragment << 3 == 0;
         let payload = packet.get(header_len..len)?;
         Some(Self {
             source: Ipv4Addr::from_octets(*header[12..].first_chunk()?).into(),
             destination: Ipv4Addr::from_octets(*header[16..].first_chunk()?).into(),
             protocol: header[9],
-            ports: if first { ports(header[9], payload) } else { None },
+            ports: if first {
+                ports(header[9], payload)
+            } else {
+                None
+            },
             traffic_class: header[1],
             len,
             whole: fragment & 0x4000 != 0,
@@ -91,7 +95,11 @@ impl Inner {
             source: Ipv6Addr::from_octets(*header[8..].first_chunk()?).into(),
             destination: Ipv6Addr::from_octets(*header[24..].first_chunk()?).into(),
             protocol,
-            ports: if first { ports(protocol, payload) } else { None },
+            ports: if first {
+                ports(protocol, payload)
+            } else {
+                None
+            },
             traffic_class: header[0] << 4 | header[1] >> 4,
             len,
             whole: true,
@@ -102,7 +110,9 @@ impl Inner {
     pub(super) fn fits(&self, from: &Selector, to: &Selector) -> bool {
         from.contains(self.source)
             && to.contains(self.destination)
-            && [from, to].iter().all(|side| side.protocol == 0 || side.protocol == self.protocol)
+            && [from, to]
+                .iter()
+                .all(|side| side.protocol == 0 || side.protocol == self.protocol)
             && (from.port == 0 || self.ports.is_some_and(|(port, _)| port == from.port))
             && (to.port == 0 || self.ports.is_some_and(|(_, port)| port == to.port))
     }
@@ -180,7 +190,12 @@ pub(super) mod tests {
     use super::*;
 
     /// A UDP packet of these addresses, ports and length of payload.
-    pub(crate) fn udp(source: &str, destination: &str, ports: (u16, u16), payload: usize) -> Vec<u8> {
+    pub(crate) fn udp(
+        source: &str,
+        destination: &str,
+        ports: (u16, u16),
+        payload: usize,
+    ) -> Vec<u8> {
         let (source, destination): (IpAddr, IpAddr) =
             (source.parse().unwrap(), destination.parse().unwrap());
         let len = u16::try_from(8 + payload).unwrap();
@@ -214,9 +229,15 @@ pub(super) mod tests {
     #[test]
     fn a_packet_of_either_version_shows_what_selects_an_sa() {
         let v4 = Inner::read(&udp("10.1.0.1", "10.2.0.9", (5000, 53), 100)).unwrap();
-        assert_eq!((v4.protocol, v4.ports, v4.len, v4.whole), (17, Some((5000, 53)), 128, true));
+        assert_eq!(
+            (v4.protocol, v4.ports, v4.len, v4.whole),
+            (17, Some((5000, 53)), 128, true)
+        );
         let v6 = Inner::read(&udp("2001:db8::1", "2001:db8::2", (1, 2), 0)).unwrap();
-        assert_eq!((v6.protocol, v6.ports, v6.len, v6.whole), (17, Some((1, 2)), 48, true));
+        assert_eq!(
+            (v6.protocol, v6.ports, v6.len, v6.whole),
+            (17, Some((1, 2)), 48, true)
+        );
         assert_eq!(v6.destination, "2001:db8::2".parse::<IpAddr>().unwrap());
     }
 

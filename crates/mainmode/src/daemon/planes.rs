@@ -264,6 +264,8 @@ impl Worker {
                     self.move_to(id, *local, remote);
                 }
             }
+            // The plane counts them; nobody negotiates because of them.
+            PlaneEvent::Refused(_) => {}
             PlaneEvent::Lost(why) => {
                 let name = self.planes.get(&plane).map_or("", |plane| plane.name());
                 super::say(&format!("data plane \"{name}\": {why}"));

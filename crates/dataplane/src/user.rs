@@ -1,0 +1,465 @@
+//! ESP in user space, over a TUN device.
+//!
+//! Packets that the kernel routes into the device are sealed and sent as ESP in UDP, by the NAT-T sockets
+//! that IKE has bound, or as an IP protocol of its own; what comes back is opened and given to the device.
+//! Tunnel mode alone: a TUN device has no way to put transport mode between the kernel and its own packets.
+//!
+//! The plane reads the NAT-T sockets, and passes on what is IKE: so it can own the port, when it is a process
+//! of its own. The device takes and gives TCP in pieces of 64 kB (virtio header), as UDP sockets take and
+//! give datagrams of one length (`UDP_SEGMENT`, `UDP_GRO`).
+
+mod association;
+mod icmp;
+mod inbound;
+mod inner;
+mod outbound;
+mod shared;
+mod table;
+mod tell;
+mod ways;
+mod window;
+mod wire;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crypto::esp::Protocol;
+use tun_rs::{DeviceBuilder, SyncDevice};
+
+use association::{Association, Path};
+use inbound::Inbound;
+use outbound::Outbound;
+use shared::Shared;
+use tell::Told;
+use ways::{Owner, Ways};
+use wire::Wire;
+
+use crate::{
+    ChildSa, Counters, Mark, Mode, Plane, PlaneError, PlaneEvent, Refusal, RouteTable, Trap,
+};
+
+/// Next headers of a tunnel's packets (RFC 4303 section 2.6).
+const IPV4: u8 = 4;
+const IPV6: u8 = 41;
+/// Queues of the device at most, each with a thread and some megabytes.
+const MAX_WORKERS: usize = 8;
+
+/// IKE that came to a NAT-T socket.
+#[derive(Clone, Copy, Debug)]
+pub struct IkeDatagram<'a> {
+    /// The address and port it came to.
+    pub local: SocketAddr,
+    /// Where it came from.
+    pub remote: SocketAddr,
+    /// The payload, the non-ESP marker included (RFC 3948 section 2.2).
+    pub bytes: &'a [u8],
+}
+
+/// Takes IKE that came to a NAT-T socket; called on the plane's threads, of which several may be at it.
+pub type IkeReceiver = Box<dyn Fn(IkeDatagram<'_>) + Send + Sync>;
+
+/// How the plane in user space is set up.
+pub struct UserOptions {
+    /// The list of what outlives the process. Made when it is not there; one process alone may have it, and
+    /// the kernel's plane has another.
+    pub state_file: PathBuf,
+    /// The TUN device; `%d` becomes the first free number.
+    pub device: String,
+    /// The longest packet that the device lets through, in bytes. One that does not fit its path for all that
+    /// is answered with how much does.
+    pub mtu: u16,
+    /// Where routes into the tunnels go; `None`: routes are the operator's.
+    pub routes: Option<RouteTable>,
+    /// What IKE's and the plane's own packets carry, so that they are not routed into the tunnels. IKE's
+    /// other sockets need it too: [`bypass`].
+    pub mark: Mark,
+    /// The bound NAT-T sockets, of which the plane alone reads from now on. Whoever gave them may still send
+    /// by duplicates of them. Several with one address (`SO_REUSEPORT`) share the work: a peer's packets
+    /// always come to the same one.
+    pub nat_sockets: Vec<OwnedFd>,
+    /// Takes what is IKE.
+    pub ike: IkeReceiver,
+    /// Threads that seal, one for each queue of the device. Flows are spread over them.
+    pub workers: usize,
+}
+
+impl UserOptions {
+    /// The usual: a device `mainmode0` of 1400 bytes, table 221, mark 0x6d6d, a worker for each processor; no
+    /// NAT-T socket.
+    pub fn new(state_file: impl Into<PathBuf>) -> Self {
+        Self {
+            state_file: state_file.into(),
+            device: "mainmode%d".into(),
+            mtu: 1400,
+            routes: Some(RouteTable {
+                table: 221,
+                priority: 221,
+            }),
+            mark: Mark {
+                value: 0x6d6d,
+                mask: u32::MAX,
+            },
+            nat_sockets: Vec::new(),
+            ike: Box::new(|_| {}),
+            workers: std::thread::available_parallelism().map_or(1, Into::into),
+        }
+    }
+}
+
+/// Child SAs in user space. What it has set goes when it is dropped, too.
+pub struct User {
+    shared: Arc<Shared>,
+    ways: Ways,
+    mark: Mark,
+    raw: BTreeSet<bool>,
+    threads: Vec<JoinHandle<()>>,
+    /// Closed to end the threads.
+    stop: Option<UnixStream>,
+    teller_thread: Option<JoinHandle<()>>,
+}
+
+/// Makes the packets of a socket pass by the routes into the tunnels. Every socket that IKE goes through needs
+/// it: without, a peer whose own address is in its selector could not be reached any more.
+///
+/// # Errors
+/// [`PlaneError::NotPermitted`] without `CAP_NET_ADMIN`.
+pub fn bypass(socket: &impl AsFd, mark: Mark) -> Result<(), PlaneError> {
+    const DOING: &str = "marking IKE's socket";
+    wire::mark(socket, mark).map_err(|errno| fault(DOING, errno.into()))
+}
+
+/// Opens the plane in user space: undoes what a crash has left behind, makes the device, and takes the NAT-T
+/// sockets over.
+///
+/// `events` is called on a thread of the plane's own. Network namespace and privilege (`CAP_NET_ADMIN`,
+/// `CAP_NET_RAW` for ESP outside of UDP) are those of the calling thread.
+///
+/// # Errors
+/// [`PlaneError::NotPermitted`], [`PlaneError::StateFileInUse`] and [`PlaneError::StateFile`]; when there can
+/// be no TUN device; when what was left behind cannot be removed.
+pub fn user(
+    options: UserOptions,
+    events: impl Fn(PlaneEvent) + Send + 'static,
+) -> Result<User, PlaneError> {
+    let mut ways = Ways::open(&options.state_file, options.routes, options.mark)?;
+    let queues = open_device(&options)?;
+    let index = queues[0].if_index();
+    ways.set_device(index.map_err(|error| fault("looking for the TUN device", error))?);
+    let mut wires = Vec::new();
+    for socket in options.nat_sockets {
+        const DOING: &str = "taking a NAT-T socket over";
+        let wire = Wire::udp(socket, options.mark);
+        wires.push(Arc::new(wire.map_err(|errno| fault(DOING, errno.into()))?));
+    }
+    let (stop, stopped) = UnixStream::pair().map_err(|error| fault("making a pipe", error))?;
+    let (teller, told) = tell::channel();
+    let shared = Shared::new(queues, teller, wires.clone(), options.ike, stopped);
+    let mut plane = User {
+        shared: Arc::new(shared),
+        ways,
+        mark: options.mark,
+        raw: BTreeSet::new(),
+        threads: Vec::new(),
+        stop: Some(stop),
+        teller_thread: None,
+    };
+    plane.start_telling(told, events)?;
+    for worker in 0..plane.shared.queues.len() {
+        let mut outbound = Outbound::new(Arc::clone(&plane.shared), worker);
+        plane.start(format!("esp-out-{worker}"), move || outbound.run())?;
+    }
+    for wire in wires {
+        plane.receive(wire)?;
+    }
+    Ok(plane)
+}
+
+fn open_device(options: &UserOptions) -> Result<Vec<Arc<SyncDevice>>, PlaneError> {
+    let build = || -> io::Result<Vec<Arc<SyncDevice>>> {
+        let first = DeviceBuilder::new()
+            .name(options.device.clone())
+            .mtu(options.mtu)
+            .offload(true)
+            .multi_queue(true)
+            .enable(false)
+            .build_sync()?;
+        // It needs no address of its own, and no router is to be looked for there. A host without IPv6 has
+        // nothing to set.
+        let name = first.name()?;
+        let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{name}/addr_gen_mode"), "1");
+        let mut queues = vec![first];
+        for _ in 1..options.workers.clamp(1, MAX_WORKERS) {
+            queues.push(queues[0].try_clone()?);
+        }
+        for queue in &queues {
+            queue.set_nonblocking(true)?;
+        }
+        queues[0].enabled(true)?;
+        Ok(queues.into_iter().map(Arc::new).collect())
+    };
+    build().map_err(|error| fault("making the TUN device", error))
+}
+
+fn fault(doing: &'static str, source: io::Error) -> PlaneError {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => PlaneError::NotPermitted { doing },
+        _ => PlaneError::Kernel {
+            doing,
+            message: None,
+            source,
+        },
+    }
+}
+
+impl User {
+    /// The device's name.
+    ///
+    /// # Errors
+    /// When it was removed.
+    pub fn device(&self) -> Result<String, PlaneError> {
+        let name = self.shared.queues[0].name();
+        name.map_err(|error| fault("looking for the TUN device", error))
+    }
+
+    /// How many packets were refused for this, of whatever SA.
+    pub fn refused(&self, refusal: Refusal) -> u64 {
+        self.shared.teller.refused(refusal)
+    }
+
+    fn start(
+        &mut self,
+        name: String,
+        run: impl FnOnce() + Send + 'static,
+    ) -> Result<(), PlaneError> {
+        let thread = std::thread::Builder::new().name(name).spawn(run);
+        self.threads
+            .push(thread.map_err(|error| fault("starting a thread", error))?);
+        Ok(())
+    }
+
+    fn start_telling(
+        &mut self,
+        told: Told,
+        events: impl Fn(PlaneEvent) + Send + 'static,
+    ) -> Result<(), PlaneError> {
+        let (shared, mark) = (Arc::clone(&self.shared), self.mark);
+        let run = move || {
+            let tick = || {
+                let children: Vec<_> = shared.tables().children.values().cloned().collect();
+                for association in children {
+                    association.set_path_mtu(wire::path_mtu(&association.path(), mark));
+                }
+            };
+            told.run(&shared.teller, &events, &tick);
+        };
+        let thread = std::thread::Builder::new()
+            .name("esp-events".into())
+            .spawn(run);
+        self.teller_thread = Some(thread.map_err(|error| fault("starting a thread", error))?);
+        Ok(())
+    }
+
+    fn receive(&mut self, wire: Arc<Wire>) -> Result<(), PlaneError> {
+        let number = self.threads.len();
+        let mut inbound = Inbound::new(Arc::clone(&self.shared), wire, number);
+        self.start(format!("esp-in-{number}"), move || inbound.run())
+    }
+
+    /// A socket for the path, opened now when it is the first without UDP.
+    fn serve(&mut self, path: &Path) -> Result<(), PlaneError> {
+        if self.shared.wire(path).is_some() {
+            return Ok(());
+        }
+        if path.udp {
+            return Err(PlaneError::Invalid {
+                what: format!("no NAT-T socket is bound to {}", path.local),
+            });
+        }
+        let v6 = path.local.is_ipv6();
+        let wire = Wire::raw(v6, self.mark);
+        let wire = Arc::new(wire.map_err(|error| fault("opening a socket for ESP", error))?);
+        self.receive(Arc::clone(&wire))?;
+        self.shared.add_wire(wire);
+        self.raw.insert(v6);
+        Ok(())
+    }
+
+    fn remove_all(&mut self) -> Result<(), PlaneError> {
+        let mut owners: Vec<Owner> = Vec::new();
+        {
+            let mut tables = self.shared.change();
+            owners.extend(tables.children.keys().map(|id| Owner::Child(*id)));
+            owners.extend(tables.traps.keys().map(|name| Owner::Trap(name.clone())));
+            *tables = table::Tables::default();
+        }
+        let mut result = Ok(());
+        for owner in owners {
+            result = result.and(self.ways.release(&owner));
+        }
+        result = result.and(self.ways.undo());
+        self.stop = None;
+        self.shared.teller.stop();
+        let current = std::thread::current().id();
+        for thread in self.threads.drain(..).chain(self.teller_thread.take()) {
+            // It is its own caller when the function that takes events drops the plane.
+            if thread.thread().id() != current {
+                let _ = thread.join();
+            }
+        }
+        result
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        if self.stop.is_some() {
+            // Nobody is left to be told; the next start tries again.
+            let _ = self.remove_all();
+        }
+    }
+}
+
+/// What this plane cannot carry, in words that say what can.
+fn check(
+    protocol: Protocol,
+    mode: Mode,
+    mark: Option<Mark>,
+    interface: Option<u32>,
+) -> Result<(), PlaneError> {
+    let what = if protocol == Protocol::Ah {
+        "AH"
+    } else if mode == Mode::Transport {
+        "transport mode"
+    } else if mark.is_some() {
+        "a firewall mark"
+    } else if interface.is_some() {
+        "an XFRM interface"
+    } else {
+        return Ok(());
+    };
+    Err(PlaneError::Invalid {
+        what: format!("{what} cannot be had in user space; set `dataplane = \"kernel\"`"),
+    })
+}
+
+fn path(sa: &ChildSa) -> Path {
+    let (local_port, remote_port) = sa.encap.map_or((0, 0), |e| (e.local_port, e.remote_port));
+    Path {
+        local: SocketAddr::new(sa.local, local_port),
+        remote: SocketAddr::new(sa.remote, remote_port),
+        udp: sa.encap.is_some(),
+    }
+}
+
+impl Plane for User {
+    fn name(&self) -> &'static str {
+        "user"
+    }
+
+    fn install(&mut self, sa: &ChildSa) -> Result<(), PlaneError> {
+        sa.check()?;
+        check(sa.protocol, sa.mode, sa.mark, sa.interface_id)?;
+        {
+            let tables = self.shared.tables();
+            if tables.children.contains_key(&sa.id) {
+                return Err(PlaneError::AlreadyInstalled(format!("child SA {}", sa.id)));
+            }
+            if tables.by_spi(sa.inbound.spi).is_some() {
+                return Err(PlaneError::AlreadyInstalled(format!(
+                    "an SA with SPI {:#010x}",
+                    sa.inbound.spi
+                )));
+            }
+        }
+        let path = path(sa);
+        let association = Association::new(sa, path, self.shared.queues.len())?;
+        association.set_path_mtu(wire::path_mtu(&path, self.mark));
+        self.serve(&path)?;
+        self.shared.change().insert(Arc::new(association));
+        let owner = Owner::Child(sa.id);
+        let routed = self
+            .ways
+            .add(&owner, &sa.local_selector, &sa.remote_selector, sa.remote);
+        if routed.is_err() {
+            let _ = self.ways.release(&owner);
+            self.shared.change().remove(sa.id);
+        }
+        routed
+    }
+
+    fn remove(&mut self, id: u64) -> Result<(), PlaneError> {
+        let removed = self.shared.change().remove(id);
+        removed.ok_or(PlaneError::NoSuchSa(id))?;
+        self.ways.release(&Owner::Child(id))
+    }
+
+    fn trap(&mut self, trap: &Trap) -> Result<(), PlaneError> {
+        check(trap.protocol, trap.mode, trap.mark, trap.interface_id)?;
+        {
+            let mut tables = self.shared.change();
+            if tables.traps.contains_key(&trap.name) {
+                return Err(PlaneError::AlreadyInstalled(format!(
+                    "trap '{}'",
+                    trap.name
+                )));
+            }
+            tables.traps.insert(trap.name.clone(), trap.clone());
+        }
+        let owner = Owner::Trap(trap.name.clone());
+        let mut result = Ok(());
+        for local in &trap.local_selectors {
+            for remote in &trap.remote_selectors {
+                if local.first.is_ipv4() == remote.first.is_ipv4() && result.is_ok() {
+                    result = self.ways.add(&owner, local, remote, trap.remote);
+                }
+            }
+        }
+        if result.is_err() {
+            let _ = self.untrap(&trap.name);
+        }
+        result
+    }
+
+    fn untrap(&mut self, name: &str) -> Result<(), PlaneError> {
+        let removed = self.shared.change().traps.remove(name);
+        removed.ok_or_else(|| PlaneError::NoSuchTrap(name.to_owned()))?;
+        self.ways.release(&Owner::Trap(name.to_owned()))
+    }
+
+    fn counters(&mut self, id: u64) -> Result<Counters, PlaneError> {
+        let tables = self.shared.tables();
+        let association = tables.children.get(&id).ok_or(PlaneError::NoSuchSa(id))?;
+        Ok(association.counters())
+    }
+
+    fn move_to(
+        &mut self,
+        id: u64,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> Result<(), PlaneError> {
+        let association = self.shared.tables().children.get(&id).cloned();
+        let association = association.ok_or(PlaneError::NoSuchSa(id))?;
+        let udp = association.path().udp;
+        let port = |at: SocketAddr| SocketAddr::new(at.ip(), if udp { at.port() } else { 0 });
+        let path = Path {
+            local: port(local),
+            remote: port(remote),
+            udp,
+        };
+        self.serve(&path)?;
+        association.move_to(path);
+        association.set_path_mtu(wire::path_mtu(&path, self.mark));
+        Ok(())
+    }
+
+    fn close(mut self: Box<Self>) -> Result<(), PlaneError> {
+        self.remove_all()
+    }
+}

@@ -1,0 +1,365 @@
+//! A child SA at work: its contexts, numbers, limits and counters, shared by the threads.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use crypto::esp::{Opener, Sealer, SuiteError};
+
+use super::window::Window;
+use crate::{ChildSa, Counters, Flow, Limits, PlaneError, PlaneEvent, Selector};
+
+/// Of the numbers that a sequence has, the last sixteenth: when it begins the plane says that the SA is about
+/// to end, whatever its limits say.
+const LAST_PART: u64 = 16;
+
+/// Where the packets of an SA go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Path {
+    /// Ports are 0 without UDP.
+    pub(super) local: SocketAddr,
+    pub(super) remote: SocketAddr,
+    /// In UDP (RFC 3948).
+    pub(super) udp: bool,
+}
+
+/// What arrives is opened by one thread at a time.
+pub(super) struct Arriving {
+    pub(super) opener: Opener,
+    pub(super) window: Window,
+    /// Where authentic packets came from last, when it was not the path's far end.
+    pub(super) moved: Option<SocketAddr>,
+}
+
+/// One direction's account.
+#[derive(Default)]
+struct Meter {
+    packets: AtomicU64,
+    bytes: AtomicU64,
+    /// Seconds since 1970; 0: never.
+    last_used: AtomicU64,
+}
+
+/// A child SA.
+pub(super) struct Association {
+    pub(super) id: u64,
+    pub(super) local: Selector,
+    pub(super) remote: Selector,
+    pub(super) inbound_spi: u32,
+    path: RwLock<Path>,
+    /// One for each worker, so that none waits for another.
+    sealers: Vec<Mutex<Sealer>>,
+    /// The last sequence number that was sent.
+    sent: AtomicU64,
+    /// The last that there is.
+    last: u64,
+    arriving: Mutex<Arriving>,
+    limits: Limits,
+    out: Meter,
+    into: Meter,
+    told_soft: AtomicBool,
+    told_hard: AtomicBool,
+    pub(super) replayed: AtomicU64,
+    pub(super) not_authentic: AtomicU64,
+    /// The longest inner packet whose outer one fits the path.
+    longest: AtomicUsize,
+}
+
+impl Association {
+    /// Prepares the contexts, for so many workers.
+    pub(super) fn new(sa: &ChildSa, path: Path, workers: usize) -> Result<Self, PlaneError> {
+        let fault = |error| match error {
+            SuiteError::Crypto(error) => PlaneError::Random(error),
+            unsupported @ SuiteError::Unsupported(_) => PlaneError::Invalid {
+                what: unsupported.to_string(),
+            },
+        };
+        let Some(cipher) = sa.cipher else {
+            return Err(PlaneError::Invalid {
+                what: "ESP without a cipher".into(),
+            });
+        };
+        let (send, receive) = (&sa.outbound, &sa.inbound);
+        let sealer = || {
+            Sealer::new(
+                cipher,
+                sa.integrity,
+                sa.esn,
+                send.spi,
+                &send.encryption,
+                &send.integrity,
+            )
+            .map(Mutex::new)
+        };
+        let opener = Opener::new(
+            cipher,
+            sa.integrity,
+            sa.esn,
+            &receive.encryption,
+            &receive.integrity,
+        );
+        Ok(Self {
+            id: sa.id,
+            local: sa.local_selector,
+            remote: sa.remote_selector,
+            inbound_spi: receive.spi,
+            path: RwLock::new(path),
+            sealers: (0..workers.max(1))
+                .map(|_| sealer())
+                .collect::<Result<_, _>>()
+                .map_err(fault)?,
+            sent: AtomicU64::new(0),
+            last: if sa.esn { u64::MAX } else { u32::MAX.into() },
+            arriving: Mutex::new(Arriving {
+                opener: opener.map_err(fault)?,
+                window: Window::new(sa.replay_window, sa.esn),
+                moved: None,
+            }),
+            limits: sa.limits,
+            out: Meter::default(),
+            into: Meter::default(),
+            told_soft: AtomicBool::new(false),
+            told_hard: AtomicBool::new(false),
+            replayed: AtomicU64::new(0),
+            not_authentic: AtomicU64::new(0),
+            longest: AtomicUsize::new(usize::MAX),
+        })
+    }
+
+    pub(super) fn path(&self) -> Path {
+        *self.path.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn move_to(&self, path: Path) {
+        *self.path.write().unwrap_or_else(PoisonError::into_inner) = path;
+        self.arriving().moved = None;
+    }
+
+    /// The worker's own context.
+    pub(super) fn sealer(&self, worker: usize) -> MutexGuard<'_, Sealer> {
+        let sealer = &self.sealers[worker % self.sealers.len()];
+        sealer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn arriving(&self) -> MutexGuard<'_, Arriving> {
+        self.arriving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn longest(&self) -> usize {
+        self.longest.load(Ordering::Relaxed)
+    }
+
+    /// The path carries outer packets of so many bytes, IP header included.
+    pub(super) fn set_path_mtu(&self, mtu: usize) {
+        let path = self.path();
+        let ip = if path.remote.is_ipv4() { 20 } else { 40 };
+        let udp = if path.udp { 8 } else { 0 };
+        let room = mtu.saturating_sub(ip + udp);
+        let longest = self.sealer(0).longest_payload(room).unwrap_or(0);
+        // Less than IP itself promises would end the traffic: then the outer packets are fragmented.
+        let least = if self.local.first.is_ipv4() {
+            576
+        } else {
+            1280
+        };
+        self.longest.store(longest.max(least), Ordering::Relaxed);
+    }
+
+    /// Counts an outgoing packet of so many bytes and gives its sequence number; `None` when the SA may carry
+    /// no more.
+    pub(super) fn next(&self, bytes: usize, now: u64, tell: &dyn Fn(PlaneEvent)) -> Option<u64> {
+        let before = self
+            .sent
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |sent| {
+                (sent < self.last).then(|| sent + 1)
+            });
+        let Ok(before) = before else {
+            self.tell_end(true, tell);
+            return None;
+        };
+        if before >= self.last - self.last / LAST_PART {
+            self.tell_end(false, tell);
+        }
+        self.count(&self.out, bytes, now, tell)
+            .then_some(before + 1)
+    }
+
+    /// Counts an authentic packet that came in; whether it may pass.
+    pub(super) fn came(&self, bytes: usize, now: u64, tell: &dyn Fn(PlaneEvent)) -> bool {
+        self.count(&self.into, bytes, now, tell)
+    }
+
+    fn count(&self, meter: &Meter, bytes: usize, now: u64, tell: &dyn Fn(PlaneEvent)) -> bool {
+        let size = bytes as u64;
+        let packets = meter.packets.fetch_add(1, Ordering::Relaxed) + 1;
+        let bytes = meter.bytes.fetch_add(size, Ordering::Relaxed) + size;
+        let over = |limit: Option<u64>, value: u64| limit.is_some_and(|limit| value > limit);
+        if over(self.limits.hard_packets, packets) || over(self.limits.hard_bytes, bytes) {
+            // It is not carried, so it was none.
+            meter.packets.fetch_sub(1, Ordering::Relaxed);
+            meter.bytes.fetch_sub(size, Ordering::Relaxed);
+            self.tell_end(true, tell);
+            return false;
+        }
+        meter.last_used.store(now, Ordering::Relaxed);
+        let reached = |limit: Option<u64>, value: u64| limit.is_some_and(|limit| value >= limit);
+        if reached(self.limits.soft_packets, packets) || reached(self.limits.soft_bytes, bytes) {
+            self.tell_end(false, tell);
+        }
+        true
+    }
+
+    fn tell_end(&self, hard: bool, tell: &dyn Fn(PlaneEvent)) {
+        let told = if hard {
+            &self.told_hard
+        } else {
+            &self.told_soft
+        };
+        if !told.load(Ordering::Relaxed) && !told.swap(true, Ordering::Relaxed) {
+            tell(PlaneEvent::Expire { id: self.id, hard });
+        }
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        let flow = |meter: &Meter| {
+            let seconds = meter.last_used.load(Ordering::Relaxed);
+            Flow {
+                bytes: meter.bytes.load(Ordering::Relaxed),
+                packets: meter.packets.load(Ordering::Relaxed),
+                last_used: (seconds > 0)
+                    .then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)),
+            }
+        };
+        Counters {
+            inbound: flow(&self.into),
+            outbound: flow(&self.out),
+            replayed: self.replayed.load(Ordering::Relaxed),
+            integrity_failures: self.not_authentic.load(Ordering::Relaxed),
+        }
+    }
+
+    /// As if so many packets had been sent.
+    #[cfg(test)]
+    pub(super) fn skip_to(&self, sent: u64) {
+        self.sent.store(sent, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::cell::RefCell;
+
+    use crypto::Secret;
+    use crypto::esp::{EspCipher, Protocol};
+
+    use super::*;
+    use crate::{Half, Mode};
+
+    /// An SA pair between 192.0.2.1 and 192.0.2.2 with AES-GCM; the peer's has `mirrored` set.
+    pub(crate) fn child(id: u64, local: &str, remote: &str, mirrored: bool) -> ChildSa {
+        let half = |spi: u32| Half {
+            spi,
+            encryption: Secret::new(
+                (0..20)
+                    .map(|i| i + u8::try_from(spi & 15).unwrap())
+                    .collect(),
+            ),
+            integrity: Secret::new(Vec::new()),
+        };
+        let spi = 0x1000 + u32::try_from(id).unwrap() * 2;
+        let (near, far) = if mirrored { (2, 1) } else { (1, 2) };
+        let (into, out) = if mirrored {
+            (spi + 1, spi)
+        } else {
+            (spi, spi + 1)
+        };
+        let net = |text: &str| Selector::subnet(text.parse().unwrap());
+        ChildSa {
+            id,
+            protocol: Protocol::Esp,
+            mode: Mode::Tunnel,
+            local: std::net::Ipv4Addr::new(192, 0, 2, near).into(),
+            remote: std::net::Ipv4Addr::new(192, 0, 2, far).into(),
+            encap: None,
+            cipher: Some(EspCipher::Aes128Gcm16),
+            integrity: None,
+            esn: false,
+            replay_window: 1024,
+            inbound: half(into),
+            outbound: half(out),
+            local_selector: net(local),
+            remote_selector: net(remote),
+            limits: Limits::default(),
+            mark: None,
+            interface_id: None,
+            replaces: None,
+        }
+    }
+
+    pub(crate) fn association(sa: &ChildSa) -> Association {
+        let path = Path {
+            local: SocketAddr::new(sa.local, 0),
+            remote: SocketAddr::new(sa.remote, 0),
+            udp: false,
+        };
+        Association::new(sa, path, 1).unwrap()
+    }
+
+    #[test]
+    fn limits_are_told_once_each_and_the_hard_one_ends_the_direction() {
+        let mut sa = child(1, "10.1.0.0/16", "10.2.0.0/16", false);
+        sa.limits = Limits {
+            soft_packets: Some(3),
+            hard_packets: Some(5),
+            hard_bytes: Some(10_000),
+            ..Limits::default()
+        };
+        let association = association(&sa);
+        let told = RefCell::new(Vec::new());
+        let tell = |event| told.borrow_mut().push(event);
+        let numbers: Vec<_> = (0..8).map(|_| association.next(100, 7, &tell)).collect();
+        assert_eq!(numbers[..5], [1, 2, 3, 4, 5].map(Some));
+        assert_eq!(numbers[5..], [None; 3]);
+        assert_eq!(association.counters().outbound.bytes, 500);
+        // The other direction has an account of its own.
+        assert!(association.came(9_999, 7, &tell));
+        assert!(!association.came(2, 7, &tell));
+        let expire = |hard| PlaneEvent::Expire { id: 1, hard };
+        assert_eq!(*told.borrow(), [expire(false), expire(true)]);
+    }
+
+    #[test]
+    fn no_sequence_number_comes_twice_when_they_run_out() {
+        for (esn, last) in [(false, u64::from(u32::MAX)), (true, u64::MAX)] {
+            let mut sa = child(1, "10.1.0.0/16", "10.2.0.0/16", false);
+            sa.esn = esn;
+            let association = association(&sa);
+            let told = RefCell::new(Vec::new());
+            let tell = |event| told.borrow_mut().push(event);
+            association.skip_to(last - last / LAST_PART - 1);
+            assert!(association.next(1, 7, &tell).is_some());
+            assert!(told.borrow().is_empty());
+            association.next(1, 7, &tell);
+            assert_eq!(told.borrow().len(), 1);
+            association.skip_to(last - 1);
+            assert_eq!(association.next(1, 7, &tell), Some(last));
+            assert_eq!(association.next(1, 7, &tell), None);
+            assert_eq!(association.next(1, 7, &tell), None);
+            assert_eq!(
+                told.borrow()[1..],
+                [PlaneEvent::Expire { id: 1, hard: true }]
+            );
+        }
+    }
+
+    #[test]
+    fn what_fits_a_path_is_counted_with_all_headers_and_padding() {
+        let association = association(&child(1, "10.1.0.0/16", "10.2.0.0/16", false));
+        association.set_path_mtu(1500);
+        // 20 IP, 8 ESP, 8 IV, 16 ICV: 1448 left, of which 2 are the trailer.
+        assert_eq!(association.longest(), 1446);
+        association.set_path_mtu(100);
+        assert_eq!(association.longest(), 576);
+    }
+}

@@ -1,0 +1,252 @@
+//! From the peers to the TUN device: a thread for each socket.
+
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crypto::esp::OpenError;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use tun_rs::{GROTable, SyncDevice, VIRTIO_NET_HDR_LEN};
+
+use super::association::Association;
+use super::inner::{Inner, carry_ecn};
+use super::shared::{Shared, now};
+use super::table::Tables;
+use super::window::Stale;
+use super::wire::{Arrival, MAX_DATAGRAM, Wire};
+use super::{IPV4, IPV6, IkeDatagram};
+use crate::{PlaneEvent, Refusal};
+
+/// Packets that are opened before they go to the device.
+const BATCH: usize = 128;
+/// Datagrams read in a row, so that one who floods does not keep the tables from being changed.
+const DATAGRAMS: usize = 64;
+/// Room for a packet and all that may be joined to it.
+const ROOM: usize = VIRTIO_NET_HDR_LEN + MAX_DATAGRAM;
+/// An ESP packet begins with its SPI, and IKE with four zeros in its place (RFC 3948 section 2.2).
+const NON_ESP_MARKER: [u8; 4] = [0; 4];
+/// A datagram that keeps a NAT's mapping (RFC 3948 section 2.3).
+const KEEPALIVE: [u8; 1] = [0xff];
+/// What carries nothing (RFC 4303 section 2.6).
+const NO_NEXT_HEADER: u8 = 59;
+
+/// A socket's thread.
+pub(super) struct Inbound {
+    shared: Arc<Shared>,
+    wire: Arc<Wire>,
+    device: Arc<SyncDevice>,
+    datagram: Vec<u8>,
+    /// For the device, each behind its header; the first `used` are filled.
+    packets: Vec<Vec<u8>>,
+    used: usize,
+    joined: GROTable,
+}
+
+impl Inbound {
+    pub(super) fn new(shared: Arc<Shared>, wire: Arc<Wire>, number: usize) -> Self {
+        let device = Arc::clone(&shared.queues[number % shared.queues.len()]);
+        Self {
+            shared,
+            wire,
+            device,
+            datagram: vec![0; MAX_DATAGRAM],
+            packets: (0..BATCH).map(|_| Vec::with_capacity(ROOM)).collect(),
+            used: 0,
+            joined: GROTable::new(),
+        }
+    }
+
+    /// Until the plane is closed.
+    pub(super) fn run(&mut self) {
+        loop {
+            let mut fds = [
+                PollFd::new(self.wire.fd.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.shared.stopped.as_fd(), PollFlags::POLLIN),
+            ];
+            let _ = poll(&mut fds, PollTimeout::NONE);
+            if fds[1].any().unwrap_or(true) {
+                return;
+            }
+            self.batch();
+        }
+    }
+
+    fn batch(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut datagram = std::mem::take(&mut self.datagram);
+        for _ in 0..DATAGRAMS {
+            let Some(arrival) = self.wire.receive(&mut datagram) else {
+                break;
+            };
+            let tables = shared.tables();
+            let now = now();
+            let bytes = &mut datagram[..arrival.len];
+            for packet in bytes.chunks_mut(arrival.segment.max(1)) {
+                if self.used == self.packets.len() {
+                    self.flush();
+                }
+                self.take(&tables, packet, &arrival, now);
+            }
+        }
+        self.flush();
+        self.datagram = datagram;
+    }
+
+    /// One datagram, or one packet of a raw socket.
+    fn take(&mut self, tables: &Tables, packet: &mut [u8], arrival: &Arrival, now: u64) {
+        if !self.wire.udp {
+            let Some((packet, arrival)) = unwrapped(packet, arrival) else {
+                return;
+            };
+            return self.open(tables, packet, &arrival, now);
+        }
+        if packet.starts_with(&NON_ESP_MARKER) {
+            (self.shared.ike)(IkeDatagram {
+                local: arrival.to,
+                remote: arrival.from,
+                bytes: packet,
+            });
+        } else if packet != KEEPALIVE {
+            self.open(tables, packet, arrival, now);
+        }
+    }
+
+    fn open(&mut self, tables: &Tables, packet: &mut [u8], arrival: &Arrival, now: u64) {
+        let teller = &self.shared.teller;
+        let from = arrival.from.ip();
+        let Some(header) = packet.first_chunk::<8>().copied() else {
+            return teller.refuse(Refusal::Malformed, None, from, packet);
+        };
+        let both = u64::from_be_bytes(header);
+        // Two halves, each as long as its type.
+        let spi = u32::try_from(both >> 32).unwrap_or_default();
+        let low = u32::try_from(both & 0xffff_ffff).unwrap_or_default();
+        let Some(association) = tables.by_spi(spi) else {
+            return teller.refuse(Refusal::UnknownSpi, None, from, packet);
+        };
+        match open(association, packet, low, arrival.from, teller) {
+            Ok(inside) => {
+                let length = inside.end - inside.start;
+                if length == 0 {
+                    return;
+                }
+                let shared = Arc::clone(&self.shared);
+                let tell = |event| shared.teller.tell(event);
+                if let Err(refusal) = self.deliver(
+                    association,
+                    &mut packet[inside],
+                    arrival.traffic_class,
+                    now,
+                    &tell,
+                ) {
+                    shared
+                        .teller
+                        .refuse(refusal, Some(association.id), from, &header);
+                }
+            }
+            Err(refusal) => {
+                let counter = match refusal {
+                    Refusal::NotAuthentic => Some(&association.not_authentic),
+                    Refusal::Replayed | Refusal::TooOld => Some(&association.replayed),
+                    _ => None,
+                };
+                if let Some(counter) = counter {
+                    counter.fetch_add(1, Ordering::Relaxed);
+                }
+                teller.refuse(refusal, Some(association.id), from, &header);
+            }
+        }
+    }
+
+    /// Puts an inner packet among those for the device.
+    fn deliver(
+        &mut self,
+        association: &Association,
+        packet: &mut [u8],
+        outer: u8,
+        now: u64,
+        tell: &dyn Fn(PlaneEvent),
+    ) -> Result<(), Refusal> {
+        let inner = Inner::read(packet).ok_or(Refusal::Malformed)?;
+        // What is behind it hides its length (RFC 4303 section 2.7).
+        let packet = &mut packet[..inner.len];
+        if !inner.fits(&association.remote, &association.local) {
+            return Err(Refusal::Selectors);
+        }
+        if !association.came(packet.len(), now, tell)
+            || carry_ecn(packet, inner.traffic_class, outer).is_none()
+        {
+            return Ok(());
+        }
+        let buffer = &mut self.packets[self.used];
+        buffer.clear();
+        buffer.resize(VIRTIO_NET_HDR_LEN, 0);
+        buffer.extend_from_slice(packet);
+        self.used += 1;
+        Ok(())
+    }
+
+    fn flush(&mut self) {
+        let packets = &mut self.packets[..self.used];
+        // What the device does not take is lost, as on any network.
+        let _ = self
+            .device
+            .send_multiple(&mut self.joined, packets, VIRTIO_NET_HDR_LEN);
+        self.used = 0;
+    }
+}
+
+/// Verifies, decrypts, and takes the sequence number; gives where the inner packet is.
+fn open(
+    association: &Association,
+    packet: &mut [u8],
+    low: u32,
+    from: SocketAddr,
+    teller: &super::tell::Teller,
+) -> Result<std::ops::Range<usize>, Refusal> {
+    let stale = |stale| match stale {
+        Stale::Seen => Refusal::Replayed,
+        Stale::TooOld => Refusal::TooOld,
+    };
+    let mut arriving = association.arriving();
+    let sequence = arriving.window.whole(low).ok_or(Refusal::TooOld)?;
+    arriving.window.check(sequence).map_err(stale)?;
+    let found = arriving.opener.open(packet, sequence);
+    if found.is_ok() || found == Err(OpenError::Padding) {
+        arriving.window.take(sequence).map_err(stale)?;
+    }
+    let found = found.map_err(|error| match error {
+        OpenError::NotAuthentic => Refusal::NotAuthentic,
+        OpenError::Length | OpenError::Padding => Refusal::Malformed,
+    })?;
+    let path = association.path();
+    // Only the newest packet tells where the peer is: an older one may come from where it was.
+    if path.udp && arriving.window.is_newest(sequence) {
+        if from == path.remote {
+            arriving.moved = None;
+        } else if arriving.moved.replace(from) != Some(from) {
+            teller.tell(PlaneEvent::MappingChanged {
+                id: association.id,
+                remote: from,
+            });
+        }
+    }
+    let version = packet.get(found.payload.start).map(|first| first >> 4);
+    match (found.next_header, version) {
+        (IPV4, Some(4)) | (IPV6, Some(6)) => Ok(found.payload),
+        (NO_NEXT_HEADER, _) => Ok(0..0),
+        _ => Err(Refusal::Malformed),
+    }
+}
+
+/// A raw socket gives IPv4 packets with their header.
+fn unwrapped<'a>(packet: &'a mut [u8], arrival: &Arrival) -> Option<(&'a mut [u8], Arrival)> {
+    let mut arrival = *arrival;
+    if arrival.from.is_ipv6() {
+        return Some((packet, arrival));
+    }
+    let header_len = usize::from(packet.first()? & 15) * 4;
+    arrival.traffic_class = *packet.get(1)?;
+    Some((packet.get_mut(header_len..)?, arrival))
+}
