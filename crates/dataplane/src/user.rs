@@ -16,13 +16,14 @@ mod outbound;
 mod shared;
 mod table;
 mod tell;
+mod turns;
 mod ways;
 mod window;
 mod wire;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -138,7 +139,7 @@ pub fn bypass(socket: &impl AsFd, mark: Mark) -> Result<(), PlaneError> {
 /// sockets over.
 ///
 /// `events` is called on a thread of the plane's own. Network namespace and privilege (`CAP_NET_ADMIN`,
-/// `CAP_NET_RAW` for ESP outside of UDP) are those of the calling thread.
+/// `CAP_NET_RAW` for ESP outside of UDP) are those of the calling thread, here as in every call of the plane.
 ///
 /// # Errors
 /// [`PlaneError::NotPermitted`], [`PlaneError::StateFileInUse`] and [`PlaneError::StateFile`]; when there can
@@ -181,6 +182,15 @@ pub fn user(
 }
 
 fn open_device(options: &UserOptions) -> Result<Vec<Arc<SyncDevice>>, PlaneError> {
+    if usize::from(options.mtu) > outbound::LONGEST {
+        return Err(PlaneError::Invalid {
+            what: format!(
+                "the device's packets can have {} bytes at most, not {}",
+                outbound::LONGEST,
+                options.mtu
+            ),
+        });
+    }
     let build = || -> io::Result<Vec<Arc<SyncDevice>>> {
         let first = DeviceBuilder::new()
             .name(options.device.clone())
@@ -252,8 +262,12 @@ impl User {
         let run = move || {
             let tick = || {
                 let children: Vec<_> = shared.tables().children.values().cloned().collect();
+                let mut known: BTreeMap<IpAddr, usize> = BTreeMap::new();
                 for association in children {
-                    association.set_path_mtu(wire::path_mtu(&association.path(), mark));
+                    let path = association.path();
+                    let mtu = known.entry(path.remote.ip());
+                    let mtu = mtu.or_insert_with(|| wire::path_mtu(&path, mark));
+                    association.set_path_mtu(*mtu);
                 }
             };
             told.run(&shared.teller, &events, &tick);

@@ -33,7 +33,7 @@ pub(crate) const PROTOCOL: RouteProtocol = RouteProtocol::Other(109);
 
 /// The metric of exceptions: above that of routes, which have the kernel's own (0, and 1024 with IPv6), so
 /// that a child SA for exactly a connected network comes before the exception that another has made of it.
-const EXCEPTION: u32 = 4096;
+pub(crate) const EXCEPTION: u32 = 4096;
 /// RFC 4291 section 2.5.6.
 const LINK_LOCAL: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10);
 
@@ -130,9 +130,8 @@ impl Routes {
                 .way_to(peer)
                 .map_err(|f| f.during("looking for the route to the peer"))?;
             self.rule(ledger, table, destination.addr().is_ipv6())?;
-            let connected = self
-                .connected_inside(&destination)
-                .map_err(|f| f.during(DOING))?;
+            let connected =
+                connected_inside(&mut self.netlink, &destination).map_err(|f| f.during(DOING))?;
             // The exceptions first: nothing next door is to be lost for a moment.
             for exception in connected {
                 let key = RouteKey {
@@ -278,45 +277,6 @@ impl Routes {
         Ok(())
     }
 
-    /// The networks that this host is connected to, of the main table, that are a part of a larger one.
-    fn connected_inside(&mut self, all: &IpNet) -> Result<BTreeSet<IpNet>, Failure> {
-        let mut request = RouteMessage::default();
-        request.header.address_family = family(all.addr());
-        let request = RouteNetlinkMessage::GetRoute(request);
-        let answers = self.netlink.request(request, NLM_F_DUMP)?;
-        let mut found = BTreeSet::new();
-        for answer in &answers {
-            let RouteNetlinkMessage::NewRoute(message) = &answer.0 else {
-                continue;
-            };
-            let header = &message.header;
-            let direct = !message.attributes.iter().any(|attribute| {
-                matches!(
-                    attribute,
-                    RouteAttribute::Gateway(_)
-                        | RouteAttribute::Via(_)
-                        | RouteAttribute::MultiPath(_)
-                )
-            });
-            let destination = message
-                .attributes
-                .iter()
-                .find_map(|attribute| match attribute {
-                    RouteAttribute::Destination(address) => {
-                        IpNet::new(ip(address)?, header.destination_prefix_length).ok()
-                    }
-                    _ => None,
-                });
-            let main = header.table == RouteHeader::RT_TABLE_MAIN;
-            if main && direct && header.kind == RouteType::Unicast {
-                let inside = destination.filter(|net| net != all && all.contains(net));
-                // Of link-local addresses there is one network on every link; nothing is routed there.
-                found.extend(inside.filter(|net| !IpNet::V6(LINK_LOCAL).contains(&net.addr())));
-            }
-        }
-        Ok(found)
-    }
-
     /// How a packet from this host gets there now.
     fn way_to(&mut self, destination: IpAddr) -> Result<Way, Failure> {
         let mut request = RouteMessage::default();
@@ -345,6 +305,46 @@ impl Routes {
         }
         Ok(way)
     }
+}
+
+/// The networks that this host is connected to, of the main table, that are a part of a larger one.
+pub(crate) fn connected_inside(
+    netlink: &mut Netlink<RouteNetlinkMessage>,
+    all: &IpNet,
+) -> Result<BTreeSet<IpNet>, Failure> {
+    let mut request = RouteMessage::default();
+    request.header.address_family = family(all.addr());
+    let request = RouteNetlinkMessage::GetRoute(request);
+    let answers = netlink.request(request, NLM_F_DUMP)?;
+    let mut found = BTreeSet::new();
+    for answer in &answers {
+        let RouteNetlinkMessage::NewRoute(message) = &answer.0 else {
+            continue;
+        };
+        let header = &message.header;
+        let direct = !message.attributes.iter().any(|attribute| {
+            matches!(
+                attribute,
+                RouteAttribute::Gateway(_) | RouteAttribute::Via(_) | RouteAttribute::MultiPath(_)
+            )
+        });
+        let destination = message
+            .attributes
+            .iter()
+            .find_map(|attribute| match attribute {
+                RouteAttribute::Destination(address) => {
+                    IpNet::new(ip(address)?, header.destination_prefix_length).ok()
+                }
+                _ => None,
+            });
+        let main = header.table == RouteHeader::RT_TABLE_MAIN;
+        if main && direct && header.kind == RouteType::Unicast {
+            let inside = destination.filter(|net| net != all && all.contains(net));
+            // Of link-local addresses there is one network on every link; nothing is routed there.
+            found.extend(inside.filter(|net| !IpNet::V6(LINK_LOCAL).contains(&net.addr())));
+        }
+    }
+    Ok(found)
 }
 
 /// An address of this host that is on the local side, a global one where there is one.

@@ -1,12 +1,13 @@
 //! A child SA at work: its contexts, numbers, limits and counters, shared by the threads.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use crypto::esp::{Opener, Sealer, SuiteError};
 
+use super::turns::Turns;
 use super::window::Window;
 use crate::{ChildSa, Counters, Flow, Limits, PlaneError, PlaneEvent, Selector};
 
@@ -30,15 +31,36 @@ pub(super) struct Arriving {
     pub(super) window: Window,
     /// Where authentic packets came from last, when it was not the path's far end.
     pub(super) moved: Option<SocketAddr>,
+    pub(super) meter: Meter,
+    pub(super) replayed: u64,
+    pub(super) not_authentic: u64,
+}
+
+/// What leaves is numbered by one thread at a time.
+#[derive(Default)]
+struct Leaving {
+    /// The last sequence number that was taken.
+    sent: u64,
+    meter: Meter,
+    /// Tickets that were given out.
+    tickets: u64,
+}
+
+/// Sequence numbers in a row, and the turn to send the packets that have them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reserved {
+    pub(super) first: u64,
+    pub(super) count: usize,
+    pub(super) ticket: u64,
 }
 
 /// One direction's account.
-#[derive(Default)]
-struct Meter {
-    packets: AtomicU64,
-    bytes: AtomicU64,
+#[derive(Clone, Copy, Default)]
+pub(super) struct Meter {
+    packets: u64,
+    bytes: u64,
     /// Seconds since 1970; 0: never.
-    last_used: AtomicU64,
+    last_used: u64,
 }
 
 /// A child SA.
@@ -50,18 +72,14 @@ pub(super) struct Association {
     path: RwLock<Path>,
     /// One for each worker, so that none waits for another.
     sealers: Vec<Mutex<Sealer>>,
-    /// The last sequence number that was sent.
-    sent: AtomicU64,
-    /// The last that there is.
+    leaving: Mutex<Leaving>,
+    pub(super) turns: Turns,
+    /// The last sequence number that there is.
     last: u64,
     arriving: Mutex<Arriving>,
     limits: Limits,
-    out: Meter,
-    into: Meter,
     told_soft: AtomicBool,
     told_hard: AtomicBool,
-    pub(super) replayed: AtomicU64,
-    pub(super) not_authentic: AtomicU64,
     /// The longest inner packet whose outer one fits the path.
     longest: AtomicUsize,
 }
@@ -109,20 +127,20 @@ impl Association {
                 .map(|_| sealer())
                 .collect::<Result<_, _>>()
                 .map_err(fault)?,
-            sent: AtomicU64::new(0),
+            leaving: Mutex::default(),
+            turns: Turns::default(),
             last: if sa.esn { u64::MAX } else { u32::MAX.into() },
             arriving: Mutex::new(Arriving {
                 opener: opener.map_err(fault)?,
                 window: Window::new(sa.replay_window, sa.esn),
                 moved: None,
+                meter: Meter::default(),
+                replayed: 0,
+                not_authentic: 0,
             }),
             limits: sa.limits,
-            out: Meter::default(),
-            into: Meter::default(),
             told_soft: AtomicBool::new(false),
             told_hard: AtomicBool::new(false),
-            replayed: AtomicU64::new(0),
-            not_authentic: AtomicU64::new(0),
             longest: AtomicUsize::new(usize::MAX),
         })
     }
@@ -166,43 +184,73 @@ impl Association {
         self.longest.store(longest.max(least), Ordering::Relaxed);
     }
 
-    /// Counts an outgoing packet of so many bytes and gives its sequence number; `None` when the SA may carry
-    /// no more.
-    pub(super) fn next(&self, bytes: usize, now: u64, tell: &dyn Fn(PlaneEvent)) -> Option<u64> {
-        let before = self
-            .sent
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |sent| {
-                (sent < self.last).then(|| sent + 1)
-            });
-        let Ok(before) = before else {
-            self.tell_end(true, tell);
-            return None;
-        };
-        if before >= self.last - self.last / LAST_PART {
+    /// Counts packets of these sizes that are to leave, and takes their sequence numbers: for as many, from the
+    /// first on, as the SA may carry. `last`: the ticket that this worker had last and has not used, which is
+    /// good for these as well when nobody came between.
+    pub(super) fn reserve(
+        &self,
+        sizes: &[usize],
+        last: Option<u64>,
+        now: u64,
+        tell: &dyn Fn(PlaneEvent),
+    ) -> Option<Reserved> {
+        let mut leaving = self.leaving();
+        let first = leaving.sent.saturating_add(1);
+        let mut count = 0;
+        for bytes in sizes {
+            if leaving.sent == self.last {
+                self.tell_end(true, tell);
+                break;
+            }
+            if !self.count(&mut leaving.meter, *bytes, now, tell) {
+                break;
+            }
+            leaving.sent += 1;
+            count += 1;
+        }
+        if leaving.sent > self.last - self.last / LAST_PART {
             self.tell_end(false, tell);
         }
-        self.count(&self.out, bytes, now, tell)
-            .then_some(before + 1)
+        if count == 0 {
+            return None;
+        }
+        let ticket = match last {
+            Some(last) if last + 1 == leaving.tickets => last,
+            _ => {
+                leaving.tickets += 1;
+                leaving.tickets - 1
+            }
+        };
+        Some(Reserved {
+            first,
+            count,
+            ticket,
+        })
     }
 
     /// Counts an authentic packet that came in; whether it may pass.
-    pub(super) fn came(&self, bytes: usize, now: u64, tell: &dyn Fn(PlaneEvent)) -> bool {
-        self.count(&self.into, bytes, now, tell)
+    pub(super) fn came(
+        &self,
+        arriving: &mut Arriving,
+        bytes: usize,
+        now: u64,
+        tell: &dyn Fn(PlaneEvent),
+    ) -> bool {
+        self.count(&mut arriving.meter, bytes, now, tell)
     }
 
-    fn count(&self, meter: &Meter, bytes: usize, now: u64, tell: &dyn Fn(PlaneEvent)) -> bool {
-        let size = bytes as u64;
-        let packets = meter.packets.fetch_add(1, Ordering::Relaxed) + 1;
-        let bytes = meter.bytes.fetch_add(size, Ordering::Relaxed) + size;
+    fn count(&self, meter: &mut Meter, size: usize, now: u64, tell: &dyn Fn(PlaneEvent)) -> bool {
+        let (packets, bytes) = (meter.packets + 1, meter.bytes + size as u64);
         let over = |limit: Option<u64>, value: u64| limit.is_some_and(|limit| value > limit);
         if over(self.limits.hard_packets, packets) || over(self.limits.hard_bytes, bytes) {
-            // It is not carried, so it was none.
-            meter.packets.fetch_sub(1, Ordering::Relaxed);
-            meter.bytes.fetch_sub(size, Ordering::Relaxed);
             self.tell_end(true, tell);
             return false;
         }
-        meter.last_used.store(now, Ordering::Relaxed);
+        *meter = Meter {
+            packets,
+            bytes,
+            last_used: now,
+        };
         let reached = |limit: Option<u64>, value: u64| limit.is_some_and(|limit| value >= limit);
         if reached(self.limits.soft_packets, packets) || reached(self.limits.soft_bytes, bytes) {
             self.tell_end(false, tell);
@@ -222,27 +270,30 @@ impl Association {
     }
 
     pub(super) fn counters(&self) -> Counters {
-        let flow = |meter: &Meter| {
-            let seconds = meter.last_used.load(Ordering::Relaxed);
-            Flow {
-                bytes: meter.bytes.load(Ordering::Relaxed),
-                packets: meter.packets.load(Ordering::Relaxed),
-                last_used: (seconds > 0)
-                    .then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)),
-            }
+        let flow = |meter: Meter| Flow {
+            bytes: meter.bytes,
+            packets: meter.packets,
+            last_used: (meter.last_used > 0)
+                .then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(meter.last_used)),
         };
+        let outbound = flow(self.leaving().meter);
+        let arriving = self.arriving();
         Counters {
-            inbound: flow(&self.into),
-            outbound: flow(&self.out),
-            replayed: self.replayed.load(Ordering::Relaxed),
-            integrity_failures: self.not_authentic.load(Ordering::Relaxed),
+            inbound: flow(arriving.meter),
+            outbound,
+            replayed: arriving.replayed,
+            integrity_failures: arriving.not_authentic,
         }
+    }
+
+    fn leaving(&self) -> MutexGuard<'_, Leaving> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// As if so many packets had been sent.
     #[cfg(test)]
     pub(super) fn skip_to(&self, sent: u64) {
-        self.sent.store(sent, Ordering::Relaxed);
+        self.leaving().sent = sent;
     }
 }
 
@@ -318,13 +369,22 @@ pub(super) mod tests {
         let association = association(&sa);
         let told = RefCell::new(Vec::new());
         let tell = |event| told.borrow_mut().push(event);
-        let numbers: Vec<_> = (0..8).map(|_| association.next(100, 7, &tell)).collect();
-        assert_eq!(numbers[..5], [1, 2, 3, 4, 5].map(Some));
-        assert_eq!(numbers[5..], [None; 3]);
+        let reserve = |count| association.reserve(&[100; 8][..count], None, 7, &tell);
+        let numbers = |first, count, ticket| {
+            Some(Reserved {
+                first,
+                count,
+                ticket,
+            })
+        };
+        assert_eq!(reserve(2), numbers(1, 2, 0));
+        assert_eq!(reserve(8), numbers(3, 3, 1));
+        assert_eq!(reserve(1), None);
         assert_eq!(association.counters().outbound.bytes, 500);
         // The other direction has an account of its own.
-        assert!(association.came(9_999, 7, &tell));
-        assert!(!association.came(2, 7, &tell));
+        let came = |bytes| association.came(&mut association.arriving(), bytes, 7, &tell);
+        assert!(came(9_999));
+        assert!(!came(2));
         let expire = |hard| PlaneEvent::Expire { id: 1, hard };
         assert_eq!(*told.borrow(), [expire(false), expire(true)]);
     }
@@ -337,20 +397,37 @@ pub(super) mod tests {
             let association = association(&sa);
             let told = RefCell::new(Vec::new());
             let tell = |event| told.borrow_mut().push(event);
+            let next = |count| {
+                let reserved = association.reserve(&[1; 9][..count], None, 7, &tell);
+                reserved.map(|reserved| (reserved.first, reserved.count))
+            };
             association.skip_to(last - last / LAST_PART - 1);
-            assert!(association.next(1, 7, &tell).is_some());
+            assert!(next(1).is_some());
             assert!(told.borrow().is_empty());
-            association.next(1, 7, &tell);
+            assert!(next(1).is_some());
             assert_eq!(told.borrow().len(), 1);
-            association.skip_to(last - 1);
-            assert_eq!(association.next(1, 7, &tell), Some(last));
-            assert_eq!(association.next(1, 7, &tell), None);
-            assert_eq!(association.next(1, 7, &tell), None);
+            association.skip_to(last - 2);
+            assert_eq!(next(9), Some((last - 1, 2)));
+            assert_eq!(next(1), None);
+            assert_eq!(next(9), None);
             assert_eq!(
                 told.borrow()[1..],
                 [PlaneEvent::Expire { id: 1, hard: true }]
             );
         }
+    }
+
+    #[test]
+    fn a_ticket_serves_for_more_until_somebody_else_has_one() {
+        let association = association(&child(1, "10.1.0.0/16", "10.2.0.0/16", false));
+        let ticket = |last| {
+            let reserved = association.reserve(&[1], last, 7, &|_| {});
+            reserved.unwrap().ticket
+        };
+        assert_eq!(ticket(None), 0);
+        assert_eq!(ticket(Some(0)), 0);
+        assert_eq!(ticket(None), 1);
+        assert_eq!(ticket(Some(0)), 2);
     }
 
     #[test]

@@ -3,16 +3,16 @@
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crypto::esp::OpenError;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tun_rs::{GROTable, SyncDevice, VIRTIO_NET_HDR_LEN};
 
-use super::association::Association;
+use super::association::{Arriving, Association};
 use super::inner::{Inner, carry_ecn};
 use super::shared::{Shared, now};
 use super::table::Tables;
+use super::tell::Teller;
 use super::window::Stale;
 use super::wire::{Arrival, MAX_DATAGRAM, Wire};
 use super::{IPV4, IPV6, IkeDatagram};
@@ -79,41 +79,36 @@ impl Inbound {
             let Some(arrival) = self.wire.receive(&mut datagram) else {
                 break;
             };
-            let tables = shared.tables();
-            let now = now();
             let bytes = &mut datagram[..arrival.len];
-            for packet in bytes.chunks_mut(arrival.segment.max(1)) {
-                if self.used == self.packets.len() {
-                    self.flush();
+            if !self.wire.udp {
+                if let Some((packet, arrival)) = unwrapped(bytes, &arrival) {
+                    self.open(&shared.tables(), packet, &arrival, now());
                 }
-                self.take(&tables, packet, &arrival, now);
+                continue;
+            }
+            // Whoever takes IKE may be slow: nobody who changes the tables waits for that.
+            let mut tables = None;
+            for packet in bytes.chunks_mut(arrival.segment.max(1)) {
+                if packet.starts_with(&NON_ESP_MARKER) {
+                    tables = None;
+                    (shared.ike)(IkeDatagram {
+                        local: arrival.to,
+                        remote: arrival.from,
+                        bytes: packet,
+                    });
+                } else if packet != KEEPALIVE {
+                    let (tables, now) = tables.get_or_insert_with(|| (shared.tables(), now()));
+                    self.open(tables, packet, &arrival, *now);
+                }
             }
         }
         self.flush();
         self.datagram = datagram;
     }
 
-    /// One datagram, or one packet of a raw socket.
-    fn take(&mut self, tables: &Tables, packet: &mut [u8], arrival: &Arrival, now: u64) {
-        if !self.wire.udp {
-            let Some((packet, arrival)) = unwrapped(packet, arrival) else {
-                return;
-            };
-            return self.open(tables, packet, &arrival, now);
-        }
-        if packet.starts_with(&NON_ESP_MARKER) {
-            (self.shared.ike)(IkeDatagram {
-                local: arrival.to,
-                remote: arrival.from,
-                bytes: packet,
-            });
-        } else if packet != KEEPALIVE {
-            self.open(tables, packet, arrival, now);
-        }
-    }
-
     fn open(&mut self, tables: &Tables, packet: &mut [u8], arrival: &Arrival, now: u64) {
-        let teller = &self.shared.teller;
+        let shared = Arc::clone(&self.shared);
+        let teller = &shared.teller;
         let from = arrival.from.ip();
         let Some(header) = packet.first_chunk::<8>().copied() else {
             return teller.refuse(Refusal::Malformed, None, from, packet);
@@ -125,59 +120,61 @@ impl Inbound {
         let Some(association) = tables.by_spi(spi) else {
             return teller.refuse(Refusal::UnknownSpi, None, from, packet);
         };
-        match open(association, packet, low, arrival.from, teller) {
-            Ok(inside) => {
-                let length = inside.end - inside.start;
-                if length == 0 {
-                    return;
-                }
-                let shared = Arc::clone(&self.shared);
-                let tell = |event| shared.teller.tell(event);
-                if let Err(refusal) = self.deliver(
-                    association,
-                    &mut packet[inside],
-                    arrival.traffic_class,
-                    now,
-                    &tell,
-                ) {
-                    shared
-                        .teller
-                        .refuse(refusal, Some(association.id), from, &header);
-                }
+        let mut arriving = association.arriving();
+        let done = open(
+            association,
+            &mut arriving,
+            packet,
+            low,
+            arrival.from,
+            teller,
+        )
+        .and_then(|inside| {
+            let packet = &mut packet[inside];
+            self.deliver(
+                association,
+                &mut arriving,
+                packet,
+                arrival.traffic_class,
+                now,
+            )
+        });
+        if let Err(refusal) = done {
+            match refusal {
+                Refusal::NotAuthentic => arriving.not_authentic += 1,
+                Refusal::Replayed | Refusal::TooOld => arriving.replayed += 1,
+                _ => {}
             }
-            Err(refusal) => {
-                let counter = match refusal {
-                    Refusal::NotAuthentic => Some(&association.not_authentic),
-                    Refusal::Replayed | Refusal::TooOld => Some(&association.replayed),
-                    _ => None,
-                };
-                if let Some(counter) = counter {
-                    counter.fetch_add(1, Ordering::Relaxed);
-                }
-                teller.refuse(refusal, Some(association.id), from, &header);
-            }
+            teller.refuse(refusal, Some(association.id), from, &header);
         }
     }
 
-    /// Puts an inner packet among those for the device.
+    /// Puts an inner packet among those for the device. One of no bytes was a dummy.
     fn deliver(
         &mut self,
         association: &Association,
+        arriving: &mut Arriving,
         packet: &mut [u8],
         outer: u8,
         now: u64,
-        tell: &dyn Fn(PlaneEvent),
     ) -> Result<(), Refusal> {
+        if packet.is_empty() {
+            return Ok(());
+        }
         let inner = Inner::read(packet).ok_or(Refusal::Malformed)?;
         // What is behind it hides its length (RFC 4303 section 2.7).
         let packet = &mut packet[..inner.len];
         if !inner.fits(&association.remote, &association.local) {
             return Err(Refusal::Selectors);
         }
-        if !association.came(packet.len(), now, tell)
+        let tell = |event| self.shared.teller.tell(event);
+        if !association.came(arriving, packet.len(), now, &tell)
             || carry_ecn(packet, inner.traffic_class, outer).is_none()
         {
             return Ok(());
+        }
+        if self.used == self.packets.len() {
+            self.flush();
         }
         let buffer = &mut self.packets[self.used];
         buffer.clear();
@@ -200,16 +197,16 @@ impl Inbound {
 /// Verifies, decrypts, and takes the sequence number; gives where the inner packet is.
 fn open(
     association: &Association,
+    arriving: &mut Arriving,
     packet: &mut [u8],
     low: u32,
     from: SocketAddr,
-    teller: &super::tell::Teller,
+    teller: &Teller,
 ) -> Result<std::ops::Range<usize>, Refusal> {
     let stale = |stale| match stale {
         Stale::Seen => Refusal::Replayed,
         Stale::TooOld => Refusal::TooOld,
     };
-    let mut arriving = association.arriving();
     let sequence = arriving.window.whole(low).ok_or(Refusal::TooOld)?;
     arriving.window.check(sequence).map_err(stale)?;
     let found = arriving.opener.open(packet, sequence);

@@ -20,7 +20,7 @@ const HEADROOM: usize = 32;
 /// Room after it: padding, trailer and ICV.
 const TAILROOM: usize = 64;
 /// The longest packet that the device may be set to let through; jumbo frames.
-const LONGEST: usize = 9216;
+pub(super) const LONGEST: usize = 9216;
 /// Packets that are sealed before they are sent. What the device gives as one has 64 kB, 48 packets as a
 /// rule, and many more when somebody's segments are small.
 const BATCH: usize = 512;
@@ -34,8 +34,17 @@ struct Sealed {
     buffer: usize,
     start: usize,
     len: usize,
+    /// DSCP and ECN go outside as they are inside (RFC 4301 section 5.1.2, RFC 6040 section 4.1).
     traffic_class: u8,
+}
+
+/// Packets of one SA that leave together.
+struct Group {
+    association: Arc<Association>,
     path: Path,
+    ticket: u64,
+    /// Where in the queue they end.
+    end: usize,
 }
 
 /// A queue's thread.
@@ -48,6 +57,7 @@ pub(super) struct Outbound {
     buffers: Vec<Vec<u8>>,
     sizes: Vec<usize>,
     queue: Vec<Sealed>,
+    groups: Vec<Group>,
 }
 
 impl Outbound {
@@ -61,6 +71,7 @@ impl Outbound {
             buffers: vec![vec![0; HEADROOM + LONGEST + TAILROOM]; BATCH],
             sizes: vec![0; BATCH],
             queue: Vec::with_capacity(BATCH),
+            groups: Vec::new(),
         }
     }
 
@@ -93,29 +104,28 @@ impl Outbound {
         let shared = Arc::clone(&self.shared);
         let mut used = 0;
         let mut result = Ok(());
-        {
-            let tables = shared.tables();
-            let now = now();
-            while used + RESERVE <= BATCH {
-                let count = self.device.recv_multiple(
-                    &mut self.raw,
-                    &mut self.buffers[used..],
-                    &mut self.sizes[used..],
-                    HEADROOM,
-                );
-                match count {
-                    Ok(count) => {
-                        self.seal(&tables, used, count, now);
-                        used += count;
-                    }
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    // What the device gave is none of what we let it give; the next may be.
-                    Err(error) if error.raw_os_error().is_none() => {}
-                    Err(error) => {
-                        result = Err(error);
-                        break;
-                    }
+        // Until all is sent: when an SA was removed, nothing of it is under way.
+        let tables = shared.tables();
+        let now = now();
+        while used + RESERVE <= BATCH {
+            let count = self.device.recv_multiple(
+                &mut self.raw,
+                &mut self.buffers[used..],
+                &mut self.sizes[used..],
+                HEADROOM,
+            );
+            match count {
+                Ok(count) => {
+                    self.seal(&tables, used, count, now);
+                    used += count;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // What the device gave is none of what we let it give; the next may be.
+                Err(error) if error.raw_os_error().is_none() => {}
+                Err(error) => {
+                    result = Err(error);
+                    break;
                 }
             }
         }
@@ -125,8 +135,7 @@ impl Outbound {
 
     /// Seals the packets of one reading: all of one flow.
     fn seal(&mut self, tables: &Tables, first: usize, count: usize, now: u64) {
-        let whole = |at: usize| HEADROOM..HEADROOM + self.sizes[at];
-        let packet = &self.buffers[first][whole(first)];
+        let packet = &self.buffers[first][HEADROOM..HEADROOM + self.sizes[first]];
         let Some(inner) = Inner::read(packet) else {
             return;
         };
@@ -136,45 +145,51 @@ impl Outbound {
             }
             return;
         };
-        let path = association.path();
-        for at in first..first + count {
-            if let Some(sealed) = self.seal_one(association, path, &inner, at, now) {
-                self.queue.push(sealed);
-            }
-        }
-    }
-
-    fn seal_one(
-        &mut self,
-        association: &Association,
-        path: Path,
-        inner: &Inner,
-        at: usize,
-        now: u64,
-    ) -> Option<Sealed> {
-        let size = self.sizes[at];
+        let sizes = &self.sizes[first..first + count];
         let longest = association.longest();
-        if size > longest && inner.whole {
-            let packet = &self.buffers[at][HEADROOM..HEADROOM + size];
-            if let Some(message) = icmp::too_big(packet, inner, longest) {
+        // The first is the longest of them.
+        if sizes[0] > longest && inner.whole {
+            if let Some(message) = icmp::too_big(packet, &inner, longest) {
                 self.shared.answer(&message);
             }
-            return None;
+            return;
         }
+        let last = self.groups.last();
+        let last = last.filter(|group| group.association.id == association.id);
         let tell = |event| self.shared.teller.tell(event);
-        let sequence = association.next(size, now, &tell)?;
+        let Some(reserved) = association.reserve(sizes, last.map(|group| group.ticket), now, &tell)
+        else {
+            return;
+        };
+        let next_header = if inner.source.is_ipv4() { IPV4 } else { IPV6 };
         let mut sealer = association.sealer(self.worker);
         let start = HEADROOM - sealer.header_len();
-        let next_header = if inner.source.is_ipv4() { IPV4 } else { IPV6 };
-        let result = sealer.seal(&mut self.buffers[at][start..], size, next_header, sequence);
-        Some(Sealed {
-            buffer: at,
-            start,
-            len: result.ok()?,
-            // DSCP and ECN go outside as they are inside (RFC 4301 section 5.1.2, RFC 6040 section 4.1).
-            traffic_class: inner.traffic_class,
-            path,
-        })
+        for number in 0..reserved.count {
+            let (at, sequence) = (first + number, reserved.first + number as u64);
+            let packet = &mut self.buffers[at][start..];
+            // One that cannot be sealed is lost, as its number is.
+            if let Ok(len) = sealer.seal(packet, self.sizes[at], next_header, sequence) {
+                self.queue.push(Sealed {
+                    buffer: at,
+                    start,
+                    len,
+                    traffic_class: inner.traffic_class,
+                });
+            }
+        }
+        drop(sealer);
+        let (end, ticket) = (self.queue.len(), reserved.ticket);
+        match self.groups.last_mut() {
+            Some(group) if group.association.id == association.id && group.ticket == ticket => {
+                group.end = end;
+            }
+            _ => self.groups.push(Group {
+                association: Arc::clone(association),
+                path: association.path(),
+                ticket,
+                end,
+            }),
+        }
     }
 
     fn ask(&self, trap: &Trap, inner: &Inner) {
@@ -197,19 +212,26 @@ impl Outbound {
 
     /// Sends what was sealed, in order.
     fn flush(&mut self) {
-        let mut rest = &self.queue[..];
-        let mut packets: Vec<&[u8]> = Vec::with_capacity(rest.len());
-        while let Some(first) = rest.first() {
-            let same = rest
-                .iter()
-                .take_while(|s| s.path == first.path && s.traffic_class == first.traffic_class);
-            packets.clear();
-            packets.extend(same.map(|s| &self.buffers[s.buffer][s.start..s.start + s.len]));
-            if let Some(wire) = self.shared.wire(&first.path) {
-                wire.send(&first.path, first.traffic_class, &packets);
+        let mut packets: Vec<&[u8]> = Vec::with_capacity(self.queue.len());
+        let mut from = 0;
+        for group in &self.groups {
+            let mut rest = &self.queue[from..group.end];
+            from = group.end;
+            group.association.turns.wait(group.ticket);
+            while let Some(first) = rest.first() {
+                let same = rest
+                    .iter()
+                    .take_while(|sealed| sealed.traffic_class == first.traffic_class);
+                packets.clear();
+                packets.extend(same.map(|s| &self.buffers[s.buffer][s.start..s.start + s.len]));
+                if let Some(wire) = self.shared.wire(&group.path) {
+                    wire.send(&group.path, first.traffic_class, &packets);
+                }
+                rest = &rest[packets.len()..];
             }
-            rest = &rest[packets.len()..];
+            group.association.turns.done(group.ticket);
         }
         self.queue.clear();
+        self.groups.clear();
     }
 }

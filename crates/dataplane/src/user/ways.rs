@@ -2,8 +2,13 @@
 //!
 //! What goes to a peer's side is routed to the TUN device, in a table of its own. The rule that looks the
 //! table up leaves out what carries our mark: IKE and ESP themselves. So a peer whose own address is in its
-//! selector is still reached. The device's routes go with it, whatever happens to us; the rule, and a
-//! reverse-path filter that had to be loosened, stand in the list that the next start clears.
+//! selector is still reached. Networks that this host is connected to, and its own side of the traffic, are
+//! excepted where they lie inside of the peer's side: with all traffic through a tunnel, the hosts next door
+//! are still next door.
+//!
+//! The routes into the device go with it, whatever happens to us. Behind each stands one that lets nothing
+//! pass, so that after a crash nothing leaves unprotected. These, the exceptions, the rule, and a reverse-path
+//! filter that had to be loosened stand in the list that the next start clears.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -21,9 +26,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::ledger::Ledger;
 use crate::kernel::netlink::Netlink;
-use crate::kernel::route::{PROTOCOL, address_in, family};
+use crate::kernel::route::{EXCEPTION, PROTOCOL, address_in, connected_inside, family};
 use crate::{Mark, PlaneError, RouteTable, Selector};
 
+/// The metric of the routes that let nothing pass: above that of the routes into the device, which have the
+/// kernel's own (0, and 1024 with IPv6), and below that of exceptions, as the route into the device is.
+const GUARD: u32 = 2048;
 /// `rp_filter`: what comes in must come by the way that leads back (RFC 3704 section 2.2).
 const STRICT: u8 = 1;
 /// `rp_filter`: there must be some way back.
@@ -48,6 +56,26 @@ pub(super) enum Entry {
     },
     /// An interface's `rp_filter`, as it was before.
     Filter { interface: u32, before: u8 },
+    /// A route of our table that has no device to go with.
+    Route { table: u32, key: RouteKey },
+}
+
+/// A route of our table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct RouteKey {
+    net: IpNet,
+    kind: Kind,
+}
+
+/// Where a route of our table leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum Kind {
+    /// Where the other tables say.
+    Except,
+    /// Nowhere.
+    Guard,
+    /// Into the device.
+    Way,
 }
 
 pub(super) struct Ways {
@@ -58,7 +86,7 @@ pub(super) struct Ways {
     mark: Mark,
     /// The TUN device.
     device: u32,
-    held: BTreeMap<IpNet, BTreeSet<Owner>>,
+    held: BTreeMap<RouteKey, BTreeSet<Owner>>,
 }
 
 impl Ways {
@@ -107,18 +135,56 @@ impl Ways {
             self.loosen(peer)?;
         }
         for net in remote.prefixes() {
-            let owners = self.held.entry(net).or_default();
-            owners.insert(owner.clone());
-            if owners.len() > 1 {
-                continue;
+            let way = RouteKey {
+                net,
+                kind: Kind::Way,
+            };
+            // What is connected is as it was when the first of several came.
+            let mut except = if self.held.contains_key(&way) {
+                let keys = self.held.keys();
+                let inside = keys.filter(|key| key.kind == Kind::Except && net.contains(&key.net));
+                inside.map(|key| key.net).collect()
+            } else {
+                connected_inside(&mut self.netlink, &net).map_err(|f| f.during(DOING))?
+            };
+            except.extend(
+                local
+                    .prefixes()
+                    .filter(|own| *own != net && net.contains(own)),
+            );
+            // The exceptions first: nothing next door is to be lost for a moment.
+            for net in except {
+                let kind = Kind::Except;
+                self.hold(owner, table.table, RouteKey { net, kind }, None)?;
             }
-            let request =
-                RouteNetlinkMessage::NewRoute(route(table.table, net, self.device, source));
-            if let Err(failure) = self.netlink.request(request, NLM_F_CREATE | NLM_F_EXCL) {
-                self.held.remove(&net);
-                return Err(failure.during(DOING));
-            }
+            let kind = Kind::Guard;
+            self.hold(owner, table.table, RouteKey { net, kind }, None)?;
+            self.hold(owner, table.table, way, source)?;
         }
+        Ok(())
+    }
+
+    fn hold(
+        &mut self,
+        owner: &Owner,
+        table: u32,
+        key: RouteKey,
+        source: Option<IpAddr>,
+    ) -> Result<(), PlaneError> {
+        if let Some(owners) = self.held.get_mut(&key) {
+            owners.insert(owner.clone());
+            return Ok(());
+        }
+        let entry = Entry::Route { table, key };
+        if key.kind != Kind::Way {
+            self.ledger.add(entry)?;
+        }
+        let request = RouteNetlinkMessage::NewRoute(route(table, key, self.device, source));
+        if let Err(failure) = self.netlink.request(request, NLM_F_CREATE | NLM_F_EXCL) {
+            self.ledger.remove(&entry)?;
+            return Err(failure.during("setting a route into the tunnel"));
+        }
+        self.held.insert(key, BTreeSet::from([owner.clone()]));
         Ok(())
     }
 
@@ -127,26 +193,37 @@ impl Ways {
         let Some(table) = self.table else {
             return Ok(());
         };
-        let mut result = Ok(());
-        for (net, owners) in &mut self.held {
+        let mut gone = Vec::new();
+        for (key, owners) in &mut self.held {
             if owners.remove(owner) && owners.is_empty() {
-                let message = route(table.table, *net, self.device, None);
-                let request = RouteNetlinkMessage::DelRoute(message);
-                result = result.and(match self.netlink.request(request, 0) {
-                    Err(failure) if !gone(failure.errno()) => {
-                        Err(failure.during("removing a route into the tunnel"))
-                    }
-                    _ => Ok(()),
-                });
+                gone.push(*key);
             }
         }
-        self.held.retain(|_, owners| !owners.is_empty());
+        let mut result = Ok(());
+        // In the order of kinds backwards: the exceptions last, as they came first.
+        gone.sort_by_key(|key| std::cmp::Reverse(key.kind));
+        for key in gone {
+            self.held.remove(&key);
+            result = result.and(self.remove_route(table.table, key));
+        }
         result
+    }
+
+    fn remove_route(&mut self, table: u32, key: RouteKey) -> Result<(), PlaneError> {
+        let request = RouteNetlinkMessage::DelRoute(route(table, key, self.device, None));
+        match self.netlink.request(request, 0) {
+            Err(failure) if !gone(failure.errno()) => {
+                return Err(failure.during("removing a route into the tunnel"));
+            }
+            _ => {}
+        }
+        self.ledger.remove(&Entry::Route { table, key })
     }
 
     /// Undoes what outlives the process.
     pub(super) fn undo(&mut self) -> Result<(), PlaneError> {
         let mut result = Ok(());
+        // The rule is the first of them: what it leads to is of no account any more.
         for entry in self.ledger.entries() {
             let undone = match entry {
                 Entry::Rule { .. } => {
@@ -158,6 +235,7 @@ impl Ways {
                         _ => Ok(()),
                     }
                 }
+                Entry::Route { table, key } => self.remove_route(table, key),
                 Entry::Filter { interface, before } => {
                     // Somebody who has set it meanwhile has the last word; so has who removed the interface.
                     match filter_of(interface).filter(|file| read(file) == Some(LOOSE)) {
@@ -268,26 +346,37 @@ fn write(file: &Path, value: u8) -> Result<(), PlaneError> {
     })
 }
 
-fn route(table: u32, net: IpNet, device: u32, source: Option<IpAddr>) -> RouteMessage {
+fn route(table: u32, key: RouteKey, device: u32, source: Option<IpAddr>) -> RouteMessage {
+    let RouteKey { net, kind } = key;
     let mut message = RouteMessage::default();
     message.header.address_family = family(net.addr());
     message.header.destination_prefix_length = net.prefix_len();
     // A number that does not fit is in the attribute alone.
     message.header.table = u8::try_from(table).unwrap_or(RouteHeader::RT_TABLE_UNSPEC);
     message.header.protocol = PROTOCOL;
-    message.header.kind = RouteType::Unicast;
-    message.header.scope = if net.addr().is_ipv4() {
-        RouteScope::Link
-    } else {
-        RouteScope::Universe
-    };
     message.attributes = vec![
         RouteAttribute::Destination(net.network().into()),
         RouteAttribute::Table(table),
-        RouteAttribute::Oif(device),
     ];
-    let source = source.map(|source| RouteAttribute::PrefSource(source.into()));
-    message.attributes.extend(source);
+    match kind {
+        Kind::Way => {
+            message.header.kind = RouteType::Unicast;
+            if net.addr().is_ipv4() {
+                message.header.scope = RouteScope::Link;
+            }
+            message.attributes.push(RouteAttribute::Oif(device));
+            let source = source.map(|source| RouteAttribute::PrefSource(source.into()));
+            message.attributes.extend(source);
+        }
+        Kind::Guard => {
+            message.header.kind = RouteType::Unreachable;
+            message.attributes.push(RouteAttribute::Priority(GUARD));
+        }
+        Kind::Except => {
+            message.header.kind = RouteType::Throw;
+            message.attributes.push(RouteAttribute::Priority(EXCEPTION));
+        }
+    }
     message
 }
 

@@ -27,14 +27,16 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Lab {
     pub left: Host,
     pub right: Host,
+    behind: Option<Host>,
     folder: tempfile::TempDir,
 }
 
+#[derive(Clone)]
 pub struct Host(pub String);
 
 /// A plane, and what it tells.
-pub struct Watched {
-    pub plane: Box<Kernel>,
+pub struct Watched<P = Kernel> {
+    pub plane: Box<P>,
     pub events: Receiver<PlaneEvent>,
 }
 
@@ -86,6 +88,7 @@ impl Lab {
         let lab = Self {
             left: name("left"),
             right: name("right"),
+            behind: None,
             folder: tempfile::tempdir()?,
         };
         // A program takes its time to start in a guest: few of them, with much to do.
@@ -122,13 +125,31 @@ impl Lab {
         Ok(lab)
     }
 
+    /// 10.1.0.9, at the other end of `lan`, which has `left` for its router.
+    pub fn behind_left(&mut self) -> Outcome<Host> {
+        let host = Host(format!("{}-behind", self.left.0));
+        run(&["ip", "netns", "add", &host.0])?;
+        self.behind = Some(host.clone());
+        self.left
+            .ip(&format!("link set nowhere netns {}", host.0))?;
+        host.ip("addr add 10.1.0.9/16 dev nowhere")?;
+        host.ip("link set nowhere up")?;
+        host.ip("route add default via 10.1.0.1")?;
+        Ok(host)
+    }
+
     /// Opens a plane on a host.
     pub fn plane(&self, host: &Host) -> Outcome<Watched> {
         Ok(host.plane(&self.state_file(host))?)
     }
 
     pub fn state_file(&self, host: &Host) -> std::path::PathBuf {
-        self.folder.path().join(&host.0)
+        self.file(&host.0)
+    }
+
+    /// A file of the trial's own.
+    pub fn file(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
     }
 
     /// Planes on both hosts.
@@ -139,7 +160,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        for host in [&self.left, &self.right] {
+        for host in [&self.left, &self.right].into_iter().chain(&self.behind) {
             // Nothing can be done about a namespace that does not go; the next run sweeps.
             let _ = run(&["ip", "netns", "del", &host.0]);
         }
@@ -217,13 +238,14 @@ impl Host {
         }
     }
 
-    fn sysctl(&self, name: &str, value: &str) -> Outcome {
+    /// Sets one of the kernel's settings here.
+    pub fn sysctl(&self, name: &str, value: &str) -> Outcome {
         let path = Path::new("/proc/sys").join(name);
         Ok(self.inside(|| std::fs::write(path, value))?)
     }
 }
 
-impl Watched {
+impl<P> Watched<P> {
     /// Waits for an event that `wanted` takes.
     pub fn event<T>(&self, wanted: impl Fn(&PlaneEvent) -> Option<T>) -> Outcome<T> {
         let end = Instant::now() + PATIENCE;

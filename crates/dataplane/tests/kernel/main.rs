@@ -1,16 +1,22 @@
-//! The kernel's plane with a real kernel, in network namespaces: what it installs is compared with what `ip
-//! xfrm` installs, and packets pass through it.
+//! The planes with a real kernel, in network namespaces: what the kernel's installs is compared with what `ip
+//! xfrm` installs, packets pass through it and through the one in user space, and between the two.
 //!
-//! A trial needs root, `ip`, `setpriv` and `ping`, those in `traffic` and `changes` ESP in the kernel besides.
+//! A trial needs root, `ip`, `setpriv` and `ping`, those in `traffic`, `changes` and `between` ESP in the kernel
+//! besides, those in `user` and `between` TUN devices, and those in `user_wire` tshark.
 //! Where that is missing it is ignored and says why; with `MAINMODE_REQUIRE_ESP=1` it fails instead, as in
-//! `scripts/xfrm-guest`.
+//! `scripts/xfrm-guest`. With `CI=true` the trials of `user` fail where they cannot run.
 
+mod between;
+mod capture;
 mod changes;
 mod crash;
 mod lab;
 mod policies;
 mod sas;
 mod traffic;
+mod user;
+mod user_refusals;
+mod user_wire;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
@@ -26,6 +32,11 @@ fn main() {
         && word == crash::VICTIM
     {
         crash::victim(namespace, state_file.as_ref());
+    }
+    if let [_, word, namespace, state_file] = words.as_slice()
+        && word == user::VICTIM
+    {
+        user::victim(namespace, state_file.as_ref());
     }
     let arguments = Arguments::from_args();
     let missing = lab::missing();
@@ -43,6 +54,21 @@ fn main() {
     for (name, run) in crash::TRIALS {
         trials.push(unless(missing.clone(), format!("crash::{name}"), *run));
     }
+    let no_tun = missing.clone().or_else(user::missing_tun);
+    for (name, run) in user::TRIALS.iter().chain(user_refusals::TRIALS) {
+        trials.push(unless(no_tun.clone(), format!("user::{name}"), *run));
+    }
+    // In a guest nothing may use AVX, and tshark's cryptography does.
+    if std::env::var_os("MAINMODE_REQUIRE_ESP").is_none() {
+        let no_tshark = no_tun.clone().or_else(capture::missing_tshark);
+        for (name, run) in user_wire::TRIALS {
+            trials.push(unless(no_tshark.clone(), format!("user::{name}"), *run));
+        }
+    }
+    let neither = no_tun.or(no_esp);
+    for (name, run) in between::TRIALS {
+        trials.push(unless(neither.clone(), format!("between::{name}"), *run));
+    }
     libtest_mimic::run(&arguments, trials).exit();
 }
 
@@ -55,7 +81,8 @@ fn unless(
     let Some(why) = missing else {
         return Trial::test(name, run);
     };
-    if std::env::var_os("MAINMODE_REQUIRE_ESP").is_some() {
+    let in_guest = std::env::var_os("MAINMODE_REQUIRE_ESP").is_some();
+    if in_guest || name.starts_with("user::") && std::env::var_os("CI").is_some() {
         return Trial::test(name, || Err(Failed::from(why)));
     }
     Trial::ignorable_test(name, || Ok(Completion::ignored_with(why)))
