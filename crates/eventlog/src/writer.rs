@@ -366,6 +366,26 @@ impl Writer {
         self.commit(|transaction, _, _| put_setting(transaction, POLICY, &csv))
     }
 
+    /// Takes other limits: how large the log may become, in bytes, and what happens then. They count from the
+    /// next record on.
+    ///
+    /// # Errors
+    /// What the disk said; then the old ones stand.
+    pub fn set_limits(&mut self, max_size: u64, retention: Retention) -> Result<(), LogError> {
+        let bytes = max_size.to_string();
+        self.commit(|transaction, _, _| {
+            put_setting(transaction, RETENTION, retention.name())?;
+            put_setting(transaction, MAX_SIZE, &bytes)
+        })?;
+        self.options.max_size = max_size;
+        self.options.retention = retention;
+        // What was left by the old size says nothing now.
+        if let Some(active) = &mut self.active {
+            active.measured(0);
+        }
+        Ok(())
+    }
+
     /// The counters.
     pub fn counters(&self) -> Counters {
         self.state.counters
