@@ -70,6 +70,20 @@ pub struct Child {
     pub replay_window: u32,
     /// Begin with the Main Mode SA.
     pub auto: bool,
+    /// What the data plane does with its SAs that is not negotiated, in any form that can be compared:
+    /// another text makes it another child.
+    pub plane: String,
+}
+
+impl Child {
+    /// Whether SAs of the one are as good as the other's: all but when it begins is the same.
+    pub(crate) fn same_sas(&self, other: &Self) -> bool {
+        let bare = |child: &Self| Child {
+            auto: false,
+            ..child.clone()
+        };
+        bare(self) == bare(other)
+    }
 }
 
 /// Names a child SA: the `QuickModeSaId` of its events. Never used twice.

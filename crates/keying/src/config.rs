@@ -133,6 +133,19 @@ pub struct Connection {
     pub children: Vec<Arc<Child>>,
 }
 
+impl Connection {
+    /// Whether Main Mode SAs of the one are as good as the other's: all but the children and who may begin
+    /// is the same.
+    pub(crate) fn same_main_mode(&self, other: &Self) -> bool {
+        let bare = |connection: &Self| Connection {
+            may_initiate: false,
+            children: Vec::new(),
+            ..connection.clone()
+        };
+        bare(self) == bare(other)
+    }
+}
+
 /// What an endpoint is told once.
 #[derive(Clone, Debug)]
 pub struct EndpointConfig {

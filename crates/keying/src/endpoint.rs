@@ -191,25 +191,6 @@ impl Endpoint {
         }
     }
 
-    /// Takes a new set of connections; what belonged to those that are gone or changed ends.
-    fn connections(&mut self, now: Instant, connections: Vec<Arc<Connection>>) {
-        let kept: BTreeMap<&str, &Arc<Connection>> =
-            connections.iter().map(|c| (c.name.as_str(), c)).collect();
-        let gone: Vec<String> = self
-            .core
-            .connections
-            .iter()
-            .filter(|old| kept.get(old.name.as_str()).is_none_or(|new| *new != *old))
-            .map(|connection| connection.name.clone())
-            .collect();
-        self.core.connections = connections;
-        for name in gone {
-            // The operator changed the policy, and so ended the SAs that it had made.
-            let (early, late) = (Cause::PolicyChanged, Cause::DeletedByOperator);
-            self.end_connection(now, &name, early, late, None);
-        }
-    }
-
     pub(crate) fn initiate(
         &mut self,
         now: Instant,
@@ -317,7 +298,7 @@ impl Endpoint {
     }
 
     /// Ends the negotiations and SAs of a connection; gives how many there were.
-    fn end_connection(
+    pub(crate) fn end_connection(
         &mut self,
         now: Instant,
         name: &str,

@@ -140,6 +140,7 @@ fn child(host: usize) -> Child {
         lifetime_packets: None,
         replay_window: 64,
         auto: false,
+        plane: String::new(),
     }
 }
 
@@ -653,7 +654,14 @@ fn instruction(bench: &mut Bench, program: &mut Program<'_>, seen: &mut [Packet]
         }
         25 => {
             let size = Some(usize::from(program.byte()) + 1).filter(|_| code & 0x40 != 0);
-            let connections = vec![Arc::new(connection(host, size))];
+            let mut connection = connection(host, size);
+            if code & 0x20 != 0 {
+                // Main Mode stays, whatever becomes of the child.
+                let mut child = child(host);
+                child.replay_window += u32::from(program.byte());
+                connection.children = vec![Arc::new(child)];
+            }
+            let connections = vec![Arc::new(connection)];
             bench.give(host, Input::Command(Command::Connections(connections)));
         }
         26 => quick_mode(bench, program, host, code & 0x40 != 0),

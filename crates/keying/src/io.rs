@@ -59,7 +59,9 @@ pub enum Input {
 /// What an operator can ask of an endpoint.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// Replace the set of connections. Negotiations and SAs of connections that are gone end.
+    /// Replace the set of connections. What belongs to those that are gone or changed ends; where a
+    /// connection's children alone changed, the Main Mode SA stays and those children end. Answered by
+    /// [`Output::Replaced`].
     Connections(Vec<Arc<Connection>>),
     /// Bring a connection up. Answered by [`Output::Verdict`].
     Initiate {
@@ -128,6 +130,8 @@ pub enum Output {
         /// How many negotiations and SAs ended, Quick Modes and child SAs with them.
         ended: usize,
     },
+    /// The set of connections is another one.
+    Replaced(Replaced),
     /// The Main Mode SA IDs run low: reserve a block and give it with [`Input::MainModeIds`].
     NeedMainModeIds,
     /// The Quick Mode SA IDs run low: reserve a block and give it with [`Input::QuickModeIds`].
@@ -160,6 +164,21 @@ pub enum Output {
         /// How many Quick Modes and SAs ended.
         ended: usize,
     },
+}
+
+/// What [`Command::Connections`] did, by the connections' names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replaced {
+    /// Equal to what they were: nothing of them ended.
+    pub kept: Vec<String>,
+    /// Only their children, or who may begin, changed: Main Mode goes on.
+    pub amended: Vec<String>,
+    /// Changed: what they had made ended.
+    pub changed: Vec<String>,
+    /// New.
+    pub added: Vec<String>,
+    /// Gone.
+    pub removed: Vec<String>,
 }
 
 /// An event for the log.

@@ -11,6 +11,7 @@
 
 pub mod child;
 pub mod config;
+mod connections;
 mod core;
 mod dispatch;
 mod endpoint;
@@ -39,7 +40,7 @@ pub use config::{Connection, CredentialId, EndpointConfig};
 pub use endpoint::Endpoint;
 pub use identity::Identity;
 pub use io::{
-    Account, AuditOutput, Command, Input, JobId, Output, Ticket, Verdict, VerdictOutcome,
+    Account, AuditOutput, Command, Input, JobId, Output, Replaced, Ticket, Verdict, VerdictOutcome,
 };
 pub use job::{Credentials, Job, JobResult};
 pub use selector::Selector;

@@ -333,6 +333,9 @@ impl Endpoint {
             self.begin_waiting_children(now, mmsa_id);
         }
         if let Some(cause) = n.end_after {
+            // Who waited for it to begin a child hears that it does not.
+            let told = self.children_not_begun(&n, &Failure::local(Cause::StoppedByOperator));
+            self.core.out.extend(told);
             let ticket = self.end_sa(now, mmsa_id, cause, true);
             self.pass_on(n.terminations, ticket);
         }

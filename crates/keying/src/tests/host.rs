@@ -17,7 +17,7 @@ use crate::config::{
     Connection, CredentialId, Dpd, EndpointConfig, Fragmentation, RemoteAddress, Retransmit,
 };
 use crate::endpoint::Endpoint;
-use crate::io::{AuditOutput, Command, Input, JobId, Output, Verdict};
+use crate::io::{AuditOutput, Command, Input, JobId, Output, Replaced, Verdict};
 use crate::job::{Credentials, Job, JobResult};
 
 /// See the module.
@@ -55,6 +55,7 @@ pub(super) struct Host {
     pub broken_plane: bool,
     pub child_verdicts: Vec<ChildVerdict>,
     pub child_terminated: Vec<(String, String, usize)>,
+    pub replaced: Vec<Replaced>,
     next_mm_id: u64,
     next_qm_id: u64,
     seed: u64,
@@ -135,6 +136,7 @@ impl Host {
             broken_plane: false,
             child_verdicts: Vec::new(),
             child_terminated: Vec::new(),
+            replaced: Vec::new(),
             next_mm_id: 1,
             next_qm_id: 1,
             seed,
@@ -206,6 +208,7 @@ impl Host {
                         (sa.local, sa.remote) = (*local, *remote);
                     }
                 }
+                Output::Replaced(replaced) => self.replaced.push(replaced.clone()),
                 Output::ChildVerdict(verdict) => self.child_verdicts.push(verdict.clone()),
                 Output::ChildTerminated {
                     connection,

@@ -154,6 +154,14 @@ impl Net {
         self.collect(host);
     }
 
+    /// The log of a host, which was held up, has written everything.
+    pub(super) fn release_tickets(&mut self, host: usize) {
+        self.hosts[host].hold_tickets = false;
+        for ticket in std::mem::take(&mut self.hosts[host].held_tickets) {
+            self.input(host, Input::Durable(ticket));
+        }
+    }
+
     /// A host dies and comes back.
     pub(super) fn crash(&mut self, host: usize) {
         self.hosts[host].restart(self.now);

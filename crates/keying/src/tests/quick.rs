@@ -37,6 +37,7 @@ pub(super) fn child(host: usize, name: &str, proposals: &[&str]) -> Child {
         lifetime_packets: None,
         replay_window: 64,
         auto: false,
+        plane: String::new(),
     }
 }
 

@@ -12,6 +12,7 @@ use rand_core::{Rng as _, SeedableRng as _};
 
 use super::net::{A, B, Happening, Net, Packet, Path, below};
 use super::{address, pair_with, quick};
+use crate::child::Child;
 use crate::config::{Dpd, Fragmentation};
 use crate::io::Command;
 
@@ -202,12 +203,25 @@ fn script(net: &mut Net, rng: &mut ChaCha20Rng, faults: Faults) {
             }
             8 => {
                 let mut connections = net.hosts[host].connections.clone();
-                if below(rng, 2) == 0 {
-                    connections.clear();
-                } else {
-                    let mut changed = (*connections[0]).clone();
-                    changed.lifetime += Duration::from_secs(1);
-                    connections = vec![std::sync::Arc::new(changed)];
+                let mut changed = (*connections[0]).clone();
+                match below(rng, 3) {
+                    0 => connections.clear(),
+                    1 => changed.lifetime += Duration::from_secs(1),
+                    // Main Mode stays, whatever becomes of the child.
+                    _ => {
+                        let of = |child: &Arc<Child>| {
+                            let mut child = (**child).clone();
+                            child.auto ^= below(rng, 2) == 0;
+                            if below(rng, 2) == 0 {
+                                child.replay_window += 1;
+                            }
+                            Arc::new(child)
+                        };
+                        changed.children = changed.children.iter().map(of).collect();
+                    }
+                }
+                if !connections.is_empty() {
+                    connections = vec![Arc::new(changed)];
                     net.hosts[host].connections = connections.clone();
                 }
                 net.command(host, Command::Connections(connections));

@@ -283,6 +283,7 @@ mod tests {
             lifetime_packets: None,
             replay_window: 64,
             auto: false,
+            plane: String::new(),
         })
     }
 

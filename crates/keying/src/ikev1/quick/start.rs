@@ -38,10 +38,10 @@ impl Endpoint {
         let found = self.core.connections.iter().find(|c| c.name == connection);
         let child = found.and_then(|c| c.children.iter().find(|child| child.name == name));
         let Some(child) = child.cloned() else {
-            return self.child_not_begun(connection, name, remote, Cause::NoConnection);
+            return self.no_child(connection, name, remote, Cause::NoConnection);
         };
         if self.stopping {
-            return self.child_not_begun(connection, name, remote, Cause::ShuttingDown);
+            return self.no_child(connection, name, remote, Cause::ShuttingDown);
         }
         if let Some(mmsa_id) = self.newest_sa(|sa| sa.connection.name == connection) {
             self.begin_child(now, mmsa_id, &child, true);
@@ -52,8 +52,19 @@ impl Endpoint {
         }
     }
 
+    /// Answers who waits for a Main Mode SA to ask for a Quick Mode, when it is not to begin any more.
+    pub(crate) fn child_not_begun(&mut self, connection: &str, child: &str, cause: Cause) {
+        let of_name = |n: &&crate::ikev1::negotiation::Negotiation| {
+            n.role == Role::Initiator && n.connection.as_ref().is_some_and(|c| c.name == connection)
+        };
+        let under_way = self.negotiations.values().find(of_name);
+        let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+        let remote = under_way.map_or(unknown, |n| n.route.remote);
+        self.no_child(connection, child, remote, cause);
+    }
+
     /// Answers who asked for a Quick Mode that does not even begin, and so has no event.
-    fn child_not_begun(&mut self, connection: &str, child: &str, remote: SocketAddr, cause: Cause) {
+    fn no_child(&mut self, connection: &str, child: &str, remote: SocketAddr, cause: Cause) {
         let verdict = ChildVerdict {
             connection: connection.to_owned(),
             child: Some(child.to_owned()),
