@@ -59,8 +59,38 @@ pub fn change(
 ) -> Result<Policy, PolicyError> {
     let stored = writer.policy()?;
     let new = changed(&stored, config, change)?;
-    let entries: Vec<Entry> = stored
-        .changes(&new)
+    if record(writer, &stored, &new, subject)? {
+        writer.set_policy(&new)?;
+    }
+    Ok(config.over(&new))
+}
+
+/// Another configuration decides: writes a 4719 for each subcategory whose setting in force changes, and gives
+/// the policy that is in force then. The events are on disk before that.
+///
+/// # Errors
+///
+/// When the log cannot be written: then the old policy is to stay.
+pub fn reconfigure(
+    writer: &mut Writer,
+    in_force: &Policy,
+    config: &AuditConfig,
+    subject: &Subject,
+) -> Result<Policy, LogError> {
+    let new = config.over(&writer.policy()?);
+    record(writer, in_force, &new, subject)?;
+    Ok(new)
+}
+
+/// Writes a 4719 for each difference; false where there is none.
+fn record(
+    writer: &mut Writer,
+    old: &Policy,
+    new: &Policy,
+    subject: &Subject,
+) -> Result<bool, LogError> {
+    let entries: Vec<Entry> = old
+        .changes(new)
         .into_iter()
         .map(|(subcategory, old, new)| {
             let event = Event::PolicyChanged {
@@ -77,9 +107,8 @@ pub fn change(
         .collect();
     if !entries.is_empty() {
         writer.append(&entries)?;
-        writer.set_policy(&new)?;
     }
-    Ok(config.over(&new))
+    Ok(!entries.is_empty())
 }
 
 /// What the stored policy will be.

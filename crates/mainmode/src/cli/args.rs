@@ -49,6 +49,8 @@ pub enum Command {
         /// The connection
         name: String,
     },
+    /// Have the daemon read its configuration again; what did not change goes on
+    Reload,
     /// Show connections, SAs and counters
     Status,
     /// See and change the audit policy, in auditpol's terms

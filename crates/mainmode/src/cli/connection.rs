@@ -11,7 +11,7 @@ use crate::control::status::Status;
 use crate::control::{Request, Response, Verdict};
 
 /// Asks the daemon, and takes a failure for one.
-fn ask(request: &Request, context: &Context) -> Result<Response, Failure> {
+pub(super) fn ask(request: &Request, context: &Context) -> Result<Response, Failure> {
     let places = context.places()?;
     let mut client = daemon(&places)?.ok_or_else(|| {
         Failure::new(format!(
@@ -25,7 +25,7 @@ fn ask(request: &Request, context: &Context) -> Result<Response, Failure> {
     }
 }
 
-fn unexpected() -> Failure {
+pub(super) fn unexpected() -> Failure {
     Failure::new("the daemon gave an answer of another kind; is it of the same version?")
 }
 

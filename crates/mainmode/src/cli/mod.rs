@@ -8,6 +8,7 @@ mod explain;
 pub(crate) mod line;
 mod log;
 pub(crate) mod output;
+mod reload;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -137,6 +138,7 @@ fn run(command: Command, context: &mut Context) -> Outcome {
         Command::Check => check::run(context),
         Command::Up { name } => connection::up(&name, context),
         Command::Down { name } => connection::down(&name, context),
+        Command::Reload => reload::run(context),
         Command::Status => connection::status(context),
         Command::Audit { command } => audit::run(command, context),
         Command::Log { command } => log::run(command, context),

@@ -113,6 +113,16 @@ pub enum WhenUnwritable {
     Refuse,
 }
 
+impl WhenUnwritable {
+    /// As the configuration has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Continue => "continue",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
 /// `[listen]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenConfig {
@@ -227,6 +237,16 @@ pub enum DataPlane {
     None,
     /// Into the kernel's IPsec.
     Kernel,
+}
+
+impl DataPlane {
+    /// As the configuration has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Kernel => "kernel",
+        }
+    }
 }
 
 /// Our side of a connection.
@@ -402,7 +422,7 @@ fn pair(address: IpAddr, port: u16, nat_port: u16) -> [ListenSocket; 2] {
 
 impl ListenSocket {
     /// Whether what comes to `other` comes to this one too.
-    fn covers(&self, other: &Self) -> bool {
+    pub fn covers(&self, other: &Self) -> bool {
         self.nat == other.nat && self.collides(other)
     }
 

@@ -66,9 +66,10 @@ impl Client {
     ///
     /// [`ClientError::Broken`].
     pub fn send(&mut self, request: &Request) -> Result<(), ClientError> {
-        // A verdict takes as long as the negotiation, a new record as long as it wants.
+        // A verdict takes as long as the negotiation, a new record as long as it wants, another configuration
+        // as long as its files and the log.
         let patience = match request {
-            Request::Up { .. } | Request::LogFollow { .. } => None,
+            Request::Up { .. } | Request::LogFollow { .. } | Request::Reload => None,
             _ => Some(PATIENCE),
         };
         let stream = self.stream.get_mut();

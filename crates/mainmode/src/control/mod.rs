@@ -9,6 +9,7 @@
 
 mod client;
 mod protocol;
+mod reload;
 mod server;
 pub mod status;
 
@@ -17,4 +18,5 @@ pub use protocol::{
     ChildVerdict, Governed, LogInfo, PolicyChange, PolicyView, QuerySpec, Request, Response,
     Verdict,
 };
+pub use reload::{Finding, Reloaded};
 pub use server::{Gone, Handler, Peer, Replies, Server, ServerError};

@@ -8,6 +8,7 @@ use audit::{Outcome, Policy, StoredRecord, Subcategory};
 use eventlog::{Query, XPath};
 use serde::{Deserialize, Serialize};
 
+use super::reload::Reloaded;
 use super::status::Status;
 
 /// The longest request, in bytes: room for the longest event query.
@@ -34,6 +35,8 @@ pub enum Request {
     },
     /// Connections, SAs, counters.
     Status,
+    /// Reads the configuration again.
+    Reload,
     /// The audit policy.
     AuditGet,
     /// Changes the stored audit policy.
@@ -66,6 +69,7 @@ impl Request {
         match self {
             Self::Up { .. }
             | Self::Down { .. }
+            | Self::Reload
             | Self::AuditChange { .. }
             | Self::LogClear { .. } => true,
             Self::Ping
@@ -176,6 +180,8 @@ pub enum Response {
     Verdict(Verdict),
     /// Connections, SAs, counters; the last response.
     Status(Box<Status>),
+    /// What came of another configuration; the last response.
+    Reloaded(Reloaded),
     /// The audit policy; the last response.
     Policy(PolicyView),
     /// What the log holds; the last response.
@@ -370,6 +376,7 @@ mod tests {
         assert!(Request::LogClear { backup }.changes_something());
         let change = PolicyChange::Clear;
         assert!(Request::AuditChange { change }.changes_something());
+        assert!(Request::Reload.changes_something());
         assert!(!Request::Status.changes_something());
         assert!(!Request::LogInfo.changes_something());
     }

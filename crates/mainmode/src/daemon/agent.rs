@@ -11,15 +11,14 @@ use std::time::{Duration, Instant};
 
 use audit::{Event, Role};
 use crossbeam_channel::{Receiver, Sender};
-use keying::{Command, Endpoint, Input, Job, JobId, Output};
+use keying::{Command, Endpoint, Input, Job, JobId, Output, Replaced};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::Shared;
 use super::journal::Journal;
-use super::mailbox::{Mailbox, Message, Nudge, StatusAnswer};
+use super::mailbox::{Mailbox, Message, Nudge, Reload, StatusAnswer};
 use super::sockets::Sockets;
 use super::workers::Workers;
-use crate::config::Connection;
 use kept::Kept;
 use waiting::Waiting;
 
@@ -48,6 +47,10 @@ pub struct Agent {
     mailbox: Mailbox,
     shared: Arc<Shared>,
     kept: BTreeMap<String, Kept>,
+    /// How often a connection that is kept up was begun.
+    attempts: u64,
+    /// What became of the connections when they were replaced last.
+    replaced: Option<Replaced>,
     /// Children that traffic waits for and whose peer is being looked up.
     demanded: BTreeSet<(String, String)>,
     waiting_up: BTreeMap<String, Vec<Waiting>>,
@@ -74,11 +77,9 @@ impl Agent {
         nudge: Arc<Nudge>,
         mailbox: Mailbox,
         shared: Arc<Shared>,
-        auto: Vec<Arc<Connection>>,
         now: Instant,
     ) -> Self {
-        let kept = auto
-            .into_iter()
+        let kept = kept::kept_up(&shared.config())
             .map(|connection| (connection.name.clone(), Kept::new(connection, now)))
             .collect();
         Agent {
@@ -92,6 +93,8 @@ impl Agent {
             mailbox,
             shared,
             kept,
+            attempts: 0,
+            replaced: None,
             demanded: BTreeSet::new(),
             waiting_up: BTreeMap::new(),
             failing: BTreeMap::new(),
@@ -242,24 +245,20 @@ impl Agent {
                 child,
                 route,
             } => self.demand(now, connection, child, route),
+            Message::Begin {
+                connection,
+                attempt,
+                route,
+            } => self.begin(now, connection, attempt, route),
+            Message::Reload(reload) => self.reload(now, *reload),
             Message::Down { connection, reply } => {
-                if let Some(kept) = self.kept.get_mut(&connection) {
-                    kept.next = None;
-                    kept.resolving = false;
-                }
+                self.by_operator(&connection);
                 self.waiting_down
                     .entry(connection.clone())
                     .or_default()
                     .push(reply);
                 self.endpoint
                     .handle(now, Input::Command(Command::Terminate { connection }));
-            }
-            Message::Unresolved { connection } => {
-                if let Some(kept) = self.kept.get_mut(&connection)
-                    && std::mem::take(&mut kept.resolving)
-                {
-                    kept.retry(now);
-                }
             }
             Message::Status { reply } => {
                 let answer = StatusAnswer {
@@ -274,6 +273,32 @@ impl Agent {
                 self.endpoint.handle(now, Input::Command(Command::Shutdown));
             }
         }
+    }
+
+    /// Takes another configuration: from here on it is the one in force.
+    fn reload(&mut self, now: Instant, reload: Reload) {
+        let Reload {
+            config,
+            connections,
+            keyring,
+            reply,
+        } = reload;
+        if self.stopping.is_some() {
+            return;
+        }
+        self.shared.keys.replace(keyring);
+        self.journal.when_unwritable(config.log.when_unwritable);
+        self.shared.take(config.clone());
+        self.endpoint
+            .handle(now, Input::Command(Command::Connections(connections)));
+        self.outputs();
+        let replaced = self.replaced.take().unwrap_or_default();
+        self.keep(now, &config, &replaced);
+        self.last_verdicts
+            .retain(|name, _| config.connection(name).is_some());
+        self.answer_all();
+        // Who asked may have gone.
+        let _ = reply.send(replaced);
     }
 
     fn outputs(&mut self) {
@@ -311,10 +336,12 @@ impl Agent {
                         let _ = reply.send(ended);
                     }
                 }
+                Output::Replaced(replaced) => self.replaced = Some(replaced),
                 Output::NeedMainModeIds => self.reserve_ids(),
                 Output::NeedQuickModeIds => self.reserve_quick_ids(),
                 Output::InstallSa(sa) => {
-                    let connection = self.shared.config.connection(&sa.connection);
+                    let config = self.shared.config();
+                    let connection = config.connection(&sa.connection);
                     self.shared.planes.install(connection, &sa);
                 }
                 Output::RemoveSa(id) => self.shared.planes.remove(id),

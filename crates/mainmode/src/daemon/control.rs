@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::mailbox::Message;
 use super::words::{self, shown};
 use super::{Shared, convert};
+use crate::config::Config;
 use crate::control::status::{
     ConnectionStatus, Counters, MainModeSa, QuickModeCounters, QuickModeSa, Status,
 };
@@ -22,7 +23,7 @@ impl Handler for Shared {
     fn handle(&self, peer: &Peer, request: Request, replies: &mut Replies<'_>) -> Result<(), Gone> {
         let response = match &request {
             Request::LogQuery { .. } | Request::LogFollow { .. } | Request::LogInfo => {
-                let answered = records::answer(&self.config.log.directory, &request, replies);
+                let answered = records::answer(&self.first.log.directory, &request, replies);
                 return answered.unwrap_or(Ok(()));
             }
             Request::Ping => Response::done(),
@@ -46,10 +47,18 @@ impl Handler for Shared {
                 Some(status) => Response::Status(Box::new(status)),
                 None => Response::failed("the daemon is stopping"),
             },
-            Request::AuditGet => match self.log.call(eventlog::Writer::policy) {
-                Ok(stored) => Response::Policy(policy::view(&stored, &self.config.audit)),
-                Err(error) => Response::failed(crate::with_causes(&error)),
-            },
+            Request::AuditGet => {
+                let audit = self.audit.clone();
+                let seen = self.log.call(move |writer| {
+                    let audit = audit.lock().unwrap_or_else(PoisonError::into_inner);
+                    Ok(policy::view(&writer.policy()?, &audit))
+                });
+                match seen {
+                    Ok(view) => Response::Policy(view),
+                    Err(error) => Response::failed(crate::with_causes(&error)),
+                }
+            }
+            Request::Reload => Response::Reloaded(self.reload(&peer.subject())),
             Request::AuditChange { change } => self.change_policy(change.clone(), peer),
             Request::LogClear { backup } => {
                 let (subject, backup) = (peer.subject(), backup.clone());
@@ -78,10 +87,10 @@ impl Shared {
         name: &str,
         gone: &dyn Fn() -> bool,
     ) -> Result<control::Verdict, String> {
-        let connection = self
-            .config
+        let config = self.config();
+        let connection = config
             .connection(name)
-            .ok_or_else(|| self.unknown(name))?;
+            .ok_or_else(|| unknown(&config, name))?;
         let (local, remote) = convert::route(connection)?;
         let (reply, answer) = bounded(1);
         let connection = name.to_owned();
@@ -89,7 +98,7 @@ impl Shared {
             connection,
             local,
             remote,
-            reply: Some(reply),
+            reply,
         });
         let answer = wait(&answer, gone).ok_or("the daemon is stopping")?;
         Ok(words::answer(
@@ -102,9 +111,10 @@ impl Shared {
 
     /// Brings a connection down and waits until that is on disk. Gives how much ended.
     pub(super) fn down(&self, name: &str, gone: &dyn Fn() -> bool) -> Result<usize, String> {
-        self.config
+        let config = self.config();
+        config
             .connection(name)
-            .ok_or_else(|| self.unknown(name))?;
+            .ok_or_else(|| unknown(&config, name))?;
         let (reply, answer) = bounded(1);
         self.mailbox.send(Message::Down {
             connection: name.to_owned(),
@@ -113,28 +123,14 @@ impl Shared {
         wait(&answer, gone).ok_or_else(|| "the daemon is stopping".to_owned())
     }
 
-    fn unknown(&self, name: &str) -> String {
-        let names: Vec<&str> = self
-            .config
-            .connections
-            .iter()
-            .map(|c| c.name.as_str())
-            .collect();
-        let known = if names.is_empty() {
-            "none".to_owned()
-        } else {
-            names.join(", ")
-        };
-        format!("there is no connection \"{name}\"; the configuration has: {known}")
-    }
-
     fn change_policy(&self, change: PolicyChange, peer: &Peer) -> Response {
-        let (config, subject) = (self.config.audit.clone(), peer.subject());
+        let (audit, subject) = (self.audit.clone(), peer.subject());
         let in_force = self.policy.clone();
         // The policy in force changes between two events, at the 4719 itself.
         let changed = self.log.call(move |writer| {
+            let audit = audit.lock().unwrap_or_else(PoisonError::into_inner);
             let mut in_force = in_force.write().unwrap_or_else(PoisonError::into_inner);
-            let changed = policy::change(writer, &config, &change, &subject);
+            let changed = policy::change(writer, &audit, &change, &subject);
             if let Ok(new) = &changed {
                 in_force.clone_from(new);
             }
@@ -199,7 +195,7 @@ impl Shared {
             held_back: before.held_back + self.trouble.held_back(),
         };
         let connections = self
-            .config
+            .config()
             .connections
             .iter()
             .map(|connection| {
@@ -280,6 +276,16 @@ impl Shared {
         sas.sort_by_key(|sa| sa.id);
         sas
     }
+}
+
+fn unknown(config: &Config, name: &str) -> String {
+    let names: Vec<&str> = config.connections.iter().map(|c| c.name.as_str()).collect();
+    let known = if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    };
+    format!("there is no connection \"{name}\"; the configuration has: {known}")
 }
 
 fn role(role: audit::Role) -> String {

@@ -82,7 +82,7 @@ fn children(
     let child = |child: &Child| {
         Ok(Arc::new(keying::Child {
             name: child.name.clone(),
-            filter_id: filter_id(&format!("{}/{}", connection.name, child.name))?,
+            filter_id: filter_id(&child_name(connection, child))?,
             local: child.local.clone(),
             remote: child.remote.clone(),
             mode: child.mode,
@@ -92,9 +92,18 @@ fn children(
             lifetime_packets: child.lifetime_packets,
             replay_window: child.replay_window,
             auto: connection.start == Start::Auto,
+            plane: format!(
+                "{:?} {:?} {:?}",
+                connection.dataplane, child.mark, child.interface_id
+            ),
         }))
     };
     connection.children.iter().map(child).collect()
+}
+
+/// The name by which the log keeps a child's number.
+pub fn child_name(connection: &Connection, child: &Child) -> String {
+    format!("{}/{}", connection.name, child.name)
 }
 
 /// From where to where a negotiation of this connection goes; else why it cannot be begun here.

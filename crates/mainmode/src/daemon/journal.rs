@@ -151,6 +151,11 @@ impl Journal {
         }
     }
 
+    /// From now on this happens when the log cannot be written.
+    pub fn when_unwritable(&mut self, when: WhenUnwritable) {
+        self.when_unwritable = when;
+    }
+
     /// The log's troubles.
     pub fn trouble(&self) -> Arc<Trouble> {
         self.trouble.clone()

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::Sender;
-use keying::{ChildSaId, ChildVerdict, JobId, JobResult, Status, Ticket, Verdict};
+use keying::{ChildSaId, ChildVerdict, JobId, JobResult, Replaced, Status, Ticket, Verdict};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use super::workers::Keyring;
+use crate::config::Config;
 
 /// What other threads tell the agent.
 pub enum Message {
@@ -43,20 +46,26 @@ pub enum Message {
         local: SocketAddr,
         /// To where.
         remote: SocketAddr,
-        /// Who waits; nobody, where the daemon itself asks.
-        reply: Option<Sender<UpAnswer>>,
+        /// Who waits.
+        reply: Sender<UpAnswer>,
     },
+    /// It is known where to a connection goes that is to be kept up.
+    Begin {
+        /// Its name.
+        connection: String,
+        /// Which attempt it was looked up for.
+        attempt: u64,
+        /// From where to where; nothing where the peer has no address now.
+        route: Option<(SocketAddr, SocketAddr)>,
+    },
+    /// Another configuration is in force.
+    Reload(Box<Reload>),
     /// End a connection, and tell when it is done.
     Down {
         /// Its name.
         connection: String,
         /// Told how many negotiations and SAs ended.
         reply: Sender<usize>,
-    },
-    /// A connection that is to be kept up has no address now.
-    Unresolved {
-        /// Its name.
-        connection: String,
     },
     /// Tell what there is.
     Status {
@@ -65,6 +74,18 @@ pub enum Message {
     },
     /// End everything, and tell when it is done.
     Stop,
+}
+
+/// Another configuration, ready to be taken.
+pub struct Reload {
+    /// All of it.
+    pub config: Arc<Config>,
+    /// Its connections, as the endpoint knows them.
+    pub connections: Vec<Arc<keying::Connection>>,
+    /// Their keys.
+    pub keyring: Keyring,
+    /// Told what became of each connection.
+    pub reply: Sender<Replaced>,
 }
 
 /// How a connection came up, or not.

@@ -10,14 +10,16 @@ mod convert;
 mod journal;
 mod mailbox;
 mod planes;
+mod reload;
 mod sockets;
+mod traps;
 mod words;
 mod workers;
 
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -27,8 +29,8 @@ use eventlog::{AccountChange, Caller, Counters, Entry, LogError, Recovery, Servi
 use keying::{Command, Endpoint, EndpointConfig, Input};
 
 use crate::cli::{Context, Failure, Outcome};
-use crate::config::{Config, Connection, DataPlane, Start};
-use crate::control::{Peer, Server, ServerError};
+use crate::config::{AuditConfig, Config, DataPlane};
+use crate::control::{Peer, Reloaded, Server, ServerError};
 pub use words::shown;
 
 use agent::Agent;
@@ -36,7 +38,8 @@ use journal::{Journal, Told, Trouble};
 use mailbox::{Mailbox, Message, Nudge};
 use planes::{Orders, Planes};
 use sockets::{SocketError, Sockets};
-use workers::{Keyring, Workers};
+use traps::Traps;
+use workers::{Keyring, Keys, Workers};
 
 /// Main Mode SA IDs that are reserved on disk at once: few enough that a crash wastes no meaningful part
 /// of 64 bits, enough that a flood of negotiations does not wait for the disk each time.
@@ -44,9 +47,6 @@ const MM_ID_BLOCK: u64 = 1_024;
 
 /// The same for Quick Mode SA IDs.
 const QM_ID_BLOCK: u64 = 1_024;
-
-/// How often the peer's address of a connection that traffic starts is looked up, until there is one.
-const TRAP_AGAIN: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// The control socket: its owner and group may ask; what changes something is for administrators.
 const SOCKET_MODE: u32 = 0o660;
@@ -82,10 +82,19 @@ pub enum StartError {
 
 /// What all threads of the daemon share.
 struct Shared {
-    config: Config,
+    /// What the daemon began with: its sockets, its log's place and its data planes are of that.
+    first: Arc<Config>,
+    /// What is in force.
+    config: RwLock<Arc<Config>>,
     mailbox: Mailbox,
     /// What is in force: what is stored, and over it what the configuration sets.
     policy: Arc<RwLock<Policy>>,
+    /// What the configuration sets of it. Locked by who has the log's writer alone.
+    audit: Arc<Mutex<AuditConfig>>,
+    keys: Keys,
+    traps: Traps,
+    /// One configuration is read at a time.
+    reloading: Mutex<()>,
     /// The account of earlier starts.
     before: Counters,
     trouble: Arc<Trouble>,
@@ -143,7 +152,9 @@ impl Daemon {
         let mailbox = Mailbox::new(sender, nudge.clone());
         let (to_jobs, to_tickets) = (mailbox.clone(), mailbox.clone());
         let planes = Planes::start(&config, mailbox.clone())?;
-        let workers = Workers::start(keyring, move |id, result| {
+        let keys = Keys::default();
+        keys.replace(keyring);
+        let workers = Workers::start(&keys, move |id, result| {
             to_jobs.send(Message::JobDone(id, result));
         })?;
         let told: Told = Arc::new(move |ticket, ok| to_tickets.send(Message::Ticket(ticket, ok)));
@@ -159,16 +170,16 @@ impl Daemon {
         );
         journal.own(Event::ServicesStarted);
 
-        let auto = config
-            .connections
-            .iter()
-            .filter(|connection| connection.start == Start::Auto)
-            .map(|connection| Arc::new(connection.clone()))
-            .collect();
+        let config = Arc::new(config);
         let shared = Arc::new(Shared {
-            config,
+            first: config.clone(),
+            config: RwLock::new(config.clone()),
             mailbox: mailbox.clone(),
             policy,
+            audit: Arc::new(Mutex::new(config.audit.clone())),
+            keys,
+            traps: Traps::start(planes.orders(), config)?,
+            reloading: Mutex::default(),
             before,
             trouble: journal.trouble(),
             log,
@@ -185,7 +196,6 @@ impl Daemon {
             nudge,
             mailbox,
             shared.clone(),
-            auto,
             now,
         );
         let agent = thread::Builder::new()
@@ -195,7 +205,6 @@ impl Daemon {
         let control = thread::Builder::new()
             .name("control".to_owned())
             .spawn(move || server.run(&handler, &handler.stopping))?;
-        shared.set_traps()?;
         Ok(Daemon {
             shared,
             agent: Some(agent),
@@ -235,37 +244,17 @@ impl Daemon {
 }
 
 impl Shared {
-    /// Waits for the traffic of connections that it starts, each as soon as its peer has an address.
-    fn set_traps(self: &Arc<Self>) -> Result<(), StartError> {
-        let on_demand = |connection: &&Connection| connection.start == Start::OnDemand;
-        if !self.config.connections.iter().any(|c| on_demand(&c)) {
-            return Ok(());
-        }
-        let shared = self.clone();
-        thread::Builder::new()
-            .name("traps".to_owned())
-            .spawn(move || {
-                let all = shared.config.connections.iter();
-                let mut left: Vec<&Connection> = all.filter(on_demand).collect();
-                while !left.is_empty() && !shared.stopping.load(Ordering::SeqCst) {
-                    left.retain(|connection| match convert::route(connection) {
-                        Ok((local, remote)) => {
-                            for child in &connection.children {
-                                shared.planes.trap(connection, child, local, remote);
-                            }
-                            false
-                        }
-                        Err(why) => {
-                            say(&why);
-                            true
-                        }
-                    });
-                    if !left.is_empty() {
-                        thread::sleep(TRAP_AGAIN);
-                    }
-                }
-            })?;
-        Ok(())
+    /// The configuration in force.
+    fn config(&self) -> Arc<Config> {
+        self.config
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// From now on it is this one.
+    fn take(&self, config: Arc<Config>) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
     }
 }
 
@@ -362,6 +351,11 @@ impl Daemon {
         self.shared.down(name, &|| false)
     }
 
+    /// Reads the configuration again, on behalf of this process.
+    pub fn reload(&self) -> Reloaded {
+        self.shared.reload(&Peer::this_process().subject())
+    }
+
     /// This process as a client.
     pub fn peer() -> Peer {
         Peer::this_process()
@@ -370,8 +364,8 @@ impl Daemon {
 
 /// Runs the daemon in the foreground until a signal ends it.
 pub fn run(config: Config, context: &mut Context) -> Outcome {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    let signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]);
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]);
     let mut signals = signals.map_err(|error| Failure::of(&error))?;
     // A log that may not grow (RLIMIT_FSIZE) is one that cannot be written, not the daemon's end.
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
@@ -388,10 +382,16 @@ pub fn run(config: Config, context: &mut Context) -> Outcome {
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     while daemon.is_running() {
-        if signals.pending().next().is_some() {
+        let came: Vec<i32> = signals.pending().collect();
+        if came.iter().any(|signal| *signal != SIGHUP) {
             break;
         }
-        thread::sleep(SIGNAL_LOOK);
+        if came.is_empty() {
+            thread::sleep(SIGNAL_LOOK);
+        } else {
+            // What came of it is said where the daemon says everything.
+            drop(daemon.reload());
+        }
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     daemon.stop()?;

@@ -22,6 +22,7 @@ enum Order {
     Remove(u64),
     Move(u64, SocketAddr, SocketAddr),
     Trap(DataPlane, Box<Trap>),
+    Untrap(DataPlane, String),
     Event(DataPlane, PlaneEvent),
     Counters(Vec<u64>, Sender<BTreeMap<u64, Counters>>),
     Close,
@@ -48,7 +49,10 @@ impl Planes {
         // Bounded by what the endpoint has under way.
         let (sender, orders) = unbounded();
         let mut planes: BTreeMap<DataPlane, Box<dyn Plane>> = BTreeMap::new();
-        let used: BTreeSet<DataPlane> = config.connections.iter().map(|c| c.dataplane).collect();
+        let mut used: BTreeSet<DataPlane> =
+            config.connections.iter().map(|c| c.dataplane).collect();
+        // It costs nothing, and a reload may bring a connection that has it.
+        used.insert(DataPlane::None);
         for plane in used {
             let events = sender.clone();
             // The thread outlives the plane; when it has ended nobody is left to hear.
@@ -125,34 +129,13 @@ impl Orders {
     }
 
     /// Waits for a child's traffic.
-    pub fn trap(
-        &self,
-        connection: &Connection,
-        child: &Child,
-        local: SocketAddr,
-        remote: SocketAddr,
-    ) {
-        let protocol = child
-            .proposals
-            .first()
-            .map_or(crypto::esp::Protocol::Esp, |proposal| proposal.protocol);
-        let side = |side: &[keying::SelectorConfig], own: SocketAddr| {
-            side.iter()
-                .map(|config| selector(&config.resolve(own.ip())))
-                .collect()
-        };
-        let trap = Trap {
-            name: trap_name(&connection.name, &child.name),
-            protocol,
-            mode: mode(child.mode),
-            local: local.ip(),
-            remote: remote.ip(),
-            local_selectors: side(&child.local, local),
-            remote_selectors: side(&child.remote, remote),
-            mark: child.mark,
-            interface_id: child.interface_id,
-        };
-        self.send(Order::Trap(connection.dataplane, Box::new(trap)));
+    pub fn trap(&self, plane: DataPlane, trap: Trap) {
+        self.send(Order::Trap(plane, Box::new(trap)));
+    }
+
+    /// Does so no longer.
+    pub fn untrap(&self, plane: DataPlane, name: String) {
+        self.send(Order::Untrap(plane, name));
     }
 
     /// What child SAs have carried; those that are there.
@@ -185,6 +168,7 @@ impl Worker {
                 Order::Trap(plane, trap) => {
                     self.on(plane, |plane| plane.trap(&trap));
                 }
+                Order::Untrap(plane, name) => self.on(plane, |plane| plane.untrap(&name)),
                 Order::Event(plane, event) => self.event(plane, event),
                 Order::Counters(ids, reply) => {
                     let counted = ids
@@ -248,7 +232,8 @@ impl Worker {
     fn event(&mut self, plane: DataPlane, event: PlaneEvent) {
         match event {
             PlaneEvent::Acquire { trap, .. } => {
-                if let Some((connection, child)) = trap.split_once(SEPARATOR) {
+                let mut names = trap.split(SEPARATOR);
+                if let (Some(connection), Some(child)) = (names.next(), names.next()) {
                     self.mailbox.send(Message::Acquire {
                         connection: connection.to_owned(),
                         child: child.to_owned(),
@@ -274,11 +259,37 @@ impl Worker {
     }
 }
 
-/// Between the names of a connection and a child, neither of which can hold it.
+/// Between the names of a connection and a child, neither of which can hold it, and the trap's number.
 const SEPARATOR: char = '/';
 
-fn trap_name(connection: &str, child: &str) -> String {
-    format!("{connection}{SEPARATOR}{child}")
+/// What waits for a child's traffic between two hosts. The number makes its name one that no other trap has.
+pub fn trap(
+    connection: &Connection,
+    child: &Child,
+    (local, remote): (SocketAddr, SocketAddr),
+    number: u64,
+) -> Trap {
+    let protocol = child
+        .proposals
+        .first()
+        .map_or(crypto::esp::Protocol::Esp, |proposal| proposal.protocol);
+    let side = |side: &[keying::SelectorConfig], own: SocketAddr| {
+        side.iter()
+            .map(|config| selector(&config.resolve(own.ip())))
+            .collect()
+    };
+    let (connection, child_name) = (&connection.name, &child.name);
+    Trap {
+        name: format!("{connection}{SEPARATOR}{child_name}{SEPARATOR}{number}"),
+        protocol,
+        mode: mode(child.mode),
+        local: local.ip(),
+        remote: remote.ip(),
+        local_selectors: side(&child.local, local),
+        remote_selectors: side(&child.remote, remote),
+        mark: child.mark,
+        interface_id: child.interface_id,
+    }
 }
 
 fn selector(selector: &Selector) -> dataplane::Selector {

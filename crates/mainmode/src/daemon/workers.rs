@@ -1,7 +1,7 @@
 //! The workers: threads that do the keying endpoint's jobs, with the keys that it does not have.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
 use crypto::{Group, Secret};
@@ -9,27 +9,68 @@ use keying::{CredentialId, Credentials, Job, JobId, JobResult};
 
 /// The keys, by handle.
 #[derive(Debug, Default)]
-pub struct Keyring(BTreeMap<CredentialId, Secret>);
+pub struct Keyring {
+    keys: BTreeMap<CredentialId, Secret>,
+    /// Those of the keyring before this one, whose handles are kept for the same keys.
+    former: BTreeMap<CredentialId, Secret>,
+    /// No handle is ever used for two keys.
+    next: u32,
+}
 
 impl Keyring {
+    /// An empty keyring that gives a key the handle which it has in this one.
+    pub fn successor(&self) -> Self {
+        Keyring {
+            keys: BTreeMap::new(),
+            former: self.keys.clone(),
+            next: self.next,
+        }
+    }
+
     /// Takes a key in, and gives its handle: one and the same for the same key, so that connections
     /// that share a key are known to.
     pub fn add(&mut self, secret: &Secret) -> CredentialId {
-        let known = self.0.iter().find(|(_, known)| {
+        let same = |(_, known): &(&CredentialId, &Secret)| {
             known.len() == secret.len() && crypto::ct_eq(known.as_bytes(), secret.as_bytes())
-        });
-        if let Some((id, _)) = known {
-            return *id;
+        };
+        let known = self.keys.iter().chain(&self.former).find(same);
+        let id = known.map_or(CredentialId(self.next), |(id, _)| *id);
+        if id.0 == self.next {
+            self.next = self.next.saturating_add(1);
         }
-        let id = CredentialId(u32::try_from(self.0.len()).unwrap_or(u32::MAX));
-        self.0.insert(id, secret.clone());
+        self.keys.entry(id).or_insert_with(|| secret.clone());
         id
+    }
+
+    /// Forgets the keys of the keyring before, but for those that were taken in again.
+    pub fn forget_former(&mut self) {
+        self.former.clear();
     }
 }
 
 impl Credentials for Keyring {
     fn preshared_key(&self, id: CredentialId) -> Option<&Secret> {
-        self.0.get(&id)
+        self.keys.get(&id)
+    }
+}
+
+/// The keyring in use, which another configuration replaces.
+#[derive(Clone, Debug, Default)]
+pub struct Keys(Arc<RwLock<Arc<Keyring>>>);
+
+impl Keys {
+    /// That keyring.
+    pub fn now(&self) -> Arc<Keyring> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// From now on it is this one.
+    pub fn replace(&self, mut keyring: Keyring) {
+        keyring.forget_former();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keyring);
     }
 }
 
@@ -68,7 +109,7 @@ impl Queue {
 #[derive(Debug)]
 pub struct Workers {
     queue: Arc<Queue>,
-    keyring: Arc<Keyring>,
+    keys: Keys,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -79,22 +120,21 @@ impl Workers {
     ///
     /// When the system gives no thread.
     pub fn start(
-        keyring: Keyring,
+        keys: &Keys,
         done: impl Fn(JobId, JobResult) + Clone + Send + 'static,
     ) -> std::io::Result<Self> {
-        let keyring = Arc::new(keyring);
         let count = thread::available_parallelism().map_or(1, usize::from);
         let mut workers = Workers {
             queue: Arc::default(),
-            keyring: keyring.clone(),
+            keys: keys.clone(),
             threads: Vec::with_capacity(count),
         };
         for number in 0..count {
-            let (queue, keyring, done) = (workers.queue.clone(), keyring.clone(), done.clone());
+            let (queue, keys, done) = (workers.queue.clone(), keys.clone(), done.clone());
             let worker = thread::Builder::new().name(format!("worker-{number}"));
             workers.threads.push(worker.spawn(move || {
                 while let Some((id, job)) = queue.next() {
-                    done(id, job.run(&*keyring));
+                    done(id, job.run(&*keys.now()));
                 }
             })?);
         }
@@ -112,7 +152,7 @@ impl Workers {
 
     /// Does a job on this thread.
     pub fn run_here(&self, job: &Job) -> JobResult {
-        job.run(&*self.keyring)
+        job.run(&*self.keys.now())
     }
 
     /// Whether a job is short enough for a thread that others wait for: a tenth of a millisecond or two.
@@ -135,5 +175,29 @@ impl Drop for Workers {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_keeps_its_handle_and_a_new_one_gets_its_own_over_all_keyrings() {
+        let secret = |text: &str| Secret::new(text.as_bytes().to_vec());
+        let mut first = Keyring::default();
+        let (a, b) = (first.add(&secret("a")), first.add(&secret("b")));
+        assert_eq!((first.add(&secret("a")), a == b), (a, false));
+        let mut second = first.successor();
+        assert_eq!(second.add(&secret("b")), b);
+        let c = second.add(&secret("c"));
+        assert!(c != a && c != b);
+        assert!(second.preshared_key(a).is_none(), "nobody took it in again");
+        let keys = Keys::default();
+        keys.replace(second);
+        let mut third = keys.now().successor();
+        // It was forgotten: its old handle may still be on its way to somebody.
+        let again = third.add(&secret("a"));
+        assert!(![a, b, c].contains(&again));
     }
 }

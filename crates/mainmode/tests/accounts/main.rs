@@ -4,6 +4,7 @@
 mod crash;
 mod flood;
 mod policy;
+mod reload;
 mod retention;
 mod start;
 mod stop;

@@ -283,3 +283,28 @@ fn a_disk_without_room_with_refuse_fails_negotiations_until_there_is_room() {
     assert_eq!(south.settled().live, 1);
     north.verify();
 }
+
+#[test]
+fn a_full_log_takes_no_other_policy_and_is_given_room_by_a_reload() {
+    let (north, _south) = nearly_full(29, CONTINUE);
+    north.run(&["up", "peer"]).good();
+    write_until_full(&north);
+    let silent = "ipsec-main-mode = [\"failure\"]";
+    north.edit("ipsec-main-mode = [\"success\", \"failure\"]", silent);
+    // The 4719 comes first, and there is no room for it.
+    let ran = north.run(&["reload"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("full"), "{ran:?}");
+    let shown = north
+        .run(&["audit", "get", "--subcategory", "IPsec Main Mode"])
+        .good();
+    assert!(shown.contains("Success and Failure"), "{shown}");
+    // What writes nothing is taken all the same.
+    north.edit(silent, "ipsec-main-mode = [\"success\", \"failure\"]");
+    north.run(&["reload"]).good();
+    north.edit("max-size = \"1MiB\"", "max-size = \"3MiB\"");
+    north.run(&["reload"]).good();
+    north.run(&["down", "peer"]).good();
+    until("it is written again", || north.of(4655).len() == 1);
+    north.verify();
+}

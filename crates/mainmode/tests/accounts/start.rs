@@ -3,15 +3,7 @@
 use std::fs;
 use std::net::UdpSocket;
 
-use crate::support::{EVERYTHING, Place, Setup, Side, alone, cause, pair, until, write_private};
-
-/// Changes the configuration.
-fn edit(side: &Side, from: &str, to: &str) {
-    let path = side.path("m.toml");
-    let text = fs::read_to_string(&path).expect("there");
-    assert!(text.contains(from), "{text}");
-    write_private(&path, &text.replace(from, to));
-}
+use crate::support::{EVERYTHING, Place, Setup, Side, alone, cause, pair, until};
 
 fn text(side: &Side, name: &str) -> String {
     side.path(name).to_str().expect("text").to_owned()
@@ -34,7 +26,7 @@ fn a_log_or_a_control_socket_in_use_is_named_and_left_alone() {
     let (mut first, _peer) = alone(51, EVERYTHING);
     let (a, b) = (Place::new(51, 3), Place::new(51, 4));
     let second = Side::new(a, b, EVERYTHING);
-    edit(&second, &text(&second, "log"), &text(&first, "log"));
+    second.edit(&text(&second, "log"), &text(&first, "log"));
     let said = second.run(&["run"]).failed();
     let holder = format!("(process {}) already writes the log", first.pid());
     assert!(said.contains(&holder), "{said}");
@@ -42,7 +34,7 @@ fn a_log_or_a_control_socket_in_use_is_named_and_left_alone() {
     assert!(!second.path("control").exists());
 
     let third = Side::new(a, b, EVERYTHING);
-    edit(&third, &text(&third, "control"), &text(&first, "control"));
+    third.edit(&text(&third, "control"), &text(&first, "control"));
     let said = third.run(&["run"]).failed();
     assert!(said.contains("another daemon already answers"), "{said}");
     first.run(&["status"]).good();

@@ -174,6 +174,21 @@ impl Side {
         write_private(&self.path("m.toml"), &text);
     }
 
+    /// Changes the configuration.
+    pub fn edit(&self, from: &str, to: &str) {
+        let path = self.path("m.toml");
+        let text = fs::read_to_string(&path).expect("there");
+        assert!(text.contains(from), "{text}");
+        write_private(&path, &text.replace(from, to));
+    }
+
+    /// Puts lines behind the configuration.
+    pub fn append(&self, lines: &str) {
+        let path = self.path("m.toml");
+        let text = fs::read_to_string(&path).expect("there");
+        write_private(&path, &format!("{text}{lines}"));
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -198,6 +213,11 @@ impl Side {
 
     /// Starts the daemon and waits until it answers. What it says goes to the file `said`.
     pub fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// The same with these variables of the environment.
+    pub fn start_with(&mut self, environment: &[(&str, &Path)]) {
         let said = File::options()
             .create(true)
             .append(true)
@@ -207,6 +227,7 @@ impl Side {
             .arg("-c")
             .arg(self.path("m.toml"))
             .arg("run")
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(said.try_clone().expect("a file"))
             .stderr(said)

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use audit::{Cause, Role};
-use keying::{Command, Input, Verdict, VerdictOutcome};
+use keying::{Command, Input, Replaced, Verdict, VerdictOutcome};
 
 use super::Agent;
-use crate::config::Connection;
+use crate::config::{Config, Connection, Start};
 use crate::daemon::mailbox::Message;
 use crate::daemon::{convert, say};
 
@@ -20,6 +20,12 @@ const RETRY_LAST: Duration = Duration::from_mins(10);
 /// The wait before a connection that was lost is brought up again.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// The connections that are to be kept up.
+pub(super) fn kept_up(config: &Config) -> impl Iterator<Item = Arc<Connection>> {
+    let auto = config.connections.iter().filter(|c| c.start == Start::Auto);
+    auto.map(|connection| Arc::new(connection.clone()))
+}
+
 /// What the daemon does for a connection with `start = "auto"`.
 #[derive(Debug)]
 pub(super) struct Kept {
@@ -27,8 +33,8 @@ pub(super) struct Kept {
     /// When it is begun again; `None` while it is up, under way, or was brought down.
     pub(super) next: Option<Instant>,
     wait: Duration,
-    /// Its peer's name is being resolved, to begin it then.
-    pub(super) resolving: bool,
+    /// The attempt for which its peer's address is being looked up, to begin it then.
+    pub(super) looking_up: Option<u64>,
 }
 
 impl Kept {
@@ -38,7 +44,7 @@ impl Kept {
             connection,
             next: Some(now),
             wait: RETRY_FIRST,
-            resolving: false,
+            looking_up: None,
         }
     }
 
@@ -50,18 +56,58 @@ impl Kept {
 }
 
 impl Agent {
-    /// Whether a connection is to be begun now; it need not be begun again then. False where the operator
-    /// brought it down while its peer's name was resolved.
-    pub(super) fn begins(&mut self, connection: &str, by_operator: bool) -> bool {
-        let Some(kept) = self.kept.get_mut(connection) else {
-            return true;
+    /// It is known where to a connection goes that is to be kept up; or it has no address now.
+    pub(super) fn begin(
+        &mut self,
+        now: Instant,
+        connection: String,
+        attempt: u64,
+        route: Option<(SocketAddr, SocketAddr)>,
+    ) {
+        // The operator may have brought it down meanwhile, or up, or changed it.
+        let Some(kept) = self
+            .kept
+            .get_mut(&connection)
+            .filter(|kept| kept.looking_up == Some(attempt))
+        else {
+            return;
         };
-        if !by_operator && !kept.resolving {
-            return false;
+        kept.looking_up = None;
+        match route {
+            Some((local, remote)) => {
+                let command = Command::Initiate {
+                    connection,
+                    local,
+                    remote,
+                };
+                self.endpoint.handle(now, Input::Command(command));
+            }
+            None => kept.retry(now),
         }
-        kept.next = None;
-        kept.resolving = false;
-        true
+    }
+
+    /// A connection need not be begun again by itself: the operator brings it up, or down.
+    pub(super) fn by_operator(&mut self, connection: &str) {
+        if let Some(kept) = self.kept.get_mut(connection) {
+            kept.next = None;
+            kept.looking_up = None;
+        }
+    }
+
+    /// Another configuration: connections that are to be kept up. Those that are as they were go on as they do.
+    pub(super) fn keep(&mut self, now: Instant, config: &Config, replaced: &Replaced) {
+        let mut before = std::mem::take(&mut self.kept);
+        for connection in kept_up(config) {
+            let anew = replaced.changed.contains(&connection.name);
+            let kept = match before.remove(&connection.name) {
+                Some(kept) if !anew => Kept {
+                    connection: connection.clone(),
+                    ..kept
+                },
+                _ => Kept::new(connection.clone(), now),
+            };
+            self.kept.insert(connection.name.clone(), kept);
+        }
     }
 
     /// A negotiation of a connection that is kept up has its verdict.
@@ -132,26 +178,22 @@ impl Agent {
             .filter(|kept| kept.next.is_some_and(|next| next <= now))
         {
             kept.next = None;
-            kept.resolving = true;
+            self.attempts += 1;
+            let attempt = self.attempts;
+            kept.looking_up = Some(attempt);
             let (connection, mailbox) = (kept.connection.clone(), self.mailbox.clone());
             let spawned = std::thread::Builder::new()
                 .name("resolve".to_owned())
-                .spawn(move || match convert::route(&connection) {
-                    Ok((local, remote)) => mailbox.send(Message::Up {
+                .spawn(move || {
+                    let route = convert::route(&connection).map_err(|why| say(&why)).ok();
+                    mailbox.send(Message::Begin {
                         connection: connection.name.clone(),
-                        local,
-                        remote,
-                        reply: None,
-                    }),
-                    Err(why) => {
-                        say(&why);
-                        mailbox.send(Message::Unresolved {
-                            connection: connection.name.clone(),
-                        });
-                    }
+                        attempt,
+                        route,
+                    });
                 });
             if spawned.is_err() {
-                kept.resolving = false;
+                kept.looking_up = None;
                 kept.next = Some(now + kept.wait);
             }
         }
@@ -159,7 +201,7 @@ impl Agent {
 
     /// Traffic waits for a child: finds its peer's address, on a thread of its own.
     pub(super) fn look_up(&mut self, connection: String, child: String) {
-        let (shared, mailbox) = (self.shared.clone(), self.mailbox.clone());
+        let (config, mailbox) = (self.shared.config(), self.mailbox.clone());
         if self.stopping.is_some() || !self.demanded.insert((connection.clone(), child.clone())) {
             return;
         }
@@ -167,7 +209,7 @@ impl Agent {
         let spawned = std::thread::Builder::new()
             .name("resolve".to_owned())
             .spawn(move || {
-                let known = shared.config.connection(&connection);
+                let known = config.connection(&connection);
                 let route =
                     known.and_then(|known| convert::route(known).map_err(|why| say(&why)).ok());
                 mailbox.send(Message::Demand {

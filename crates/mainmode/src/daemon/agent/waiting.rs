@@ -30,27 +30,24 @@ impl Agent {
         now: Instant,
         connection: &str,
         (local, remote): (SocketAddr, SocketAddr),
-        reply: Option<Sender<UpAnswer>>,
+        reply: Sender<UpAnswer>,
     ) {
-        if self.stopping.is_some() || !self.begins(connection, reply.is_some()) {
+        if self.stopping.is_some() {
             return;
         }
-        let mut children = Vec::new();
-        // Those of a connection that is kept up begin by themselves.
-        if let Some(reply) = reply {
-            let waiting = Waiting {
-                reply,
-                already: self.endpoint.is_up(connection),
-                earlier: self.failing.get(connection).copied().unwrap_or_default(),
-                main: None,
-                children: Vec::new(),
-            };
-            self.waiting_up
-                .entry(connection.to_owned())
-                .or_default()
-                .push(waiting);
-            children = self.children_of(connection);
-        }
+        self.by_operator(connection);
+        let waiting = Waiting {
+            reply,
+            already: self.endpoint.is_up(connection),
+            earlier: self.failing.get(connection).copied().unwrap_or_default(),
+            main: None,
+            children: Vec::new(),
+        };
+        self.waiting_up
+            .entry(connection.to_owned())
+            .or_default()
+            .push(waiting);
+        let children = self.children_of(connection);
         let command = Command::Initiate {
             connection: connection.to_owned(),
             local,
@@ -69,7 +66,8 @@ impl Agent {
     }
 
     fn children_of(&self, connection: &str) -> Vec<String> {
-        let known = self.shared.config.connection(connection);
+        let config = self.shared.config();
+        let known = config.connection(connection);
         let children = known.into_iter().flat_map(|known| &known.children);
         children.map(|child| child.name.clone()).collect()
     }
@@ -79,8 +77,11 @@ impl Agent {
             return;
         };
         let established = matches!(verdict.outcome, VerdictOutcome::Established { .. });
-        self.last_verdicts
-            .insert(name.clone(), words::verdict(verdict));
+        // The last word of a connection that a reload took out is nobody's.
+        if self.shared.config().connection(&name).is_some() {
+            self.last_verdicts
+                .insert(name.clone(), words::verdict(verdict));
+        }
         // A peer's failed attempt is no answer to ours, nor is one from before we were asked.
         if established || verdict.role == Role::Initiator {
             for mut waiting in self.waiting_up.remove(&name).unwrap_or_default() {
@@ -135,6 +136,14 @@ impl Agent {
         }
         self.waiting_up.insert(name.clone(), waiting);
         self.answer_up(&name);
+    }
+
+    /// The connections are others: who waits for children that are gone waits no longer.
+    pub(super) fn answer_all(&mut self) {
+        let names: Vec<String> = self.waiting_up.keys().cloned().collect();
+        for name in names {
+            self.answer_up(&name);
+        }
     }
 
     /// Answers those who wait for a connection whose Main Mode stands and whose children all have a verdict.
