@@ -1,5 +1,6 @@
 //! What an endpoint is told about itself and about its connections.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::identity::Identity;
 pub struct CredentialId(pub u32);
 
 /// Which peers a connection is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RemoteAddress {
     /// Any address.
     Any,
@@ -29,17 +30,27 @@ pub enum RemoteAddress {
     },
     /// One address.
     Host(IpAddr),
+    /// One host, by its name: the addresses that [`crate::Command::Resolved`] gave it last.
+    Name(String),
 }
+
+/// What host names stand for now.
+pub(crate) type Names = BTreeMap<String, Vec<IpAddr>>;
 
 impl RemoteAddress {
     /// How well `address` matches: `None` not at all, else the number of bits that had to agree.
-    pub fn specificity(&self, address: IpAddr) -> Option<u16> {
-        match *self {
+    pub(crate) fn specificity(&self, address: IpAddr, names: &Names) -> Option<u16> {
+        // One more than any subnet can have, so that a host wins over its own /32 or /128.
+        const HOST: u16 = 129;
+        match self {
             RemoteAddress::Any => Some(0),
-            // One more than any subnet can have, so that a host wins over its own /32 or /128.
-            RemoteAddress::Host(host) => (host == address).then_some(129),
+            RemoteAddress::Host(host) => (*host == address).then_some(HOST),
+            RemoteAddress::Name(name) => {
+                let stands_for = names.get(name).is_some_and(|all| all.contains(&address));
+                stands_for.then_some(HOST)
+            }
             RemoteAddress::Subnet { network, prefix } => {
-                same_prefix(network, address, prefix).then_some(u16::from(prefix))
+                same_prefix(*network, address, *prefix).then_some(u16::from(*prefix))
             }
         }
     }
@@ -158,6 +169,7 @@ pub struct EndpointConfig {
 /// A connection that may be for a peer, and how well it fits.
 pub(crate) fn candidates(
     connections: &[std::sync::Arc<Connection>],
+    names: &Names,
     local: IpAddr,
     remote: IpAddr,
     remote_port: u16,
@@ -166,7 +178,7 @@ pub(crate) fn candidates(
         .iter()
         .filter(|c| c.local_address.is_none_or(|address| address == local))
         .filter_map(|c| {
-            let specificity = c.remote_address.specificity(remote)?;
+            let specificity = c.remote_address.specificity(remote, names)?;
             Some((specificity, c.remote_port == remote_port, c))
         })
         .collect();
@@ -187,26 +199,32 @@ mod tests {
     #[test]
     fn a_host_is_more_specific_than_its_own_subnet_and_that_than_any() {
         let address: IpAddr = "192.0.2.7".parse().unwrap();
+        let other: IpAddr = "192.0.2.8".parse().unwrap();
+        let none = Names::new();
+        let fits = |remote: &RemoteAddress| remote.specificity(address, &none);
         let subnet = |text: &str, prefix| RemoteAddress::Subnet {
             network: text.parse().unwrap(),
             prefix,
         };
-        assert!(
-            RemoteAddress::Host(address).specificity(address)
-                > subnet("192.0.2.7", 32).specificity(address)
-        );
-        assert!(
-            subnet("192.0.2.0", 24).specificity(address)
-                > subnet("192.0.0.0", 16).specificity(address)
-        );
-        assert!(
-            subnet("0.0.0.0", 0).specificity(address) >= RemoteAddress::Any.specificity(address)
-        );
-        assert_eq!(subnet("192.0.3.0", 24).specificity(address), None);
-        assert_eq!(subnet("::", 0).specificity(address), None);
-        assert_eq!(
-            RemoteAddress::Host("192.0.2.8".parse().unwrap()).specificity(address),
-            None
-        );
+        let host = RemoteAddress::Host(address);
+        assert!(fits(&host) > fits(&subnet("192.0.2.7", 32)));
+        assert!(fits(&subnet("192.0.2.0", 24)) > fits(&subnet("192.0.0.0", 16)));
+        assert!(fits(&subnet("0.0.0.0", 0)) >= fits(&RemoteAddress::Any));
+        assert_eq!(fits(&subnet("192.0.3.0", 24)), None);
+        assert_eq!(fits(&subnet("::", 0)), None);
+        assert_eq!(fits(&RemoteAddress::Host(other)), None);
+    }
+
+    #[test]
+    fn a_name_fits_the_addresses_that_it_stands_for_as_well_as_they_would_themselves() {
+        let [one, two, three] = [7, 8, 9].map(|last| IpAddr::from([192, 0, 2, last]));
+        let name = RemoteAddress::Name("gw.example".to_owned());
+        let mut names = Names::new();
+        assert_eq!(name.specificity(one, &names), None);
+        names.insert("gw.example".to_owned(), vec![one, two]);
+        let host = RemoteAddress::Host(two).specificity(two, &names);
+        assert_eq!(name.specificity(two, &names), host);
+        assert_eq!(name.specificity(one, &names), host);
+        assert_eq!(name.specificity(three, &names), None);
     }
 }

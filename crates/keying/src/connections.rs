@@ -2,16 +2,18 @@
 //! connection changed its Main Mode goes on.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use audit::Cause;
 
 use crate::child::Child;
-use crate::config::Connection;
+use crate::config::{Connection, RemoteAddress};
 use crate::endpoint::{Endpoint, Party};
 use crate::ikev1::quick::QuickId;
 use crate::io::{Output, Replaced};
+use crate::limits::MAX_NAME_ADDRESSES;
 
 /// The operator changed the policy: what this is to a negotiation, and to what it had made.
 const CAUSES: (Cause, Cause) = (Cause::PolicyChanged, Cause::DeletedByOperator);
@@ -48,7 +50,18 @@ impl Endpoint {
         for name in replaced.changed.iter().chain(&replaced.removed) {
             self.end_connection(now, name, early, late, None);
         }
+        let connections = &self.core.connections;
+        self.core.names.retain(|name, _| {
+            let of_name = |c: &Arc<Connection>| matches!(&c.remote_address, RemoteAddress::Name(n) if n == name);
+            connections.iter().any(of_name)
+        });
         self.core.out.push_back(Output::Replaced(replaced));
+    }
+
+    /// A host name stands for these addresses now. What was negotiated with others goes on.
+    pub(crate) fn resolved(&mut self, name: String, mut addresses: Vec<IpAddr>) {
+        addresses.truncate(MAX_NAME_ADDRESSES);
+        self.core.names.insert(name, addresses);
     }
 
     /// Responders that do not know their connection yet choose among those that are still there.

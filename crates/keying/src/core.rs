@@ -10,7 +10,7 @@ use audit::{ActivityId, Event, Extra, Role};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
-use crate::config::{Connection, EndpointConfig};
+use crate::config::{Connection, EndpointConfig, Names};
 use crate::endpoint::Party;
 use crate::ikev1::negotiation::Route;
 use crate::io::{AuditOutput, JobId, Output, Ticket};
@@ -26,6 +26,8 @@ use crate::limits::{
 pub(crate) struct Core {
     pub config: EndpointConfig,
     pub connections: Vec<Arc<Connection>>,
+    /// What the connections' host names stand for.
+    pub names: Names,
     pub rng: ChaCha20Rng,
     pub out: VecDeque<Output>,
     /// Which negotiation waits for a job.
@@ -73,6 +75,7 @@ impl Core {
     pub(crate) fn new(config: EndpointConfig, now: Instant) -> Self {
         Core {
             connections: Vec::new(),
+            names: Names::new(),
             rng: ChaCha20Rng::from_seed(config.seed),
             config,
             out: VecDeque::new(),

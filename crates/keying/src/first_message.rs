@@ -30,6 +30,7 @@ impl Endpoint {
         };
         let candidates = config::candidates(
             &self.core.connections,
+            &self.core.names,
             route.local.ip(),
             route.remote.ip(),
             route.remote.port(),
@@ -135,6 +136,7 @@ impl Endpoint {
         let local = route.local.ip();
         let candidates = config::candidates(
             &self.core.connections,
+            &self.core.names,
             local,
             route.remote.ip(),
             route.remote.port(),

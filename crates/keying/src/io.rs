@@ -1,6 +1,6 @@
 //! What goes into an [`Endpoint`](crate::Endpoint) and what comes out of it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -54,6 +54,8 @@ pub enum Input {
     Expiring(ChildSaId),
     /// A child SA has carried as many bytes or packets as it may.
     Expired(ChildSaId),
+    /// Authentic packets of a child SA come from another address or port than before.
+    Moved(ChildSaId, SocketAddr),
 }
 
 /// What an operator can ask of an endpoint.
@@ -97,6 +99,21 @@ pub enum Command {
         connection: String,
         /// The child's name.
         child: String,
+    },
+    /// A host name stands for these addresses now; none: it has none. Names that no connection has are kept
+    /// until the connections are replaced.
+    Resolved {
+        /// The name, as [`RemoteAddress::Name`](crate::config::RemoteAddress::Name) has it.
+        name: String,
+        /// Its addresses.
+        addresses: Vec<IpAddr>,
+    },
+    /// The answer to [`Output::NeedRoute`]: where the successor of a Main Mode SA is to be negotiated.
+    Replace {
+        /// The SA.
+        mmsa_id: u64,
+        /// From our address and IKE port, and to where; `None`: where the SA is.
+        route: Option<(SocketAddr, SocketAddr)>,
     },
     /// End everything: the daemon stops.
     Shutdown,
@@ -142,8 +159,16 @@ pub enum Output {
     /// Take a child SA out of the data plane, whether it was installed or is being so. What the data plane
     /// says of it from then on is not heard.
     RemoveSa(ChildSaId),
+    /// A Main Mode SA with a host that is known by name is to be replaced: answer with
+    /// [`Command::Replace`], which tells where the name leads now.
+    NeedRoute {
+        /// The SA.
+        mmsa_id: u64,
+        /// The connection's name.
+        connection: String,
+    },
     /// The outer addresses or ports of an installed child SA are others now: a NAT gave the peer another
-    /// port.
+    /// one.
     MoveSa {
         /// The SA.
         id: ChildSaId,

@@ -131,6 +131,9 @@ pub const DELETED_AT_ONCE: usize = 128;
 /// The soft limit of bytes and packets: this part of the hard one.
 pub const SOFT_SHARE: f64 = 0.8;
 
+/// Addresses of one host name that are kept: the answers of one DNS message have room for some more.
+pub const MAX_NAME_ADDRESSES: usize = 16;
+
 /// `now + wait`, or so far away that nobody will see it where the clock cannot hold that.
 pub fn after(now: Instant, wait: Duration) -> Instant {
     const FAR: Duration = Duration::from_hours(876_000);

@@ -1,12 +1,15 @@
 //! Time: retransmissions, evidence that nothing followed, silence, replacement, dead peers, the end.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use audit::Cause;
 
+use crate::config::RemoteAddress;
 use crate::endpoint::{Endpoint, Party};
 use crate::ikev1::informational;
-use crate::ikev1::negotiation::{Evidence, Failure, Flight, NegotiationId};
+use crate::ikev1::negotiation::{Evidence, Failure, Flight, NegotiationId, Route};
+use crate::io::Output;
 use crate::limits::{KEEPALIVE, MAX_WAIT, REPLACE_AGAIN, after};
 
 impl Endpoint {
@@ -151,8 +154,8 @@ impl Endpoint {
         self.schedule(Party::Sa(id));
     }
 
-    /// Begins the negotiation of an SA's successor, where the old one floated to, unless there is one
-    /// already.
+    /// Begins the negotiation of an SA's successor, unless there is one already: where the old one floated to,
+    /// or, with a host that is known by name, where that leads now.
     fn replace(&mut self, now: Instant, id: u64) {
         let Some(sa) = self.sas.get_mut(&id) else {
             return;
@@ -160,22 +163,61 @@ impl Endpoint {
         let left = sa.expires().saturating_duration_since(now);
         let again = now + left.mul_f64(REPLACE_AGAIN);
         sa.replace_at = (left.as_millis() > 1_000).then_some(again);
-        let (connection, route, remote_id) =
-            (sa.connection.clone(), sa.route, sa.remote_id.clone());
-        let established = sa.established;
-        let has_successor = self.sas.values().any(|other| {
-            other.established > established
-                && other.connection.name == connection.name
-                && other.remote_id == remote_id
-        });
-        let under_way = self.negotiations.values().any(|n| n.replaces == Some(id));
-        if has_successor {
-            if let Some(sa) = self.sas.get_mut(&id) {
-                sa.replace_at = None;
-            }
-        } else if !under_way && !self.stopping {
-            self.begin(now, &connection, route, Some(id));
+        let connection = sa.connection.clone();
+        if !self.wants_successor(id) {
+            return;
         }
+        if let RemoteAddress::Name(_) = connection.remote_address {
+            self.core.out.push_back(Output::NeedRoute {
+                mmsa_id: id,
+                connection: connection.name.clone(),
+            });
+        } else {
+            self.replace_by(now, id, None);
+        }
+    }
+
+    /// Whether the successor of an SA is to be negotiated.
+    fn wants_successor(&mut self, id: u64) -> bool {
+        let Some(sa) = self.sas.get(&id) else {
+            return false;
+        };
+        let has_successor = self.sas.values().any(|other| {
+            other.established > sa.established
+                && other.connection.name == sa.connection.name
+                && other.remote_id == sa.remote_id
+        });
+        if has_successor && let Some(sa) = self.sas.get_mut(&id) {
+            sa.replace_at = None;
+        }
+        let under_way = self.negotiations.values().any(|n| n.replaces == Some(id));
+        !has_successor && !under_way && !self.stopping
+    }
+
+    /// Begins it.
+    pub(crate) fn replace_by(
+        &mut self,
+        now: Instant,
+        id: u64,
+        route: Option<(SocketAddr, SocketAddr)>,
+    ) {
+        if !self.wants_successor(id) {
+            return;
+        }
+        let Some(sa) = self.sas.get(&id) else {
+            return;
+        };
+        let elsewhere = route.filter(|(_, remote)| {
+            // A peer behind a NAT was heard where it is; its name tells no more.
+            remote.ip() != sa.route.remote.ip() && !sa.peer_behind_nat
+        });
+        let route = elsewhere.map_or(sa.route, |(local, remote)| Route {
+            local,
+            remote,
+            marked: false,
+        });
+        let connection = sa.connection.clone();
+        self.begin(now, &connection, route, Some(id));
     }
 }
 

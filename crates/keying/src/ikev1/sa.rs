@@ -39,7 +39,7 @@ pub(crate) struct Sa {
     pub peer: Peer,
     /// A NAT is between us and the outside.
     pub behind_nat: bool,
-    /// The peer is behind one, and its port may change.
+    /// The peer is behind one, and its address and port may change.
     pub peer_behind_nat: bool,
     pub lifetime: Duration,
     /// When it was established, in wall-clock time, is the daemon's to know.
@@ -121,15 +121,21 @@ impl Sa {
         ))
     }
 
-    /// Something proven came. `true`: from another port than before, which a NAT gave the peer.
+    /// Something proven came. `true`: from elsewhere than before.
     pub(crate) fn heard(&mut self, now: Instant, from: SocketAddr) -> bool {
         self.last_heard = now;
         self.probe = None;
+        self.follow(from)
+    }
+
+    /// The peer has proven that it is there. Only behind a NAT it may be elsewhere than before: another one's
+    /// address does not change, and who sees a packet could otherwise lead it astray (RFC 3947 section 6).
+    pub(crate) fn follow(&mut self, from: SocketAddr) -> bool {
         let moved = self.peer_behind_nat
-            && from.ip() == self.route.remote.ip()
-            && from.port() != self.route.remote.port();
+            && from != self.route.remote
+            && from.is_ipv4() == self.route.local.is_ipv4();
         if moved {
-            self.route.remote.set_port(from.port());
+            self.route.remote = from;
         }
         moved
     }

@@ -150,7 +150,7 @@ pub(crate) fn accepts(
     remote: IpAddr,
     nat: Nat,
 ) -> bool {
-    match (&connection.remote_id, connection.remote_address) {
+    match (&connection.remote_id, &connection.remote_address) {
         (Some(id), _) => id.matches(identity),
         (None, RemoteAddress::Any) => true,
         (None, _) => identity

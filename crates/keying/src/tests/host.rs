@@ -56,6 +56,8 @@ pub(super) struct Host {
     pub child_verdicts: Vec<ChildVerdict>,
     pub child_terminated: Vec<(String, String, usize)>,
     pub replaced: Vec<Replaced>,
+    /// SAs whose successors wait for a route, and their connections.
+    pub routes_wanted: Vec<(u64, String)>,
     next_mm_id: u64,
     next_qm_id: u64,
     seed: u64,
@@ -137,6 +139,7 @@ impl Host {
             child_verdicts: Vec::new(),
             child_terminated: Vec::new(),
             replaced: Vec::new(),
+            routes_wanted: Vec::new(),
             next_mm_id: 1,
             next_qm_id: 1,
             seed,
@@ -208,6 +211,10 @@ impl Host {
                         (sa.local, sa.remote) = (*local, *remote);
                     }
                 }
+                Output::NeedRoute {
+                    mmsa_id,
+                    connection,
+                } => self.routes_wanted.push((*mmsa_id, connection.clone())),
                 Output::Replaced(replaced) => self.replaced.push(replaced.clone()),
                 Output::ChildVerdict(verdict) => self.child_verdicts.push(verdict.clone()),
                 Output::ChildTerminated {

@@ -313,3 +313,34 @@ fn a_peer_that_asks_for_more_is_given_what_is_ours() {
     assert_eq!(narrowed.remote_selector, self::net(B));
     net.finish();
 }
+
+#[test]
+fn a_peer_whose_packets_come_from_elsewhere_is_there_with_all_its_sas() {
+    for nat in [true, false] {
+        let mut net = pair_with(60, |host, c| {
+            c.force_encap = nat && host == A;
+            c.children = ["one", "two"]
+                .map(|name| Arc::new(child(host, name, &[SUITE])))
+                .to_vec();
+        });
+        for name in ["one", "two"] {
+            let command = net.hosts[A].initiate_child(name, address(2));
+            net.command(A, command);
+        }
+        net.run(SECOND);
+        assert_eq!(net.hosts[B].plane.len(), 2);
+        let elsewhere = std::net::SocketAddr::new(address(77), 4_711);
+        let id = *net.hosts[B].plane.keys().next().unwrap();
+        net.input(B, crate::Input::Moved(id, elsewhere));
+        net.input(B, crate::Input::Moved(crate::ChildSaId(999), elsewhere));
+        let moved = |sa: &crate::ChildSa| sa.remote == elsewhere;
+        assert!(net.hosts[B].plane.values().all(|sa| moved(sa) == nat));
+        let sas = &net.hosts[B].endpoint.sas;
+        assert!(sas.values().all(|sa| (sa.route.remote == elsewhere) == nat));
+        net.input(
+            B,
+            crate::Input::Moved(id, std::net::SocketAddr::new(address(1), 4500)),
+        );
+        net.finish();
+    }
+}

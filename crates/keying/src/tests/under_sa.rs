@@ -1,12 +1,13 @@
 //! What happens under an SA, and how it ends.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use audit::Cause;
 use isakmp::{ExchangeType, Notification, NotifyType, Payload, ProtocolId, SecurityAssociation};
 
 use super::net::{A, B, Net, below, filtered};
-use super::{pair, pair_with};
+use super::{address, pair, pair_with};
 use crate::config::Dpd;
 use crate::identity::Identity;
 use crate::ikev1::messages::Payloads;
@@ -476,28 +477,179 @@ fn a_peer_that_starts_anew_ends_its_former_sas_and_no_others() {
     net.finish();
 }
 
-#[test]
-fn the_port_of_a_peer_behind_a_nat_follows_what_it_proves() {
-    let mut net = pair_with(151, |host, c| {
-        c.force_encap = host == A;
-        c.dpd = Some(Dpd {
-            delay: 5 * SECOND,
-            timeout: 20 * SECOND,
-        });
-    });
-    net.establish();
-    net.path = filtered(|packet| {
+/// From now on A is seen elsewhere by B, and reached there.
+fn seen_at(net: &mut Net, elsewhere: SocketAddr) {
+    let home = SocketAddr::new(address(1), 4500);
+    net.path = filtered(move |packet| {
         if packet.sender == A {
-            packet.from.set_port(31_337);
-        } else if packet.to.port() == 31_337 {
-            packet.to.set_port(4500);
+            packet.from = elsewhere;
+        } else if packet.to == elsewhere {
+            packet.to = home;
         } else {
             return false;
         }
         true
     });
+}
+
+fn asks_often(c: &mut crate::Connection) {
+    c.dpd = Some(Dpd {
+        delay: 5 * SECOND,
+        timeout: 20 * SECOND,
+    });
+}
+
+#[test]
+fn the_address_and_port_of_a_peer_behind_a_nat_follow_what_it_proves() {
+    let mut net = pair_with(151, |host, c| {
+        c.force_encap = host == A;
+        asks_often(c);
+    });
+    net.establish();
+    let port = SocketAddr::new(address(1), 31_337);
+    for elsewhere in [port, SocketAddr::new(address(77), 4_711)] {
+        seen_at(&mut net, elsewhere);
+        net.run(60 * SECOND);
+        assert_eq!(sa(&net, B).route.remote, elsewhere);
+        assert!(net.hosts.iter().all(|h| h.endpoint.sas.len() == 1));
+    }
+    // Who cannot prove anything leads nobody astray.
+    let forged = net.hosts[A].sent.last().unwrap().clone();
+    let (from, to) = (
+        SocketAddr::new(address(66), 4500),
+        SocketAddr::new(address(2), 4500),
+    );
+    net.inject(B, from, to, &forged);
+    net.inject(B, from, to, &[0xff]);
+    assert_eq!(sa(&net, B).route.remote.ip(), address(77));
+    net.finish();
+}
+
+#[test]
+fn a_peer_without_a_nat_is_nowhere_else_whatever_comes_from_there() {
+    let mut net = pair_with(152, |_, c| asks_often(c));
+    net.establish();
+    let home = SocketAddr::new(address(1), 500);
+    net.path = filtered(|packet| {
+        if packet.sender == A {
+            packet.from = SocketAddr::new(address(77), 500);
+        }
+        true
+    });
     net.run(60 * SECOND);
-    assert_eq!(sa(&net, B).route.remote.port(), 31_337);
+    assert_eq!(sa(&net, B).route.remote, home);
     assert!(net.hosts.iter().all(|h| h.endpoint.sas.len() == 1));
     net.finish();
+}
+
+fn by_name(c: &mut crate::Connection) {
+    c.remote_address = crate::config::RemoteAddress::Name("peer.example".to_owned());
+}
+
+fn resolve(net: &mut Net, host: usize, last: &[u8]) {
+    let command = Command::Resolved {
+        name: "peer.example".to_owned(),
+        addresses: last.iter().map(|last| address(*last)).collect(),
+    };
+    net.command(host, command);
+}
+
+#[test]
+fn a_responder_takes_a_peer_that_it_knows_by_name_where_the_name_leads_now() {
+    let mut net = pair_with(153, |host, c| {
+        if host == B {
+            by_name(c);
+        }
+    });
+    let attempt = |net: &mut Net| {
+        net.up(A);
+        net.run(SECOND);
+        let stands = !net.hosts[A].endpoint.sas.is_empty();
+        let connection = "to-b".to_owned();
+        net.command(A, Command::Terminate { connection });
+        net.run(SECOND);
+        stands
+    };
+    assert!(!attempt(&mut net), "the name leads nowhere");
+    for (leads, stands) in [
+        (&[9, 1][..], true),
+        (&[9][..], false),
+        (&[1][..], true),
+        (&[][..], false),
+    ] {
+        resolve(&mut net, B, leads);
+        assert_eq!(attempt(&mut net), stands, "{leads:?}");
+    }
+    let causes = net.hosts[B].causes(4653);
+    assert_eq!(causes, vec![Cause::NoConnection; 3]);
+    // Another set of connections with the same name knows what it stood for.
+    resolve(&mut net, B, &[1]);
+    let connections = net.hosts[B].connections.clone();
+    net.command(B, Command::Connections(connections));
+    assert!(attempt(&mut net));
+    // A name of no connection is forgotten.
+    net.command(B, Command::Connections(Vec::new()));
+    assert!(net.hosts[B].endpoint.core.names.is_empty());
+    net.finish();
+}
+
+#[test]
+fn an_sa_with_a_host_known_by_name_is_replaced_where_the_name_leads() {
+    // Where the name leads, and whether the successor is negotiated there.
+    for (leads, moves) in [(Some(3), true), (Some(2), false), (None, false)] {
+        let mut net = pair_with(154, |host, c| {
+            c.lifetime = 100 * SECOND;
+            c.may_initiate = host == A;
+            if host == A {
+                by_name(c);
+            }
+        });
+        net.establish();
+        net.run(80 * SECOND);
+        // The other host has both addresses.
+        net.path = filtered(|packet| {
+            if packet.to.ip() == address(3) {
+                packet.to.set_ip(address(2));
+            }
+            true
+        });
+        let asked = net.hosts[A].routes_wanted.len();
+        assert_eq!(asked, 0);
+        net.run(11 * SECOND);
+        let (mmsa_id, connection) = net.hosts[A].routes_wanted[0].clone();
+        assert_eq!(
+            (mmsa_id, connection.as_str()),
+            (sa(&net, A).mmsa_id, "to-b")
+        );
+        assert_eq!(net.hosts[A].of(4650).len(), 1, "it waits for the answer");
+        let local = SocketAddr::new(address(1), 500);
+        let route = leads.map(|last| (local, SocketAddr::new(address(last), 500)));
+        net.command(A, Command::Replace { mmsa_id, route });
+        // Once is enough.
+        net.command(A, Command::Replace { mmsa_id, route });
+        net.run(SECOND / 10);
+        let begun = net.hosts[A]
+            .endpoint
+            .negotiations
+            .values()
+            .map(|n| n.route.remote.ip());
+        let begun: Vec<_> = begun.collect();
+        let to = |n: u8| vec![address(n)];
+        if moves {
+            // To an address that answers from another one here: that it was asked there is enough.
+            assert_eq!(begun, to(3));
+        } else {
+            net.run(SECOND);
+            assert_eq!(net.hosts[A].of(4650).len(), 2);
+            assert_eq!(sa(&net, A).route.remote.ip(), address(2));
+        }
+        net.hosts[A].endpoint.handle(
+            net.now,
+            crate::Input::Command(Command::Replace {
+                mmsa_id: 999,
+                route: None,
+            }),
+        );
+        net.finish();
+    }
 }

@@ -7,6 +7,7 @@
 //! word. What libreswan would keep could neither be deleted nor its peer be asked whether it lives.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use audit::{Cause, Event, Extra, IpsecSaDeleted, QuickModeEnded};
@@ -302,6 +303,19 @@ impl Endpoint {
             .map(|live| live.id)
             .collect();
         self.end_children(now, &ids, cause, false);
+    }
+
+    /// Authentic packets of a child SA come from elsewhere: its peer is there, with all else that is negotiated
+    /// with it.
+    pub(crate) fn child_moved(&mut self, id: u64, remote: SocketAddr) {
+        let Some(mmsa_id) = self.children.get(&id).map(|live| live.mmsa_id) else {
+            return;
+        };
+        if let Some(sa) = self.sas.get_mut(&mmsa_id)
+            && sa.follow(remote)
+        {
+            self.move_children(mmsa_id);
+        }
     }
 
     /// The route of a Main Mode SA is another one, or its children are another's: so are their outer
