@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::output::{BAD, Columns, FAINT, GOOD, TITLE, cell, coloured, styled};
 use super::{Context, Failure, Outcome, daemon};
-use crate::control::status::Status;
+use crate::control::status::{ConnectionStatus, Status};
 use crate::control::{Request, Response, Verdict};
 
 /// Asks the daemon, and takes a failure for one.
@@ -131,6 +131,15 @@ fn seconds(text: &str) -> String {
     )
 }
 
+/// The peer's address, and what it stands for where it is a name.
+fn remote(connection: &ConnectionStatus) -> String {
+    let addresses = connection.remote_addresses.iter();
+    match addresses.map(ToString::to_string).collect::<Vec<_>>() {
+        none if none.is_empty() => connection.remote.clone(),
+        some => format!("{} ({})", connection.remote, some.join(", ")),
+    }
+}
+
 fn print_status(status: &Status, context: &mut Context) -> Outcome {
     let out = &mut context.out;
     writeln!(
@@ -154,7 +163,7 @@ fn print_status(status: &Status, context: &mut Context) -> Outcome {
                 cell(&connection.name),
                 coloured(&connection.state, connection.state == "up"),
                 cell(&connection.local),
-                cell(&connection.remote),
+                cell(remote(connection)),
                 cell(connection.last_verdict.as_deref().unwrap_or("-")),
             ]);
         }

@@ -1,6 +1,6 @@
 //! What `status` shows; its JSON is pinned.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -173,6 +173,9 @@ pub struct ConnectionStatus {
     pub local: String,
     /// The peer's address as configured.
     pub remote: String,
+    /// What that stands for now, where it is a host name.
+    #[serde(default)]
+    pub remote_addresses: Vec<IpAddr>,
     /// Its last verdict, in one line.
     pub last_verdict: Option<String>,
 }

@@ -9,7 +9,7 @@ use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use audit::{Event, Role};
+use audit::{Cause, Event, Role};
 use crossbeam_channel::{Receiver, Sender};
 use keying::{Command, Endpoint, Input, Job, JobId, Output, Replaced};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -250,6 +250,15 @@ impl Agent {
                 attempt,
                 route,
             } => self.begin(now, connection, attempt, route),
+            Message::Resolved { name, addresses } => {
+                let command = Command::Resolved { name, addresses };
+                self.endpoint.handle(now, Input::Command(command));
+            }
+            Message::Replace { mmsa_id, route } => {
+                let command = Command::Replace { mmsa_id, route };
+                self.endpoint.handle(now, Input::Command(command));
+            }
+            Message::Moved(id, remote) => self.endpoint.handle(now, Input::Moved(id, remote)),
             Message::Reload(reload) => self.reload(now, *reload),
             Message::Down { connection, reply } => {
                 self.by_operator(&connection);
@@ -321,6 +330,10 @@ impl Agent {
                             let connection = connection.map(str::to_owned);
                             self.lost(connection.as_deref(), audit.extra.cause);
                         }
+                        Event::MainModeFailed(failed) if failed.cause == Cause::NoConnection => {
+                            // It may be a peer whose name leads elsewhere by now.
+                            self.shared.names.refresh();
+                        }
                         Event::MainModeFailed(failed) if failed.role == Role::Initiator => {
                             let name = connection.unwrap_or_default().to_owned();
                             *self.failing.entry(name).or_default() += 1;
@@ -336,6 +349,10 @@ impl Agent {
                         let _ = reply.send(ended);
                     }
                 }
+                Output::NeedRoute {
+                    mmsa_id,
+                    connection,
+                } => self.find_successor(mmsa_id, &connection),
                 Output::Replaced(replaced) => self.replaced = Some(replaced),
                 Output::NeedMainModeIds => self.reserve_ids(),
                 Output::NeedQuickModeIds => self.reserve_quick_ids(),

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::mailbox::Message;
 use super::words::{self, shown};
-use super::{Shared, convert};
+use super::{Shared, convert, names};
 use crate::config::Config;
 use crate::control::status::{
     ConnectionStatus, Counters, MainModeSa, QuickModeCounters, QuickModeSa, Status,
@@ -91,7 +91,11 @@ impl Shared {
         let connection = config
             .connection(name)
             .ok_or_else(|| unknown(&config, name))?;
-        let (local, remote) = convert::route(connection)?;
+        let named = match names::name(connection) {
+            Some(name) => wait(&self.names.ask(&name), gone).ok_or("the daemon is stopping")?,
+            None => Vec::new(),
+        };
+        let (local, remote) = convert::route(connection, &named, 0)?;
         let (reply, answer) = bounded(1);
         let connection = name.to_owned();
         self.mailbox.send(Message::Up {
@@ -218,6 +222,9 @@ impl Shared {
                         .address
                         .map_or_else(|| "any".to_owned(), |address| address.to_string()),
                     remote: connection.remote.address.to_string(),
+                    remote_addresses: names::name(connection)
+                        .map(|name| self.names.known(&name))
+                        .unwrap_or_default(),
                     last_verdict: answer.last_verdicts.get(name).cloned(),
                 }
             })

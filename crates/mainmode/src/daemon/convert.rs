@@ -1,6 +1,6 @@
 //! From the configuration to what the keying endpoint is told.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use eventlog::LogError;
@@ -25,18 +25,7 @@ pub fn connection(
             prefix: net.prefix_len(),
         },
         RemoteAddress::Address(address) => keyed::RemoteAddress::Host(*address),
-        RemoteAddress::Host(name) => {
-            let address = resolve(name, connection.local.address).unwrap_or_else(|| {
-                super::say(&format!(
-                    "connection \"{}\": {name} has no address now; the peer cannot begin until a \
-                     restart resolves it",
-                    connection.name
-                ));
-                // Nobody's: no peer matches it.
-                IpAddr::V4(Ipv4Addr::UNSPECIFIED)
-            });
-            keyed::RemoteAddress::Host(address)
-        }
+        RemoteAddress::Host(name) => keyed::RemoteAddress::Name(name.clone()),
     };
     Ok(Some(Arc::new(keyed::Connection {
         name: connection.name.clone(),
@@ -106,41 +95,45 @@ pub fn child_name(connection: &Connection, child: &Child) -> String {
     format!("{}/{}", connection.name, child.name)
 }
 
-/// From where to where a negotiation of this connection goes; else why it cannot be begun here.
-pub fn route(connection: &Connection) -> Result<(SocketAddr, SocketAddr), String> {
+/// From where, and to where.
+pub type Route = (SocketAddr, SocketAddr);
+
+/// From where to where a negotiation of this connection goes; else why it cannot be begun here. `named` are the
+/// addresses that the peer's name stands for, where it has one; of several, each has its turn with another
+/// `attempt`.
+pub fn route(connection: &Connection, named: &[IpAddr], attempt: usize) -> Result<Route, String> {
     let cannot = |what: &str| {
         format!(
             "\"{}\" is for {what}: only the peer can begin; to begin from here, name one address",
             connection.name
         )
     };
-    let remote = match &connection.remote.address {
+    let one;
+    let all = match &connection.remote.address {
         RemoteAddress::Any => return Err(cannot("any address")),
         RemoteAddress::Subnet(net) => return Err(cannot(&format!("the subnet {net}"))),
-        RemoteAddress::Address(address) => *address,
-        RemoteAddress::Host(name) => resolve(name, connection.local.address).ok_or_else(|| {
-            format!(
-                "{name}, the peer of \"{}\", has no address",
-                connection.name
-            )
-        })?,
-    };
-    let remote = SocketAddr::new(remote, connection.remote.port);
-    let local = match connection.local.address {
-        Some(address) => address,
-        None => {
-            source_for(remote).map_err(|error| format!("there is no route to {remote}: {error}"))?
+        RemoteAddress::Address(address) => {
+            one = [*address];
+            &one[..]
         }
+        RemoteAddress::Host(_) => named,
     };
-    Ok((SocketAddr::new(local, connection.local.port), remote))
-}
-
-fn resolve(name: &str, local: Option<IpAddr>) -> Option<IpAddr> {
-    let mut found = (name, 0)
-        .to_socket_addrs()
-        .ok()?
-        .map(|address| address.ip());
-    found.find(|ip| local.is_none_or(|local| local.is_ipv4() == ip.is_ipv4()))
+    let local = connection.local.address;
+    let fits = |remote: &&IpAddr| local.is_none_or(|local| local.is_ipv4() == remote.is_ipv4());
+    let all: Vec<&IpAddr> = all.iter().filter(fits).collect();
+    let mut why = format!(
+        "{}, the peer of \"{}\", has no address now",
+        connection.remote.address, connection.name
+    );
+    let turns = all.iter().cycle().skip(attempt % all.len().max(1));
+    for remote in turns.take(all.len()) {
+        let remote = SocketAddr::new(**remote, connection.remote.port);
+        match local.map_or_else(|| source_for(remote), Ok) {
+            Ok(local) => return Ok((SocketAddr::new(local, connection.local.port), remote)),
+            Err(error) => why = format!("there is no route to {remote}: {error}"),
+        }
+    }
+    Err(why)
 }
 
 /// The address that the system would send from. Connecting a UDP socket sends nothing.
@@ -153,4 +146,49 @@ fn source_for(remote: SocketAddr) -> std::io::Result<IpAddr> {
     let socket = UdpSocket::bind(any)?;
     socket.connect(remote)?;
     Ok(socket.local_addr()?.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Config;
+
+    fn connection(local: &str, remote: &str) -> Connection {
+        let text = format!(
+            "[[connection]]\nname = \"a\"\nlocal = {{ address = \"{local}\" }}\n\
+             remote = {{ address = \"{remote}\", port = 501 }}\nauth = {{ psk = \"correct horse battery staple\" }}\n"
+        );
+        let loaded = Config::from_text(Path::new("/m.toml"), text, false);
+        let loaded = loaded.unwrap_or_else(|errors| panic!("{errors}"));
+        loaded.config.connections[0].clone()
+    }
+
+    #[test]
+    fn of_several_addresses_each_has_its_turn_and_those_of_another_family_have_none() {
+        let named: Vec<IpAddr> = ["2001:db8::1", "127.0.0.2", "127.0.0.3"]
+            .map(|text| text.parse().expect("an address"))
+            .to_vec();
+        let to = |local: &str, attempt| {
+            let found = route(&connection(local, "gw.example"), &named, attempt);
+            found.map(|(_, remote)| remote.to_string())
+        };
+        for (attempt, remote) in [
+            (0, "127.0.0.2:501"),
+            (1, "127.0.0.3:501"),
+            (2, "127.0.0.2:501"),
+        ] {
+            assert_eq!(to("127.0.0.1", attempt).as_deref(), Ok(remote));
+        }
+        assert_eq!(to("2001:db8::9", 7).as_deref(), Ok("[2001:db8::1]:501"));
+    }
+
+    #[test]
+    fn what_has_no_address_or_several_peers_is_said_to() {
+        let why = |remote: &str| route(&connection("127.0.0.1", remote), &[], 0).expect_err("none");
+        assert!(why("gw.example").contains("gw.example, the peer of \"a\", has no address"));
+        assert!(why("any").contains("any address: only the peer can begin"));
+        assert!(why("192.0.2.0/24").contains("the subnet 192.0.2.0/24"));
+    }
 }

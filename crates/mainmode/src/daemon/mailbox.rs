@@ -1,7 +1,7 @@
 //! The way to the agent: messages, and what wakes it.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -58,6 +58,22 @@ pub enum Message {
         /// From where to where; nothing where the peer has no address now.
         route: Option<(SocketAddr, SocketAddr)>,
     },
+    /// A host name stands for these addresses now.
+    Resolved {
+        /// The name.
+        name: String,
+        /// Its addresses.
+        addresses: Vec<IpAddr>,
+    },
+    /// It is known where the successor of a Main Mode SA is to be negotiated; nothing: where the SA is.
+    Replace {
+        /// The SA.
+        mmsa_id: u64,
+        /// From where to where.
+        route: Option<(SocketAddr, SocketAddr)>,
+    },
+    /// A data plane takes authentic packets of a child SA from elsewhere.
+    Moved(ChildSaId, SocketAddr),
     /// Another configuration is in force.
     Reload(Box<Reload>),
     /// End a connection, and tell when it is done.

@@ -9,6 +9,7 @@ mod control;
 mod convert;
 mod journal;
 mod mailbox;
+mod names;
 mod planes;
 mod reload;
 mod sockets;
@@ -36,6 +37,7 @@ pub use words::shown;
 use agent::Agent;
 use journal::{Journal, Told, Trouble};
 use mailbox::{Mailbox, Message, Nudge};
+use names::Names;
 use planes::{Orders, Planes};
 use sockets::{SocketError, Sockets};
 use traps::Traps;
@@ -93,6 +95,7 @@ struct Shared {
     audit: Arc<Mutex<AuditConfig>>,
     keys: Keys,
     traps: Traps,
+    names: Names,
     /// One configuration is read at a time.
     reloading: Mutex<()>,
     /// The account of earlier starts.
@@ -171,6 +174,15 @@ impl Daemon {
         journal.own(Event::ServicesStarted);
 
         let config = Arc::new(config);
+        let traps = Traps::start(planes.orders(), config.clone())?;
+        let (to_resolved, to_traps) = (mailbox.clone(), traps.clone());
+        let names = Names::start(&config, names::ask_system, move |name, addresses| {
+            to_traps.resolved(name, addresses);
+            to_resolved.send(Message::Resolved {
+                name: name.to_owned(),
+                addresses: addresses.to_vec(),
+            });
+        })?;
         let shared = Arc::new(Shared {
             first: config.clone(),
             config: RwLock::new(config.clone()),
@@ -178,7 +190,8 @@ impl Daemon {
             policy,
             audit: Arc::new(Mutex::new(config.audit.clone())),
             keys,
-            traps: Traps::start(planes.orders(), config)?,
+            traps,
+            names,
             reloading: Mutex::default(),
             before,
             trouble: journal.trouble(),

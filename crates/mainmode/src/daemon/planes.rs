@@ -149,8 +149,8 @@ impl Orders {
 /// The thread's side.
 struct Worker {
     planes: BTreeMap<DataPlane, Box<dyn Plane>>,
-    /// Where each child SA is, and from which address of ours.
-    of: BTreeMap<u64, (DataPlane, SocketAddr)>,
+    /// Where each child SA is.
+    of: BTreeMap<u64, DataPlane>,
     mailbox: Mailbox,
 }
 
@@ -160,7 +160,7 @@ impl Worker {
             match order {
                 Order::Install(plane, sa) => self.install(plane, &sa),
                 Order::Remove(id) => {
-                    if let Some((plane, _)) = self.of.remove(&id) {
+                    if let Some(plane) = self.of.remove(&id) {
                         self.on(plane, |plane| plane.remove(id));
                     }
                 }
@@ -174,7 +174,7 @@ impl Worker {
                     let counted = ids
                         .into_iter()
                         .filter_map(|id| {
-                            let (plane, _) = self.of.get(&id)?;
+                            let plane = self.of.get(&id)?;
                             Some((id, self.planes.get_mut(plane)?.counters(id).ok()?))
                         })
                         .collect();
@@ -201,20 +201,16 @@ impl Worker {
         };
         let outcome = into.install(sa).map_err(|error| crate::with_causes(&error));
         if outcome.is_ok() {
-            let port = sa.encap.map_or(0, |encap| encap.local_port);
-            self.of
-                .insert(sa.id, (plane, SocketAddr::new(sa.local, port)));
+            self.of.insert(sa.id, plane);
         }
         let id = ChildSaId(sa.id);
         self.mailbox.send(Message::Installed(id, outcome));
     }
 
     fn move_to(&mut self, id: u64, local: SocketAddr, remote: SocketAddr) {
-        let Some((plane, from)) = self.of.get_mut(&id) else {
+        let Some(plane) = self.of.get(&id).copied() else {
             return;
         };
-        *from = local;
-        let plane = *plane;
         self.on(plane, |plane| plane.move_to(id, local, remote));
     }
 
@@ -243,11 +239,9 @@ impl Worker {
             PlaneEvent::Expire { id, hard } => {
                 self.mailbox.send(Message::Spent(ChildSaId(id), hard));
             }
-            // Packets that were authentic say so.
+            // The endpoint knows whether the peer may be elsewhere, and what else is there then.
             PlaneEvent::MappingChanged { id, remote } => {
-                if let Some((_, local)) = self.of.get(&id) {
-                    self.move_to(id, *local, remote);
-                }
+                self.mailbox.send(Message::Moved(ChildSaId(id), remote));
             }
             // The plane counts them; nobody negotiates because of them.
             PlaneEvent::Refused(_) => {}

@@ -114,7 +114,8 @@ impl Shared {
         })));
         let stopping = |_| Refusal::Cannot("the daemon is stopping".to_owned());
         done.connections = answer.recv().map_err(stopping)?;
-        self.traps.configure(config);
+        self.traps.configure(config.clone());
+        self.names.configure(&config);
         // What ended is on disk when this is answered; where it cannot be written, `status` says so.
         let _ = self.log.call(|_| Ok(()));
         Ok(done)

@@ -1,7 +1,8 @@
 //! Traffic that connections wait for (`start = "on-demand"`): each trap as soon as its peer has an address, and
-//! anew where that or the configuration changes. On a thread of its own, since names have to be resolved.
+//! anew where that or the configuration changes. On a thread of its own.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -10,15 +11,21 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use dataplane::Trap;
 
 use super::planes::{self, Orders};
-use super::{convert, say};
+use super::{convert, names, say};
 use crate::config::{Config, Connection, DataPlane, Start};
 
-/// How often the address of a peer that has none is looked up again.
+/// How often it is looked again for what could not be set: a route may have come.
 const AGAIN: Duration = Duration::from_secs(10);
+
+enum Order {
+    Configure(Arc<Config>),
+    /// A host name stands for these addresses now.
+    Resolved(String, Vec<IpAddr>),
+}
 
 /// The way to the thread. It ends when nobody has that any more.
 #[derive(Clone)]
-pub struct Traps(Sender<Arc<Config>>);
+pub struct Traps(Sender<Order>);
 
 impl Traps {
     /// Starts the thread.
@@ -31,6 +38,7 @@ impl Traps {
         let mut keeper = Keeper {
             orders,
             config,
+            names: BTreeMap::new(),
             set: BTreeMap::new(),
             generation: 0,
             said: BTreeMap::new(),
@@ -44,7 +52,14 @@ impl Traps {
     /// Another configuration.
     pub fn configure(&self, config: Arc<Config>) {
         // The thread outlives whoever could ask.
-        let _ = self.0.send(config);
+        let _ = self.0.send(Order::Configure(config));
+    }
+
+    /// A host name stands for these addresses now.
+    pub fn resolved(&self, name: &str, addresses: &[IpAddr]) {
+        let _ = self
+            .0
+            .send(Order::Resolved(name.to_owned(), addresses.to_vec()));
     }
 }
 
@@ -55,6 +70,7 @@ type Named = (String, String);
 struct Keeper {
     orders: Orders,
     config: Arc<Config>,
+    names: BTreeMap<String, Vec<IpAddr>>,
     /// The traps that are set.
     set: BTreeMap<Named, (DataPlane, Trap)>,
     /// So that a trap is there before the one that it replaces goes: no name is used twice.
@@ -64,7 +80,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn run(&mut self, inbox: &Receiver<Arc<Config>>) {
+    fn run(&mut self, inbox: &Receiver<Order>) {
         loop {
             let next = if self.arrange() {
                 inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -72,13 +88,27 @@ impl Keeper {
                 inbox.recv_timeout(AGAIN)
             };
             match next {
-                Ok(config) => self.config = config,
+                Ok(order) => self.take(order),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            if let Some(newest) = inbox.try_iter().last() {
-                self.config = newest;
+            for order in inbox.try_iter() {
+                self.take(order);
             }
+        }
+    }
+
+    fn take(&mut self, order: Order) {
+        match order {
+            Order::Configure(config) => {
+                let of_name = |name: &String| {
+                    let mut all = config.connections.iter().filter_map(names::name);
+                    all.any(|other| other == *name)
+                };
+                self.names.retain(|name, _| of_name(name));
+                self.config = config;
+            }
+            Order::Resolved(name, addresses) => drop(self.names.insert(name, addresses)),
         }
     }
 
@@ -89,7 +119,9 @@ impl Keeper {
         let mut complete = true;
         let mut left = std::mem::take(&mut self.set);
         for connection in config.connections.iter().filter(on_demand) {
-            let route = convert::route(connection);
+            let named = names::name(connection).and_then(|name| self.names.get(&name));
+            let named = named.map_or(&[][..], Vec::as_slice);
+            let route = convert::route(connection, named, 0);
             complete &= route.is_ok();
             if let Err(why) = &route
                 && self

@@ -1,6 +1,6 @@
 //! What the agent begins by itself: connections that are to be up, and those that traffic waits for.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,9 @@ use keying::{Command, Input, Replaced, Verdict, VerdictOutcome};
 
 use super::Agent;
 use crate::config::{Config, Connection, Start};
+use crate::daemon::convert::{self, Route};
 use crate::daemon::mailbox::Message;
-use crate::daemon::{convert, say};
+use crate::daemon::{names, say};
 
 /// The first wait before a connection that failed is tried again: a peer that restarts is back by then.
 /// It doubles.
@@ -33,6 +34,8 @@ pub(super) struct Kept {
     /// When it is begun again; `None` while it is up, under way, or was brought down.
     pub(super) next: Option<Instant>,
     wait: Duration,
+    /// How often in a row it failed: of several addresses of its peer, each has its turn.
+    failures: usize,
     /// The attempt for which its peer's address is being looked up, to begin it then.
     pub(super) looking_up: Option<u64>,
 }
@@ -44,6 +47,7 @@ impl Kept {
             connection,
             next: Some(now),
             wait: RETRY_FIRST,
+            failures: 0,
             looking_up: None,
         }
     }
@@ -51,6 +55,7 @@ impl Kept {
     /// To be begun again after a wait that grows.
     pub(super) fn retry(&mut self, now: Instant) {
         self.next = Some(now + self.wait);
+        self.failures = self.failures.wrapping_add(1);
         self.wait = (self.wait * 2).min(RETRY_LAST);
     }
 }
@@ -62,7 +67,7 @@ impl Agent {
         now: Instant,
         connection: String,
         attempt: u64,
-        route: Option<(SocketAddr, SocketAddr)>,
+        route: Option<Route>,
     ) {
         // The operator may have brought it down meanwhile, or up, or changed it.
         let Some(kept) = self
@@ -119,6 +124,7 @@ impl Agent {
             VerdictOutcome::Established { .. } => {
                 kept.next = None;
                 kept.wait = RETRY_FIRST;
+                kept.failures = 0;
             }
             VerdictOutcome::Failed {
                 cause: Cause::StoppedByOperator | Cause::ShuttingDown,
@@ -138,7 +144,7 @@ impl Agent {
         now: Instant,
         connection: String,
         child: String,
-        route: Option<(SocketAddr, SocketAddr)>,
+        route: Option<Route>,
     ) {
         self.demanded.remove(&(connection.clone(), child.clone()));
         let Some((local, remote)) = route.filter(|_| self.stopping.is_none()) else {
@@ -167,11 +173,12 @@ impl Agent {
         }
     }
 
-    /// Begins what is due. Names are resolved on a thread of their own.
+    /// Begins what is due.
     pub(super) fn keep_up(&mut self, now: Instant) {
         if self.stopping.is_some() {
             return;
         }
+        let mut due = Vec::new();
         for kept in self
             .kept
             .values_mut()
@@ -179,47 +186,63 @@ impl Agent {
         {
             kept.next = None;
             self.attempts += 1;
-            let attempt = self.attempts;
-            kept.looking_up = Some(attempt);
-            let (connection, mailbox) = (kept.connection.clone(), self.mailbox.clone());
-            let spawned = std::thread::Builder::new()
-                .name("resolve".to_owned())
-                .spawn(move || {
-                    let route = convert::route(&connection).map_err(|why| say(&why)).ok();
-                    mailbox.send(Message::Begin {
-                        connection: connection.name.clone(),
-                        attempt,
-                        route,
-                    });
-                });
-            if spawned.is_err() {
-                kept.looking_up = None;
-                kept.next = Some(now + kept.wait);
-            }
+            kept.looking_up = Some(self.attempts);
+            due.push((kept.connection.clone(), self.attempts, kept.failures));
+        }
+        for (connection, attempt, failures) in due {
+            let name = connection.name.clone();
+            self.find_route(connection, failures, move |route| Message::Begin {
+                connection: name,
+                attempt,
+                route,
+            });
         }
     }
 
-    /// Traffic waits for a child: finds its peer's address, on a thread of its own.
+    /// Traffic waits for a child: finds its peer's address.
     pub(super) fn look_up(&mut self, connection: String, child: String) {
-        let (config, mailbox) = (self.shared.config(), self.mailbox.clone());
+        let config = self.shared.config();
+        let Some(known) = config.connection(&connection) else {
+            return;
+        };
         if self.stopping.is_some() || !self.demanded.insert((connection.clone(), child.clone())) {
             return;
         }
-        let (for_connection, for_child) = (connection.clone(), child.clone());
-        let spawned = std::thread::Builder::new()
-            .name("resolve".to_owned())
-            .spawn(move || {
-                let known = config.connection(&connection);
-                let route =
-                    known.and_then(|known| convert::route(known).map_err(|why| say(&why)).ok());
-                mailbox.send(Message::Demand {
-                    connection,
-                    child,
-                    route,
-                });
+        self.find_route(Arc::new(known.clone()), 0, move |route| Message::Demand {
+            connection,
+            child,
+            route,
+        });
+    }
+
+    /// A Main Mode SA is to be replaced whose peer is known by name: finds out where that leads.
+    pub(super) fn find_successor(&mut self, mmsa_id: u64, connection: &str) {
+        let config = self.shared.config();
+        // Without a connection there is no SA either.
+        if let Some(known) = config.connection(connection) {
+            self.find_route(Arc::new(known.clone()), 0, move |route| Message::Replace {
+                mmsa_id,
+                route,
             });
-        if spawned.is_err() {
-            self.demanded.remove(&(for_connection, for_child));
+        }
+    }
+
+    /// Finds from where to where a connection goes, which comes back as a message: a peer's name has to be
+    /// resolved first, and nobody waits for that here.
+    fn find_route(
+        &self,
+        connection: Arc<Connection>,
+        attempt: usize,
+        message: impl FnOnce(Option<Route>) -> Message + Send + 'static,
+    ) {
+        let (mailbox, name) = (self.mailbox.clone(), names::name(&connection));
+        let found = move |addresses: Vec<IpAddr>| {
+            let route = convert::route(&connection, &addresses, attempt);
+            mailbox.send(message(route.map_err(|why| say(&why)).ok()));
+        };
+        match name {
+            Some(name) => self.shared.names.look_up(&name, found),
+            None => found(Vec::new()),
         }
     }
 }
