@@ -31,11 +31,19 @@ impl Daemon {
     /// Starts it once more.
     pub fn start_again(&mut self, lab: &Lab) -> Outcome {
         let file = self.file();
+        // Names that the scenario gives to hosts; it may change them in place.
+        let hosts = self.directory.join("hosts");
+        let own_names = format!(
+            "mount --bind '{}' /etc/hosts && exec \"$@\"",
+            hosts.display()
+        );
+        let with_names = ["sh", "-c", &own_names, "sh"];
+        let prefix: &[&str] = if hosts.exists() { &with_names } else { &[] };
         let mut running = Background::start(
             &lab.namespace("us"),
             &self.directory.join("mainmode.out"),
             &[],
-            &[MAINMODE, "run", "-c", &file],
+            &[prefix, &[MAINMODE, "run", "-c", &file]].concat(),
         )?;
         let log = self.directory.join("mainmode.out");
         until(10, "an answer of the daemon's", || {

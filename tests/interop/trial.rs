@@ -66,6 +66,9 @@ fn run_in(variant: &Variant, folder: &Path) -> Outcome {
     vars.set("our-file", us.join("mainmode.toml").to_string_lossy());
     vars.set("mainmode", crate::daemon::MAINMODE);
     write_filled(variant, &vars, "mainmode.toml", &us)?;
+    if variant.folder.join("hosts").exists() {
+        write_filled(variant, &vars, "hosts", &us)?;
+    }
     let peer_is = vars.get("peer-is").to_owned();
     let peer = match peer::files(&peer_is)? {
         None => None,
