@@ -102,6 +102,11 @@ impl Charon {
         Ok(listed.matches(", ESTABLISHED,").count())
     }
 
+    /// How many IPsec SAs it has, those that were replaced not among them.
+    pub fn children(&self) -> Outcome<usize> {
+        Ok(self.sas()?.matches(", INSTALLED,").count())
+    }
+
     /// What `--list-sas` prints.
     pub fn sas(&self) -> Outcome<String> {
         self.control(&["--list-sas"], true)

@@ -19,6 +19,7 @@ mod steps;
 mod stranger;
 mod trial;
 mod vars;
+mod wire;
 mod words;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
@@ -60,6 +61,7 @@ fn main() {
         .iter()
         .chain(words::TRIALS)
         .chain(vars::TRIALS)
+        .chain(wire::TRIALS)
     {
         trials.push(Trial::test(format!("harness::{name}"), *run));
     }

@@ -75,6 +75,14 @@ impl Peer {
         }
     }
 
+    /// How many IPsec SAs it has.
+    pub fn children(&self) -> Outcome<usize> {
+        match self {
+            Self::Charon(charon) => charon.children(),
+            Self::Pluto(pluto) => pluto.children(),
+        }
+    }
+
     /// As a loss of power.
     pub fn kill(&mut self) {
         match self {

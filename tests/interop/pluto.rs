@@ -115,6 +115,12 @@ impl Pluto {
             .count())
     }
 
+    /// How many IPsec SAs it has.
+    pub fn children(&self) -> Outcome<usize> {
+        // A line each.
+        Ok(self.whack(&["--trafficstatus"])?.matches(", type=").count())
+    }
+
     /// As a loss of power.
     pub fn kill(&mut self) {
         self.daemon.kill();

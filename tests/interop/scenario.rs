@@ -53,6 +53,8 @@ pub enum Step {
     Terminate {},
     /// So many established SAs on the peer's side, soon.
     PeerSas(usize),
+    /// So many IPsec SAs on the peer's side, soon.
+    PeerChildSas(usize),
     /// So many SAs in our `status`, soon; and what it says of the peer's software.
     OurSas {
         count: usize,
@@ -79,6 +81,18 @@ pub enum Step {
     Replace {},
     /// A stranger at the peer's address answers every message 1 with this unprotected notification.
     Stranger { notify: String },
+    /// Pings from one host to an address, through the tunnel or past it: every one is answered, or none.
+    Ping(Ping),
+    /// From now on what passes this host's cable is recorded; that of `nat`: on its outer side.
+    Capture(String),
+    /// What has passed since, or since the last look at it.
+    Wire(Wire),
+    /// So many IPsec SAs in our `status`, soon; and how many packets each has carried, each way.
+    ChildSas {
+        count: usize,
+        #[serde(default)]
+        packets: Option<u64>,
+    },
     /// A program on a host; words that its output must hold.
     Run {
         on: String,
@@ -86,6 +100,49 @@ pub enum Step {
         #[serde(default)]
         says: Vec<String>,
     },
+}
+
+/// A series of pings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ping {
+    /// The host.
+    pub from: String,
+    /// The address that they come from; the host's choice, when absent.
+    pub source: Option<String>,
+    /// The address that they go to.
+    pub to: String,
+    #[serde(default = "three")]
+    pub count: u32,
+    /// Seconds between them.
+    #[serde(default = "quickly")]
+    pub interval: f32,
+    /// Bytes of payload.
+    #[serde(default = "as_usual")]
+    pub size: u32,
+    /// Whether they are answered: all, or none.
+    #[serde(default = "yes")]
+    pub answered: bool,
+}
+
+/// What must be seen on a cable: at least so many packets of each shape that is named, and none of those that are
+/// not. IKE, fragments and the search for neighbours are free.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Wire {
+    /// The host whose cable it is.
+    pub on: String,
+    /// ESP as an IP protocol of its own.
+    #[serde(default)]
+    pub esp: usize,
+    /// ESP in UDP.
+    #[serde(default)]
+    pub esp_in_udp: usize,
+    #[serde(default)]
+    pub ah: usize,
+    /// Packets that nobody protects.
+    #[serde(default)]
+    pub clear: usize,
 }
 
 /// A command of mainmode's that names the connection.
@@ -153,6 +210,18 @@ fn one() -> usize {
     1
 }
 
+fn three() -> u32 {
+    3
+}
+
+fn quickly() -> f32 {
+    0.1
+}
+
+fn as_usual() -> u32 {
+    56
+}
+
 /// One trial of a scenario.
 #[derive(Clone, Debug)]
 pub struct Variant {
@@ -188,6 +257,7 @@ impl Variant {
             .flatten()
             .filter_map(|step| match step {
                 Step::Run { words, .. } => words.first().map(String::as_str),
+                Step::Ping(_) => Some("ping"),
                 _ => None,
             })
             .collect()

@@ -3,9 +3,10 @@
 use crate::Outcome;
 use crate::peer::Peer;
 use crate::process::{both, output, until};
-use crate::scenario::{Command, Step};
+use crate::scenario::{Command, Ping, Step, Wire};
 use crate::stranger::Stranger;
 use crate::trial::Stage;
+use crate::wire::{Capture, Shape};
 use libtest_mimic::Failed;
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
         Step::Terminate {} => peer(stage)?.terminate(AT_PEER),
         Step::PeerSas(count) => until(5, &format!("{count} SAs at the peer"), || {
             Ok((peer(stage)?.established()? == *count).then_some(()))
+        }),
+        Step::PeerChildSas(count) => until(5, &format!("{count} IPsec SAs at the peer"), || {
+            Ok((peer(stage)?.children()? == *count).then_some(()))
         }),
         Step::OurSas { count, software } => our_sas(stage, *count, software.as_deref()),
         Step::Wait(milliseconds) => {
@@ -64,6 +68,14 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
             stage.strangers.push(stranger);
             Ok(())
         }
+        Step::Ping(pings) => ping(stage, pings),
+        Step::Capture(host) => {
+            let capture = Capture::start(&stage.lab, host)?;
+            stage.captures.insert(host.clone(), capture);
+            Ok(())
+        }
+        Step::Wire(expected) => wire(stage, expected),
+        Step::ChildSas { count, packets } => child_sas(stage, *count, *packets),
         Step::Run { on, words, says } => {
             let words: Vec<String> = words
                 .iter()
@@ -111,6 +123,74 @@ fn ours(stage: &Stage, verb: &str, command: &Command) -> Outcome {
         return Err(format!("`mainmode {verb}`: {}, said: {said}", done.status).into());
     }
     holds(stage, &said, &command.says)
+}
+
+fn ping(stage: &Stage, pings: &Ping) -> Outcome {
+    let namespace = stage.lab.namespace(&pings.from);
+    let (count, interval, size) = (
+        pings.count.to_string(),
+        pings.interval.to_string(),
+        pings.size.to_string(),
+    );
+    let to = stage.vars.fill(&pings.to)?;
+    let mut words = vec!["ip", "netns", "exec", &namespace, "ping", "-n", "-q"];
+    // The last answer may take its time on a busy machine; one that does not come is not waited for so long.
+    let patience = if pings.answered { "5" } else { "1" };
+    words.extend(["-W", patience, "-c", &count, "-i", &interval, "-s", &size]);
+    let source = pings
+        .source
+        .as_ref()
+        .map(|s| stage.vars.fill(s))
+        .transpose()?;
+    words.extend(source.iter().flat_map(|source| ["-I", source]));
+    words.push(&to);
+    let said = both(&output(PATIENCE, &words)?);
+    let loss = if pings.answered {
+        ", 0% packet loss"
+    } else {
+        ", 100% packet loss"
+    };
+    if said.contains(loss) {
+        return Ok(());
+    }
+    Err(format!("{pings:?}: {said}").into())
+}
+
+fn wire(stage: &Stage, expected: &Wire) -> Outcome {
+    let capture = stage.captures.get(&expected.on);
+    let capture = capture.ok_or("nothing is recorded on this host")?;
+    let (seen, clear) = capture.look()?;
+    for (shape, least) in [
+        (Shape::Esp, expected.esp),
+        (Shape::EspInUdp, expected.esp_in_udp),
+        (Shape::Ah, expected.ah),
+        (Shape::Clear, expected.clear),
+    ] {
+        let count = seen.get(&shape).copied().unwrap_or_default();
+        if count < least || least == 0 && count > 0 {
+            let clear = clear.join("\n");
+            return Err(format!("{expected:?} is not what passed: {seen:?}\n{clear}").into());
+        }
+    }
+    Ok(())
+}
+
+fn child_sas(stage: &Stage, count: usize, packets: Option<u64>) -> Outcome {
+    until(5, &format!("{count} IPsec SAs in our status"), || {
+        let status = stage.daemon.status()?;
+        let sas = status["quick_mode_sas"].as_array();
+        if sas.map(Vec::len) != Some(count) {
+            return Ok(None);
+        }
+        for sa in sas.into_iter().flatten() {
+            for way in ["inbound_packets", "outbound_packets"] {
+                if packets.is_some_and(|packets| sa[way] != packets) {
+                    return Err(format!("{way} is not {packets:?} in {sa}").into());
+                }
+            }
+        }
+        Ok(Some(()))
+    })
 }
 
 fn holds(stage: &Stage, said: &str, words: &[String]) -> Outcome {

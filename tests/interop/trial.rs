@@ -8,8 +8,10 @@ use crate::peer::{self, Peer};
 use crate::scenario::Variant;
 use crate::stranger::Stranger;
 use crate::vars::Vars;
+use crate::wire::Capture;
 use crate::{Outcome, home, steps};
 use libtest_mimic::Failed;
+use std::collections::BTreeMap;
 use std::fs::{File, create_dir};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -21,6 +23,8 @@ pub struct Stage {
     pub peer: Option<Peer>,
     pub strangers: Vec<Stranger>,
     pub rules: Rules,
+    /// What is recorded, by host.
+    pub captures: BTreeMap<String, Capture>,
     pub vars: Vars,
     pub lab: Lab,
 }
@@ -86,6 +90,7 @@ fn run_in(variant: &Variant, folder: &Path) -> Outcome {
         peer,
         strangers: Vec::new(),
         rules: Rules::default(),
+        captures: BTreeMap::new(),
         vars,
         lab,
     };

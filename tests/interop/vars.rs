@@ -49,6 +49,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("our-more", ""),
     ("peer-more", ""),
     ("strongswan-more", ""),
+    ("strongswan-plugins", ""),
 ];
 
 /// A placeholder that names a placeholder, and so on, at most so deep: enough for every chain of the table above.

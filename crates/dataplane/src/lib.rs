@@ -3,7 +3,8 @@
 //! - [`Plane`]: what every data plane does: install an SA pair, replace it, remove it, wait for traffic
 //!   that asks for one, count.
 //! - [`kernel()`]: the kernel's own IPsec.
-//! - [`user()`]: ESP in user space, over a TUN device; [`bypass`] is what it needs of IKE's sockets.
+//! - [`user()`]: ESP in user space, over a TUN device; [`bypass`] is what it needs of IKE's sockets,
+//!   [`clear_user`] undoes what one has left behind.
 //! - [`none()`]: a plane that carries nothing, for a daemon that only negotiates.
 //! - [`take_esp_from`], [`exempt`]: what the kernel's IPsec needs of IKE's sockets.
 //!
@@ -28,4 +29,4 @@ pub use sa::{
 };
 pub use selector::Selector;
 pub use sockets::{exempt, take_esp_from};
-pub use user::{IkeDatagram, IkeReceiver, User, UserOptions, bypass, user};
+pub use user::{IkeDatagram, IkeReceiver, User, UserOptions, bypass, clear_user, user};

@@ -181,6 +181,15 @@ pub fn user(
     Ok(plane)
 }
 
+/// Undoes what a plane that had this list has left behind, when none is wanted any more.
+///
+/// # Errors
+/// As [`user`].
+pub fn clear_user(state_file: &std::path::Path) -> Result<(), PlaneError> {
+    let options = UserOptions::new(state_file);
+    Ways::open(state_file, options.routes, options.mark).map(drop)
+}
+
 fn open_device(options: &UserOptions) -> Result<Vec<Arc<SyncDevice>>, PlaneError> {
     if usize::from(options.mtu) > outbound::LONGEST {
         return Err(PlaneError::Invalid {

@@ -98,6 +98,13 @@ impl EspProposal {
             .collect()
     }
 
+    /// Whether [`Sealer`](super::Sealer) and [`Opener`](super::Opener) have its algorithms: ESP that OpenSSL can.
+    pub fn sealable(&self) -> bool {
+        self.protocol == Protocol::Esp
+            && self.cipher.is_some_and(super::seal::has_cipher)
+            && self.integrity.is_none_or(super::seal::has_integrity)
+    }
+
     fn encryption_len(self) -> usize {
         self.cipher.map_or(0, |cipher| cipher.row().keymat_len())
     }

@@ -6,6 +6,7 @@
 //! A packet, as section 2 of the RFC draws it: SPI, sequence number, IV, ciphertext (payload, padding, pad
 //! length, next header), ICV. IP and UDP headers are none of this module's business, nor is replay.
 
+use std::ffi::CStr;
 use std::ops::Range;
 
 use openssl::cipher::{Cipher as Algorithm, CipherRef};
@@ -290,16 +291,7 @@ impl Suite {
             None => None,
             Some(row) => {
                 check("integrity key", row.key_len, authentication.len())?;
-                let digest = match row.integrity {
-                    EspIntegrity::HmacMd5 => c"MD5",
-                    EspIntegrity::HmacSha1 => c"SHA1",
-                    EspIntegrity::HmacSha256 => c"SHA256",
-                    EspIntegrity::HmacSha384 => c"SHA384",
-                    EspIntegrity::HmacSha512 => c"SHA512",
-                    EspIntegrity::AesXcbc => {
-                        return Err(SuiteError::Unsupported(row.name));
-                    }
-                };
+                let digest = digest(row.integrity).ok_or(SuiteError::Unsupported(row.name))?;
                 Some(Keyed::new(digest, authentication.as_bytes())?)
             }
         };
@@ -450,6 +442,28 @@ impl Suite {
         }
         Ok(icv)
     }
+}
+
+/// Whether packets can be sealed with this cipher.
+pub(super) fn has_cipher(cipher: EspCipher) -> bool {
+    implementation(cipher).is_some()
+}
+
+/// Whether packets can be sealed with this integrity algorithm.
+pub(super) fn has_integrity(integrity: EspIntegrity) -> bool {
+    digest(integrity).is_some()
+}
+
+/// OpenSSL's name for the hash of an HMAC; `None` for what is no HMAC.
+fn digest(integrity: EspIntegrity) -> Option<&'static CStr> {
+    Some(match integrity {
+        EspIntegrity::HmacMd5 => c"MD5",
+        EspIntegrity::HmacSha1 => c"SHA1",
+        EspIntegrity::HmacSha256 => c"SHA256",
+        EspIntegrity::HmacSha384 => c"SHA384",
+        EspIntegrity::HmacSha512 => c"SHA512",
+        EspIntegrity::AesXcbc => return None,
+    })
 }
 
 /// How a cipher is driven, and OpenSSL's name for it; `None` for what OpenSSL does not have.

@@ -72,12 +72,12 @@ pub fn read_all(
         findings.warn(
             field.key_span.clone(),
             "the data plane is \"none\": SAs are negotiated and audited, and carry nothing",
-            "write dataplane = \"kernel\" in the connection",
+            "write dataplane = \"kernel\" or \"user\" in the connection",
         );
     }
     let mut children: Vec<Child> = Vec::new();
     for table in &tables {
-        let Some((child, span)) = read(table, findings) else {
+        let Some((child, span)) = read(table, dataplane, findings) else {
             continue;
         };
         if children.iter().any(|other| other.name == child.name) {
@@ -92,7 +92,11 @@ pub fn read_all(
     children
 }
 
-fn read(table: &Table<'_>, findings: &mut Findings) -> Option<(Child, Range<usize>)> {
+fn read(
+    table: &Table<'_>,
+    dataplane: DataPlane,
+    findings: &mut Findings,
+) -> Option<(Child, Range<usize>)> {
     let name = required(table, "name", "\"net\"", findings).and_then(|field| {
         let name = field.parsed(findings, "\"net\"", values::name)?;
         Some((name, field.span))
@@ -104,7 +108,7 @@ fn read(table: &Table<'_>, findings: &mut Findings) -> Option<(Child, Range<usiz
         .get("mode")
         .and_then(|field| field.word(findings, &words))
         .unwrap_or(Mode::Tunnel);
-    let proposals = proposals(table, findings);
+    let proposals = proposals(table, dataplane, findings);
     let lifetime = seconds(table, "lifetime", "\"1h\"", LIFETIME, findings);
     let lifetime_bytes = table.get("lifetime-bytes").and_then(|field| {
         field.parsed(findings, "\"500MB\"", |text| match values::size(text)? {
@@ -126,6 +130,9 @@ fn read(table: &Table<'_>, findings: &mut Findings) -> Option<(Child, Range<usiz
     let mark = table
         .get("mark")
         .and_then(|field| field.parsed(findings, "\"0x10/0xff\"", mark));
+    if dataplane == DataPlane::User {
+        in_user_space(table, mode, findings);
+    }
     let (name, span) = name?;
     families(&local, &remote, &name, table, findings);
     let child = Child {
@@ -142,6 +149,28 @@ fn read(table: &Table<'_>, findings: &mut Findings) -> Option<(Child, Range<usiz
         interface_id,
     };
     Some((child, span))
+}
+
+/// What a TUN device cannot carry.
+fn in_user_space(table: &Table<'_>, mode: Mode, findings: &mut Findings) {
+    let refused = [
+        ("mode", "transport mode", mode == Mode::Transport),
+        ("mark", "a firewall mark", table.has("mark")),
+        (
+            "interface-id",
+            "an XFRM interface",
+            table.has("interface-id"),
+        ),
+    ];
+    for (key, what, wrong) in refused {
+        if let Some(field) = table.get(key).filter(|_| wrong) {
+            findings.error_help(
+                field.span,
+                format!("{what} cannot be had with dataplane = \"user\""),
+                "leave it out, or write dataplane = \"kernel\" in the connection",
+            );
+        }
+    }
 }
 
 /// At least one pair must be of one IP version.
@@ -294,7 +323,7 @@ fn mark(text: &str) -> Result<Mark, String> {
     Ok(Mark { value, mask })
 }
 
-fn proposals(table: &Table<'_>, findings: &mut Findings) -> Vec<EspProposal> {
+fn proposals(table: &Table<'_>, dataplane: DataPlane, findings: &mut Findings) -> Vec<EspProposal> {
     let defaults = || {
         DEFAULT_PROPOSALS
             .iter()
@@ -316,6 +345,14 @@ fn proposals(table: &Table<'_>, findings: &mut Findings) -> Vec<EspProposal> {
                     span,
                     format!("{proposal} stands here twice"),
                     "take one out",
+                );
+            }
+            Ok(proposal) if dataplane == DataPlane::User && !proposal.sealable() => {
+                findings.error_help(
+                    span,
+                    format!("{proposal} cannot be had with dataplane = \"user\""),
+                    "write another, or dataplane = \"kernel\" in the connection; docs/configuration.md tells \
+                     what the plane in user space has",
                 );
             }
             Ok(proposal) => {

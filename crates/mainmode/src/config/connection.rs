@@ -50,6 +50,8 @@ pub struct WrittenConnection {
     pub remote_span: Range<usize>,
     /// Its local side, or what stands for it.
     pub local_span: Range<usize>,
+    /// Its data plane, or what stands for it.
+    pub dataplane_span: Range<usize>,
 }
 
 /// Reads one; nothing when something without which it is none is missing or wrong.
@@ -85,7 +87,7 @@ pub fn read(
         findings.error_help(
             table.get("start").map_or(table.span.clone(), |f| f.span),
             "\"start\" is \"on-demand\", and there is no traffic that could ask for this connection",
-            "give it a [[connection.child]], and dataplane = \"kernel\"; or write start = \"wait\"",
+            "give it a [[connection.child]], and dataplane = \"kernel\" or \"user\"; or write start = \"wait\"",
         );
     }
 
@@ -116,6 +118,9 @@ pub fn read(
         name_span,
         remote_span,
         local_span,
+        dataplane_span: table
+            .get("dataplane")
+            .map_or(table.span.clone(), |field| field.span),
     })
 }
 
@@ -421,22 +426,11 @@ fn dataplane(table: &Table<'_>, findings: &mut Findings) -> DataPlane {
         return DataPlane::None;
     };
     let words = [
-        ("none", Some(DataPlane::None)),
-        ("kernel", Some(DataPlane::Kernel)),
-        ("user", None),
+        ("none", DataPlane::None),
+        ("kernel", DataPlane::Kernel),
+        ("user", DataPlane::User),
     ];
-    match field.word(findings, &words) {
-        Some(Some(plane)) => plane,
-        Some(None) => {
-            findings.not_yet(
-                field.span,
-                "the data plane in user space",
-                "write dataplane = \"kernel\", or \"none\"",
-            );
-            DataPlane::None
-        }
-        None => DataPlane::None,
-    }
+    field.word(findings, &words).unwrap_or(DataPlane::None)
 }
 
 fn start(table: &Table<'_>, remote: Option<&Remote>, findings: &mut Findings) -> Start {

@@ -172,6 +172,7 @@ fn read_document(source: &Source, others_read: bool, findings: &mut Findings) ->
     let control = sections::control(&top, source, findings);
     let written = connections(&top, source, &listen, others_read, findings);
     overlap::check(&written, findings);
+    overlap::check_planes(&written, findings);
     let config = Config {
         path: source.path().to_owned(),
         audit,

@@ -237,6 +237,8 @@ pub enum DataPlane {
     None,
     /// Into the kernel's IPsec.
     Kernel,
+    /// Into this process, with a TUN device.
+    User,
 }
 
 impl DataPlane {
@@ -245,6 +247,7 @@ impl DataPlane {
         match self {
             Self::None => "none",
             Self::Kernel => "kernel",
+            Self::User => "user",
         }
     }
 }

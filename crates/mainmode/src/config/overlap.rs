@@ -6,7 +6,7 @@ use crypto::ct_eq;
 
 use super::connection::WrittenConnection;
 use super::diagnostic::Findings;
-use super::model::{Config, Connection, ListenSocket, Remote, RemoteAddress};
+use super::model::{Config, Connection, DataPlane, ListenSocket, Remote, RemoteAddress};
 
 /// Names that stand twice, and remotes that overlap with different secrets.
 pub fn check(written: &[WrittenConnection], findings: &mut Findings) {
@@ -47,6 +47,30 @@ pub fn check(written: &[WrittenConnection], findings: &mut Findings) {
                 "give both the same key, or remotes that do not overlap",
             );
         }
+    }
+}
+
+/// Two data planes that want the same packets.
+pub fn check_planes(written: &[WrittenConnection], findings: &mut Findings) {
+    let has = |plane| move |one: &&WrittenConnection| one.connection.dataplane == plane;
+    let kernel = written.iter().find(has(DataPlane::Kernel));
+    let user = written.iter().find(has(DataPlane::User));
+    if let (Some(kernel), Some(user)) = (kernel, user) {
+        let (first, second) = if kernel.name_span.start < user.name_span.start {
+            (kernel, user)
+        } else {
+            (user, kernel)
+        };
+        let location = &first.connection.location;
+        findings.error_help(
+            second.dataplane_span.clone(),
+            format!(
+                "connection \"{}\" (line {}) has another data plane: \"kernel\" and \"user\" cannot both be had, \
+                 since both take what comes to the ports for NAT traversal, and as ESP",
+                first.connection.name, location.line
+            ),
+            "write the same for all connections; \"none\" goes with either",
+        );
     }
 }
 

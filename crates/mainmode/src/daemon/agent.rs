@@ -17,7 +17,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::Shared;
 use super::journal::Journal;
 use super::mailbox::{Mailbox, Message, Nudge, Reload, StatusAnswer};
-use super::sockets::Sockets;
+use super::sockets::{Received, Sockets};
 use super::workers::Workers;
 use kept::Kept;
 use waiting::Waiting;
@@ -151,15 +151,16 @@ impl Agent {
                     let Some(received) = self.sockets.receive(number) else {
                         break;
                     };
-                    let input = Input::Datagram {
-                        local: received.local,
-                        remote: received.remote,
-                        bytes: received.bytes,
-                    };
-                    self.endpoint.handle(Instant::now(), input);
-                    self.outputs();
+                    self.datagram(received);
                     handled += 1;
                 }
+            }
+            for _ in 0..self.sockets.passed() {
+                let Some(received) = self.sockets.take_passed() else {
+                    break;
+                };
+                self.datagram(received);
+                handled += 1;
             }
             while let Ok(message) = self.inbox.try_recv() {
                 self.message(message);
@@ -167,6 +168,16 @@ impl Agent {
                 handled += 1;
             }
         }
+    }
+
+    fn datagram(&mut self, received: Received) {
+        let input = Input::Datagram {
+            local: received.local,
+            remote: received.remote,
+            bytes: received.bytes,
+        };
+        self.endpoint.handle(Instant::now(), input);
+        self.outputs();
     }
 
     /// Gives the jobs of this turn to the workers, but for some that are done here if they are short: that

@@ -141,7 +141,7 @@ impl Nudge {
         })
     }
 
-    fn give(&self) {
+    pub(super) fn give(&self) {
         if !self.given.swap(true, Ordering::SeqCst) {
             let _ = self.fd.write(1);
         }
@@ -171,6 +171,11 @@ impl Mailbox {
         if self.sender.send(message).is_ok() {
             self.nudge();
         }
+    }
+
+    /// What wakes the agent.
+    pub(super) fn nudge_itself(&self) -> Arc<Nudge> {
+        self.nudge.clone()
     }
 
     /// Makes the agent look what is due.

@@ -10,6 +10,7 @@ mod convert;
 mod journal;
 mod mailbox;
 mod names;
+mod passed;
 mod planes;
 mod reload;
 mod sockets;
@@ -30,7 +31,7 @@ use eventlog::{AccountChange, Caller, Counters, Entry, LogError, Recovery, Servi
 use keying::{Command, Endpoint, EndpointConfig, Input};
 
 use crate::cli::{Context, Failure, Outcome};
-use crate::config::{AuditConfig, Config, DataPlane};
+use crate::config::{AuditConfig, Config};
 use crate::control::{Peer, Reloaded, Server, ServerError};
 pub use words::shown;
 
@@ -128,10 +129,7 @@ impl Daemon {
             directory: config.log.directory.clone(),
             source,
         };
-        let sockets = Sockets::open(&config.listen_sockets())?;
-        if config.uses(DataPlane::Kernel) {
-            sockets.share_with_kernel()?;
-        }
+        let mut sockets = Sockets::open(&config.listen_sockets())?;
         let server = Server::bind(&config.control.socket, SOCKET_MODE)?;
         let (mut writer, recovery) = Writer::open(eventlog::Options {
             directory: config.log.directory.clone(),
@@ -154,7 +152,7 @@ impl Daemon {
         let (sender, inbox) = unbounded();
         let mailbox = Mailbox::new(sender, nudge.clone());
         let (to_jobs, to_tickets) = (mailbox.clone(), mailbox.clone());
-        let planes = Planes::start(&config, mailbox.clone())?;
+        let planes = Planes::start(&config, &mut sockets, mailbox.clone())?;
         let keys = Keys::default();
         keys.replace(keyring);
         let workers = Workers::start(&keys, move |id, result| {

@@ -1,19 +1,21 @@
 //! The data planes, on a thread of their own: what the keying endpoint wants installed goes there, and what
 //! came of it comes back as messages.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use dataplane::{
     Counters, Half, KernelOptions, Limits, Plane, PlaneError, PlaneEvent, Trap, UdpEncap,
+    UserOptions,
 };
 use keying::{ChildSaId, Mode, Selector};
 
-use super::StartError;
 use super::mailbox::{Mailbox, Message};
+use super::sockets::Sockets;
+use super::{StartError, passed};
 use crate::config::{Child, Config, Connection, DataPlane};
 
 /// What is asked of the planes, in order.
@@ -40,30 +42,45 @@ pub struct Planes {
 
 impl Planes {
     /// Opens the planes that connections of the configuration use, and starts their thread. What an earlier
-    /// start left behind is gone then.
+    /// start left behind is gone then. The sockets are shared with them.
     ///
     /// # Errors
     ///
     /// The first plane that cannot be had.
-    pub fn start(config: &Config, mailbox: Mailbox) -> Result<Self, StartError> {
+    pub fn start(
+        config: &Config,
+        sockets: &mut Sockets,
+        mailbox: Mailbox,
+    ) -> Result<Self, StartError> {
         // Bounded by what the endpoint has under way.
         let (sender, orders) = unbounded();
         let mut planes: BTreeMap<DataPlane, Box<dyn Plane>> = BTreeMap::new();
-        let mut used: BTreeSet<DataPlane> =
-            config.connections.iter().map(|c| c.dataplane).collect();
-        // It costs nothing, and a reload may bring a connection that has it.
-        used.insert(DataPlane::None);
-        for plane in used {
+        let control = &config.control.socket;
+        for plane in [DataPlane::None, DataPlane::Kernel, DataPlane::User] {
             let events = sender.clone();
             // The thread outlives the plane; when it has ended nobody is left to hear.
             let tell = move |event| {
                 let _ = events.send(Order::Event(plane, event));
             };
+            // None costs nothing, and a reload may bring a connection that has it.
+            if plane != DataPlane::None && !config.uses(plane) {
+                clear(plane, control);
+                continue;
+            }
             let opened: Box<dyn Plane> = match plane {
                 DataPlane::None => Box::new(dataplane::none()),
                 DataPlane::Kernel => {
-                    let options = KernelOptions::new(state_file(&config.control.socket));
+                    sockets.share_with_kernel()?;
+                    let options = KernelOptions::new(state_file(control, plane));
                     Box::new(dataplane::kernel(&options, tell)?)
+                }
+                DataPlane::User => {
+                    let mut options = UserOptions::new(state_file(control, plane));
+                    let (pass_on, passed) = passed::queue(mailbox.nudge_itself());
+                    options.nat_sockets =
+                        sockets.hand_over(options.workers, options.mark, passed)?;
+                    options.ike = Box::new(move |datagram| pass_on.pass(datagram));
+                    Box::new(dataplane::user(options, tell)?)
                 }
             };
             planes.insert(plane, opened);
@@ -99,10 +116,34 @@ impl Drop for Planes {
 }
 
 /// Beside the control socket: it must outlive the process, and not the system, and belongs to one daemon.
-fn state_file(control: &Path) -> std::path::PathBuf {
+fn state_file(control: &Path, plane: DataPlane) -> PathBuf {
     let mut name = control.file_name().unwrap_or_default().to_owned();
-    name.push(".installed");
+    name.push(match plane {
+        DataPlane::User => ".routed",
+        DataPlane::Kernel | DataPlane::None => ".installed",
+    });
     control.with_file_name(name)
+}
+
+/// Takes out what an earlier start has left behind in a plane that the configuration had then, and has no more.
+fn clear(plane: DataPlane, control: &Path) {
+    let file = state_file(control, plane);
+    if plane == DataPlane::None || !file.exists() {
+        return;
+    }
+    let cleared = match plane {
+        DataPlane::User => dataplane::clear_user(&file),
+        _ => dataplane::kernel(&KernelOptions::new(&file), |_| {})
+            .and_then(|plane| Box::new(plane).close()),
+    };
+    match cleared {
+        // One that is there without need would be looked into at each start.
+        Ok(()) => drop(std::fs::remove_file(&file)),
+        Err(error) => super::say(&format!(
+            "what an earlier start has left behind could not be cleared: {}",
+            crate::with_causes(&error)
+        )),
+    }
 }
 
 impl Orders {

@@ -12,14 +12,16 @@ use nix::sys::socket::{
     SockaddrStorage, bind, recvmsg, sendmsg, setsockopt, socket, sockopt,
 };
 
-use dataplane::PlaneError;
+use dataplane::{Mark, PlaneError};
 
+use super::StartError;
+use super::passed::Passed;
 use crate::config::ListenSocket;
 
 /// The largest UDP payload.
 const MAX_DATAGRAM: usize = 65_535;
 /// Room for what waits while the endpoint works: some 1,000 messages.
-const RECEIVE_BUFFER: usize = 1 << 20;
+pub(super) const RECEIVE_BUFFER: usize = 1 << 20;
 
 /// Why a socket could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +54,12 @@ struct Socket {
 /// All sockets of the daemon.
 #[derive(Debug)]
 pub struct Sockets {
-    sockets: Vec<Socket>,
+    /// Those that are read here come first.
+    all: Vec<Socket>,
+    /// How many those are.
+    read: usize,
+    /// What a data plane has read from the others.
+    passed: Option<Passed>,
     buffer: Vec<u8>,
 }
 
@@ -75,7 +82,7 @@ impl Sockets {
     /// The first that cannot be opened, and why.
     pub fn open(wanted: &[ListenSocket]) -> Result<Self, SocketError> {
         let open = |address: SocketAddr| {
-            open(address).map_err(|errno| SocketError {
+            open(address, false).map_err(|errno| SocketError {
                 address,
                 source: errno.into(),
             })
@@ -96,9 +103,47 @@ impl Sockets {
             }
         }
         Ok(Sockets {
-            sockets,
+            read: sockets.len(),
+            all: sockets,
+            passed: None,
             buffer: vec![0; MAX_DATAGRAM],
         })
+    }
+
+    /// Hands the NAT-T sockets over to a data plane, `each` of every address, between which the system spreads the
+    /// peers. From now on they are written here and not read, and `passed` gives what is IKE. All sockets pass by
+    /// the routes into the tunnels.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn hand_over(
+        &mut self,
+        each: usize,
+        mark: Mark,
+        passed: Passed,
+    ) -> Result<Vec<OwnedFd>, StartError> {
+        let mut given = Vec::new();
+        for socket in &self.all {
+            dataplane::bypass(&socket.fd, mark)?;
+            if !socket.nat {
+                continue;
+            }
+            given.push(socket.fd.try_clone()?);
+            let failed = |errno: Errno| SocketError {
+                address: socket.bound,
+                source: errno.into(),
+            };
+            for _ in 1..each {
+                // Only now, so that whoever else has the port was noticed when it was bound.
+                setsockopt(&socket.fd, sockopt::ReusePort, &true).map_err(failed)?;
+                given.push(open(socket.bound, true).map_err(failed)?);
+            }
+        }
+        self.all.sort_by_key(|socket| socket.nat);
+        self.read = self.all.iter().filter(|socket| !socket.nat).count();
+        self.passed = Some(passed);
+        Ok(given)
     }
 
     /// Lets the kernel's IPsec take the ESP that comes in UDP, and lets IKE pass whatever its policies say.
@@ -107,7 +152,7 @@ impl Sockets {
     ///
     /// What the kernel says.
     pub fn share_with_kernel(&self) -> Result<(), PlaneError> {
-        for socket in &self.sockets {
+        for socket in &self.all {
             dataplane::exempt(&socket.fd, socket.bound.ip())?;
             if socket.nat {
                 dataplane::take_esp_from(&socket.fd)?;
@@ -116,14 +161,24 @@ impl Sockets {
         Ok(())
     }
 
+    /// How many datagrams wait that a data plane has passed on.
+    pub fn passed(&self) -> usize {
+        self.passed.as_ref().map_or(0, Passed::len)
+    }
+
+    /// The next of them.
+    pub fn take_passed(&self) -> Option<Received> {
+        self.passed.as_ref()?.take()
+    }
+
     /// The descriptors, to wait on; in the order of [`Sockets::receive`]'s numbers.
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.sockets.iter().map(|socket| socket.fd.as_fd())
+        self.all[..self.read].iter().map(|socket| socket.fd.as_fd())
     }
 
     /// The next datagram of a socket; `None` when none waits.
     pub fn receive(&mut self, number: usize) -> Option<Received> {
-        let socket = self.sockets.get(number)?;
+        let socket = self.all.get(number)?;
         let mut space = nix::cmsg_space!(libc::in6_pktinfo);
         let (remote, length, to) = loop {
             let mut slices = [IoSliceMut::new(&mut self.buffer)];
@@ -171,7 +226,7 @@ impl Sockets {
                 && socket.bound.is_ipv4() == local.is_ipv4()
                 && (socket.bound.ip() == local.ip() || socket.bound.ip().is_unspecified())
         };
-        let Some(socket) = self.sockets.iter().find(fits) else {
+        let Some(socket) = self.all.iter().find(fits) else {
             return Err(io::Error::new(
                 io::ErrorKind::AddrNotAvailable,
                 format!("no socket is bound to {local}"),
@@ -213,7 +268,7 @@ impl Sockets {
     }
 }
 
-fn open(address: SocketAddr) -> nix::Result<OwnedFd> {
+fn open(address: SocketAddr, shared: bool) -> nix::Result<OwnedFd> {
     let family = if address.is_ipv4() {
         AddressFamily::Inet
     } else {
@@ -229,6 +284,9 @@ fn open(address: SocketAddr) -> nix::Result<OwnedFd> {
     }
     // As much as the system allows: a smaller buffer is no error.
     let _ = setsockopt(&fd, sockopt::RcvBuf, &RECEIVE_BUFFER);
+    if shared {
+        setsockopt(&fd, sockopt::ReusePort, &true)?;
+    }
     bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
     Ok(fd)
 }

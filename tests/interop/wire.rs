@@ -1,0 +1,166 @@
+//! What passes a cable, and what shape it has: ESP, ESP in UDP, AH, IKE, or nothing of the kind.
+
+use crate::Outcome;
+use crate::lab::Lab;
+use nix::sched::{CloneFlags, setns};
+use nix::sys::socket::{
+    AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, setsockopt, socket,
+    sockopt,
+};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// What passes one interface from its start on, in both directions.
+pub struct Capture {
+    socket: OwnedFd,
+    interface: usize,
+}
+
+/// What a packet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shape {
+    /// IKE, on whatever port, and what keeps a NAT's mapping.
+    Ike,
+    /// ESP as an IP protocol of its own.
+    Esp,
+    /// ESP in UDP.
+    EspInUdp,
+    /// AH.
+    Ah,
+    /// The search for neighbours, routers and groups of IPv6.
+    Neighbours,
+    /// A later fragment, which does not tell of what.
+    Fragment,
+    /// Anything else: nobody protects it.
+    Clear,
+}
+
+/// Room for what passes between two looks at it.
+const BUFFER: usize = 32 << 20;
+/// More than any packet, of those that the kernel has joined too.
+const LONGEST: usize = 70_000;
+/// Of a packet in the clear, so much is shown.
+const SHOWN: usize = 64;
+const IKE_PORTS: [u16; 2] = [500, 4500];
+
+impl Capture {
+    /// Begins to record on a host's side of the cable.
+    pub fn start(lab: &Lab, host: &str) -> Outcome<Self> {
+        let namespace = File::open(format!("/run/netns/{}", lab.namespace(host)))?;
+        let device = if host == "nat" { "out" } else { "eth0" };
+        let open = || -> nix::Result<Self> {
+            // This thread alone, which ends here.
+            setns(namespace, CloneFlags::CLONE_NEWNET)?;
+            let interface = nix::net::if_::if_nametoindex(device)?;
+            let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+            let every = SockProtocol::EthAll;
+            let socket = socket(AddressFamily::Packet, SockType::Datagram, flags, every)?;
+            setsockopt(&socket, sockopt::RcvBufForce, &BUFFER)?;
+            Ok(Self {
+                socket,
+                interface: interface.try_into().unwrap_or(usize::MAX),
+            })
+        };
+        let opened = std::thread::scope(|scope| scope.spawn(open).join());
+        Ok(opened.map_err(|_| "the thread that captures panicked")??)
+    }
+
+    /// How many packets of each shape have passed since the start or the last look; and those in the clear.
+    pub fn look(&self) -> Outcome<(BTreeMap<Shape, usize>, Vec<String>)> {
+        let (mut shapes, mut clear) = (BTreeMap::new(), Vec::new());
+        let mut buffer = vec![0; LONGEST];
+        while let Ok((len, from)) = recvfrom::<LinkAddr>(self.socket.as_raw_fd(), &mut buffer) {
+            let Some(from) = from.filter(|from| from.ifindex() == self.interface) else {
+                continue;
+            };
+            let protocol = i32::from(u16::from_be(from.protocol()));
+            if protocol == nix::libc::ETH_P_ARP {
+                continue;
+            }
+            let packet = &buffer[..len];
+            let shape = shape(packet).unwrap_or(Shape::Clear);
+            *shapes.entry(shape).or_default() += 1;
+            if shape == Shape::Clear {
+                clear.push(format!("{:02x?}", &packet[..len.min(SHOWN)]));
+            }
+        }
+        Ok((shapes, clear))
+    }
+}
+
+/// What a packet is; `None` when it is no whole IP packet.
+fn shape(packet: &[u8]) -> Option<Shape> {
+    let word = |at: usize| Some(u16::from_be_bytes(*packet.get(at..)?.first_chunk()?));
+    let (protocol, header) = match packet.first()? >> 4 {
+        4 => {
+            if word(6)? & 0x1fff != 0 {
+                return Some(Shape::Fragment);
+            }
+            (*packet.get(9)?, usize::from(packet[0] & 15) * 4)
+        }
+        // Hop-by-hop options come with the search for groups alone.
+        6 if *packet.get(6)? == 0 => (*packet.get(40)?, 48),
+        6 => (*packet.get(6)?, 40),
+        _ => return None,
+    };
+    Some(match protocol {
+        50 => Shape::Esp,
+        51 => Shape::Ah,
+        17 => {
+            let ports = [word(header)?, word(header + 2)?];
+            let payload = packet.get(header + 8..)?;
+            match ports.iter().find(|port| IKE_PORTS.contains(port)) {
+                None => Shape::Clear,
+                Some(4500) if !payload.starts_with(&[0; 4]) && payload != [0xff] => Shape::EspInUdp,
+                Some(_) => Shape::Ike,
+            }
+        }
+        58 if packet[0] >> 4 == 6 && matches!(*packet.get(header)?, 130..=137 | 143) => {
+            Shape::Neighbours
+        }
+        _ => Shape::Clear,
+    })
+}
+
+/// Trials of this module itself.
+pub const TRIALS: crate::OwnTrials = &[("shapes_are_told_apart", shapes_are_told_apart)];
+
+fn shapes_are_told_apart() -> Outcome {
+    let v4 = |protocol: u8, payload: &[u8]| {
+        let mut packet = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, protocol];
+        packet.resize(20, 0);
+        packet.extend(payload);
+        packet
+    };
+    let udp = |port: u16, payload: &[u8]| {
+        let mut datagram = vec![0x30, 0x39];
+        datagram.extend(port.to_be_bytes());
+        datagram.extend([0; 4]);
+        datagram.extend(payload);
+        v4(17, &datagram)
+    };
+    let mut later = v4(1, &[8, 0]);
+    later[7] = 1;
+    for (packet, expected) in [
+        (v4(50, &[1; 30]), Some(Shape::Esp)),
+        (v4(51, &[1; 30]), Some(Shape::Ah)),
+        (v4(1, &[8, 0]), Some(Shape::Clear)),
+        (v4(4, &[0x45]), Some(Shape::Clear)),
+        (udp(500, &[7; 28]), Some(Shape::Ike)),
+        (udp(4500, &[0, 0, 0, 0, 7]), Some(Shape::Ike)),
+        (udp(4500, &[0xff]), Some(Shape::Ike)),
+        (udp(4500, &[0, 0, 1, 0, 7]), Some(Shape::EspInUdp)),
+        (udp(53, &[7; 28]), Some(Shape::Clear)),
+        (later, Some(Shape::Fragment)),
+        (vec![0x45, 0], None),
+        (vec![], None),
+    ] {
+        if shape(&packet) != expected {
+            return Err(format!("{packet:02x?} is {:?}", shape(&packet)).into());
+        }
+    }
+    Ok(())
+}
