@@ -4,13 +4,24 @@ use crate::Outcome;
 use crate::lab::Lab;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{
-    AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, setsockopt, socket,
-    sockopt,
+    AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, getsockopt, recvfrom, setsockopt,
+    socket, sockopt,
 };
+// The macros of nix that this needs call each other by name.
+use nix::{getsockopt_impl, libc, sockopt_impl};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
+
+sockopt_impl!(
+    /// `PACKET_STATISTICS`: since the last time, how many packets came and how many found no room.
+    PacketStatistics,
+    GetOnly,
+    libc::SOL_PACKET,
+    libc::PACKET_STATISTICS,
+    libc::tpacket_stats
+);
 
 /// What passes one interface from its start on, in both directions.
 pub struct Capture {
@@ -77,7 +88,7 @@ impl Capture {
                 continue;
             };
             let protocol = i32::from(u16::from_be(from.protocol()));
-            if protocol == nix::libc::ETH_P_ARP {
+            if protocol == libc::ETH_P_ARP {
                 continue;
             }
             let packet = &buffer[..len];
@@ -86,6 +97,10 @@ impl Capture {
             if shape == Shape::Clear {
                 clear.push(format!("{:02x?}", &packet[..len.min(SHOWN)]));
             }
+        }
+        let lost = getsockopt(&self.socket, PacketStatistics)?.tp_drops;
+        if lost > 0 {
+            return Err(format!("{lost} packets came faster than they could be recorded").into());
         }
         Ok((shapes, clear))
     }

@@ -92,8 +92,8 @@ pub trait Plane: Send {
     /// The word of the configuration: `kernel`, `user`, `none`.
     fn name(&self) -> &'static str;
 
-    /// Begins to carry a child SA. One that replaces another takes its outgoing traffic over at once; that
-    /// other goes on receiving until it is removed.
+    /// Begins to carry a child SA. One that replaces another takes its outgoing traffic over, at once or when
+    /// the plane knows that the peer has it; that other goes on receiving until it is removed.
     ///
     /// # Errors
     /// When the SA does not hold together, when its id is in use, or when the plane cannot carry it.

@@ -9,6 +9,7 @@
 //! give datagrams of one length (`UDP_SEGMENT`, `UDP_GRO`).
 
 mod association;
+mod early;
 mod icmp;
 mod inbound;
 mod inner;

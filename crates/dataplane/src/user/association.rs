@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crypto::esp::{Opener, Sealer, SuiteError};
 
@@ -14,6 +14,9 @@ use crate::{ChildSa, Counters, Flow, Limits, PlaneError, PlaneEvent, Selector};
 /// Of the numbers that a sequence has, the last sixteenth: when it begins the plane says that the SA is about
 /// to end, whatever its limits say.
 const LAST_PART: u64 = 16;
+/// How long a replacement that nothing has come by leaves what is sent to the SA that it replaces: the last message of
+/// Quick Mode, and what the peer does about it, take less.
+const TAKE_OVER: Duration = Duration::from_secs(2);
 
 /// Where the packets of an SA go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +72,11 @@ pub(super) struct Association {
     pub(super) local: Selector,
     pub(super) remote: Selector,
     pub(super) inbound_spi: u32,
+    /// The SA that this one takes over from, while the peer may not have this one yet.
+    replaces: Option<u64>,
+    /// The peer has it: something came.
+    heard: AtomicBool,
+    since: Instant,
     path: RwLock<Path>,
     /// One for each worker, so that none waits for another.
     sealers: Vec<Mutex<Sealer>>,
@@ -122,6 +130,9 @@ impl Association {
             local: sa.local_selector,
             remote: sa.remote_selector,
             inbound_spi: receive.spi,
+            replaces: sa.replaces,
+            heard: AtomicBool::new(false),
+            since: Instant::now(),
             path: RwLock::new(path),
             sealers: (0..workers.max(1))
                 .map(|_| sealer())
@@ -152,6 +163,20 @@ impl Association {
     pub(super) fn move_to(&self, path: Path) {
         *self.path.write().unwrap_or_else(PoisonError::into_inner) = path;
         self.arriving().moved = None;
+    }
+
+    /// The SA that carries what leaves as long as the peer may not be able to open what this one seals. It is known to
+    /// be when something comes from it.
+    pub(super) fn still(&self) -> Option<u64> {
+        let replaces = self.replaces?;
+        if self.heard.load(Ordering::Relaxed) {
+            return None;
+        }
+        if self.since.elapsed() >= TAKE_OVER {
+            self.heard.store(true, Ordering::Relaxed);
+            return None;
+        }
+        Some(replaces)
     }
 
     /// The worker's own context.
@@ -236,6 +261,9 @@ impl Association {
         now: u64,
         tell: &dyn Fn(PlaneEvent),
     ) -> bool {
+        if !self.heard.load(Ordering::Relaxed) {
+            self.heard.store(true, Ordering::Relaxed);
+        }
         self.count(&mut arriving.meter, bytes, now, tell)
     }
 
@@ -288,6 +316,12 @@ impl Association {
 
     fn leaving(&self) -> MutexGuard<'_, Leaving> {
         self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As if something had come.
+    #[cfg(test)]
+    pub(super) fn hear(&self) {
+        self.heard.store(true, Ordering::Relaxed);
     }
 
     /// As if so many packets had been sent.

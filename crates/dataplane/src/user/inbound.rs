@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crypto::esp::OpenError;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tun_rs::{GROTable, SyncDevice, VIRTIO_NET_HDR_LEN};
 
 use super::association::{Arriving, Association};
+use super::early::Waiting;
 use super::inner::{Inner, carry_ecn};
 use super::shared::{Shared, now};
 use super::table::Tables;
@@ -28,6 +30,8 @@ const ROOM: usize = VIRTIO_NET_HDR_LEN + MAX_DATAGRAM;
 const NON_ESP_MARKER: [u8; 4] = [0; 4];
 /// A datagram that keeps a NAT's mapping (RFC 3948 section 2.3).
 const KEEPALIVE: [u8; 1] = [0xff];
+/// How soon it is looked whether an SA is there that packets wait for.
+const LOOK_AGAIN: u8 = 5; // milliseconds
 /// What carries nothing (RFC 4303 section 2.6).
 const NO_NEXT_HEADER: u8 = 59;
 
@@ -41,6 +45,7 @@ pub(super) struct Inbound {
     packets: Vec<Vec<u8>>,
     used: usize,
     joined: GROTable,
+    waiting: Waiting,
 }
 
 impl Inbound {
@@ -54,6 +59,7 @@ impl Inbound {
             packets: (0..BATCH).map(|_| Vec::with_capacity(ROOM)).collect(),
             used: 0,
             joined: GROTable::new(),
+            waiting: Waiting::default(),
         }
     }
 
@@ -64,11 +70,38 @@ impl Inbound {
                 PollFd::new(self.wire.fd.as_fd(), PollFlags::POLLIN),
                 PollFd::new(self.shared.stopped.as_fd(), PollFlags::POLLIN),
             ];
-            let _ = poll(&mut fds, PollTimeout::NONE);
+            let patience = if self.waiting.is_empty() {
+                PollTimeout::NONE
+            } else {
+                LOOK_AGAIN.into()
+            };
+            let _ = poll(&mut fds, patience);
             if fds[1].any().unwrap_or(true) {
                 return;
             }
+            self.look_again();
             self.batch();
+        }
+    }
+
+    /// Opens packets that came before their SA, and refuses those whose SA does not come.
+    fn look_again(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let tables = shared.tables();
+        let has_sa =
+            |packet: &[u8]| header(packet).is_some_and(|(spi, _)| tables.by_spi(spi).is_some());
+        let (found, vain) = self.waiting.take(Instant::now(), has_sa);
+        for mut early in found {
+            self.open(&tables, &mut early.packet, &early.arrival, now());
+        }
+        for early in vain {
+            let from = early.arrival.from.ip();
+            shared
+                .teller
+                .refuse(Refusal::UnknownSpi, None, from, &early.packet);
         }
     }
 
@@ -110,15 +143,14 @@ impl Inbound {
         let shared = Arc::clone(&self.shared);
         let teller = &shared.teller;
         let from = arrival.from.ip();
-        let Some(header) = packet.first_chunk::<8>().copied() else {
+        let Some((spi, low)) = header(packet) else {
             return teller.refuse(Refusal::Malformed, None, from, packet);
         };
-        let both = u64::from_be_bytes(header);
-        // Two halves, each as long as its type.
-        let spi = u32::try_from(both >> 32).unwrap_or_default();
-        let low = u32::try_from(both & 0xffff_ffff).unwrap_or_default();
         let Some(association) = tables.by_spi(spi) else {
-            return teller.refuse(Refusal::UnknownSpi, None, from, packet);
+            if !self.waiting.keep(packet, arrival) {
+                teller.refuse(Refusal::UnknownSpi, None, from, packet);
+            }
+            return;
         };
         let mut arriving = association.arriving();
         let done = open(
@@ -145,7 +177,7 @@ impl Inbound {
                 Refusal::Replayed | Refusal::TooOld => arriving.replayed += 1,
                 _ => {}
             }
-            teller.refuse(refusal, Some(association.id), from, &header);
+            teller.refuse(refusal, Some(association.id), from, packet);
         }
     }
 
@@ -192,6 +224,13 @@ impl Inbound {
             .send_multiple(&mut self.joined, packets, VIRTIO_NET_HDR_LEN);
         self.used = 0;
     }
+}
+
+/// SPI and sequence number, which no decryption changes.
+fn header(packet: &[u8]) -> Option<(u32, u32)> {
+    let (spi, rest) = packet.split_first_chunk()?;
+    let sequence = rest.first_chunk()?;
+    Some((u32::from_be_bytes(*spi), u32::from_be_bytes(*sequence)))
 }
 
 /// Verifies, decrypts, and takes the sequence number; gives where the inner packet is.

@@ -98,7 +98,10 @@ impl Tables {
         let nets =
             lengths.filter_map(|(length, nets)| nets.get(&length.network(packet.destination)));
         let mut entries = nets.flatten().map(|entry| &entry.association);
-        entries.find(|association| packet.fits(&association.local, &association.remote))
+        let fits = |sa: &Arc<Association>| packet.fits(&sa.local, &sa.remote);
+        let newest = entries.find(|association| fits(association))?;
+        let before = newest.still().and_then(|id| self.children.get(&id));
+        Some(before.filter(|before| fits(before)).unwrap_or(newest))
     }
 
     /// The trap for an outgoing packet that has no SA.
@@ -197,12 +200,16 @@ mod tests {
     }
 
     #[test]
-    fn a_replacement_sends_at_once_and_both_receive_until_the_old_one_goes() {
+    fn a_replacement_sends_when_the_peer_has_it_and_both_receive_until_the_old_one_goes() {
         let mut tables = Tables::default();
         for id in [1, 2] {
-            let sa = child(id, "10.1.0.0/16", "10.2.0.0/16", false);
+            let mut sa = child(id, "10.1.0.0/16", "10.2.0.0/16", false);
+            sa.replaces = (id == 2).then_some(1);
             tables.insert(Arc::new(association(&sa)));
         }
+        let sends = |tables: &Tables| selected(tables, "10.1.0.1", "10.2.0.1", (1, 2));
+        assert_eq!(sends(&tables), Some(1));
+        tables.children[&2].hear();
         assert_eq!(selected(&tables, "10.1.0.1", "10.2.0.1", (1, 2)), Some(2));
         assert_eq!(tables.by_spi(0x1002).unwrap().id, 1);
         assert_eq!(tables.by_spi(0x1004).unwrap().id, 2);
