@@ -249,12 +249,9 @@ impl Endpoint {
                 .insert(n.cookies(), Party::Negotiation(n.id));
         }
         if moved && received.datagram.header.exchange == ExchangeType::IDENTITY_PROTECTION {
-            let deriving = matches!(
-                n.state,
-                State::DerivingForKe { .. } | State::DerivingForId { .. }
-            );
+            let working = n.job().is_some();
             match &mut n.evidence {
-                Some(evidence) if deriving => evidence.contested = true,
+                Some(evidence) if working => evidence.contested = true,
                 Some(_) => self.refuted(now, &mut n),
                 None => {}
             }
@@ -278,12 +275,15 @@ impl Endpoint {
         } = received;
         let header = &datagram.header;
         let out_of_place = |why: &str| Step::Invalid(Cause::PacketOutOfPlace, why.to_owned());
-        if let State::Establishing(_) = &n.state {
+        if let State::Establishing(_)
+        | State::CheckingPeer { .. }
+        | State::SigningForAnswer { .. } = &n.state
+        {
             // It may be for the SA that is about to stand.
             if header.flags.encrypted() && header.message_id != 0 && n.keep_early(*route, whole) {
                 return Step::Ignore;
             }
-            return out_of_place("the negotiation is at its end");
+            return out_of_place("the last message is still being worked on");
         }
         if n.is_our_own(whole) {
             return out_of_place("our own message came back");
@@ -434,7 +434,7 @@ fn main_mode(
     }
     if encrypted {
         return match &n.state {
-            State::IdSent { .. } => initiator::message_6(core, n, now, datagram),
+            State::IdSent { .. } => initiator::message_6(core, n, now, datagram, *route),
             _ => responder::message_5(core, n, now, datagram, *route),
         };
     }

@@ -426,14 +426,25 @@ impl Endpoint {
                 initiator::derived(&mut self.core, &mut n, now, result, first_contact)
             }
             State::DerivingForKe { .. } => responder::derived(&mut self.core, &mut n, now, result),
+            State::SigningForId { .. } => initiator::signed(&mut self.core, &mut n, now, result),
+            State::SigningForAnswer { .. } => {
+                responder::signed(&mut self.core, &mut n, now, result)
+            }
+            State::CheckingPeer { .. } => match n.role {
+                Role::Initiator => initiator::checked(&mut self.core, &mut n, now, result),
+                Role::Responder => responder::checked(&mut self.core, &mut n, now, result),
+            },
             _ => Step::Stay,
         };
-        let proven = matches!(n.state, State::KeAnswered { .. } | State::IdSent { .. });
+        let sound = !matches!(
+            step,
+            Step::Evidence(_) | Step::EvidenceUnderKeys { .. } | Step::Fail(_)
+        );
         if n.evidence
             .as_ref()
             .is_some_and(|evidence| evidence.contested)
         {
-            if proven {
+            if sound {
                 self.refuted(now, &mut n);
             } else if let Some(evidence) = &mut n.evidence {
                 evidence.contested = false;

@@ -36,7 +36,7 @@ impl Endpoint {
             route.remote.port(),
         );
         let mut n = responder::begin(&mut self.core, now, datagram, *route);
-        n.connection = candidates.first().cloned();
+        n.connection = candidates.first().map(|first| first.connection.clone());
         let step = if let Some(cause) = self.over_limit(route) {
             Failure::local(cause).into()
         } else if datagram.header.exchange == ExchangeType::AGGRESSIVE && !candidates.is_empty() {
@@ -143,7 +143,7 @@ impl Endpoint {
         );
         let mut n = responder::begin(&mut self.core, now, datagram, *route);
         n.key_mod = KeyMod::AuthIp;
-        n.connection = candidates.first().cloned();
+        n.connection = candidates.first().map(|first| first.connection.clone());
         let cause = if candidates.is_empty() {
             Cause::NoConnection
         } else {

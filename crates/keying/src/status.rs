@@ -237,7 +237,10 @@ impl Endpoint {
                     State::IdSent { .. } => "message 6",
                     State::MakingShare { .. }
                     | State::DerivingForId { .. }
-                    | State::DerivingForKe { .. } => "a worker",
+                    | State::SigningForId { .. }
+                    | State::DerivingForKe { .. }
+                    | State::CheckingPeer { .. }
+                    | State::SigningForAnswer { .. } => "a worker",
                     State::Establishing(_) => "the log",
                     State::Moving => "nothing",
                 },

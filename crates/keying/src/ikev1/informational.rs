@@ -305,7 +305,9 @@ fn failure_of(n: &Negotiation, kind: NotifyType) -> Failure {
                 | NotifyType::INVALID_HASH_INFORMATION
                 | NotifyType::PAYLOAD_MALFORMED
         );
-    let cause = if about_message_5 {
+    let cause = if about_message_5 && n.certificates.is_some() {
+        Cause::CertificateRefusedByPeer
+    } else if about_message_5 {
         Cause::AuthenticationRefused
     } else {
         Cause::from_peer_notify(kind.0)

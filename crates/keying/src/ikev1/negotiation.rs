@@ -5,12 +5,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use audit::{ActivityId, AuthMethod, Cause, FailurePoint, KeyMod, MmState, Role};
+use audit::{ActivityId, AuthMethod, Cause, FailurePoint, KeyMod, MmCertificate, MmState, Role};
 use crypto::Secret;
+use crypto::cert::Shown;
 use isakmp::{Cookie, ExchangeType, Flags, Header, Payload, PayloadType, non_esp, vendor};
 use rand_core::Rng as _;
 
+use super::authentication::Method;
 use super::duplicates::Duplicates;
+use super::messages::{IdentityMessage, Requested};
 use super::nat::Nat;
 use super::proposals::Chosen;
 use super::protection::Keys;
@@ -133,6 +136,9 @@ pub(crate) struct Evidence {
     pub contested: bool,
     /// The message is kept: should the SA come to stand, it is looked at again under it.
     pub kept: bool,
+    /// The last block of the message: should it turn out to be the peer's, the peer is told under the keys, whose
+    /// IVs come from it.
+    pub last_block: Option<Vec<u8>>,
 }
 
 /// A Main Mode negotiation.
@@ -156,6 +162,9 @@ pub(crate) struct Negotiation {
     /// The last message that we sent.
     pub sent: MmState,
     pub auth: AuthMethod,
+    /// The certificates of both sides, once certificates are in play.
+    pub certificates: Option<Certificates>,
+    pub requested: Requested,
     pub local_name: Option<String>,
     pub remote_name: Option<String>,
     pub peer: Peer,
@@ -175,6 +184,22 @@ pub(crate) struct Negotiation {
     pub terminations: Vec<u64>,
     pub fragment_id: u16,
     pub state: State,
+}
+
+/// The certificates of both sides, as far as they were shown.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Certificates {
+    pub local: MmCertificate,
+    pub remote: MmCertificate,
+}
+
+/// A certificate as events name it.
+pub(crate) fn audited(shown: Shown) -> MmCertificate {
+    MmCertificate {
+        thumbprint: shown.thumbprint,
+        issuing_ca: shown.issuing_ca,
+        root_ca: shown.root_ca,
+    }
 }
 
 /// Where a negotiation stands.
@@ -197,6 +222,14 @@ pub(crate) enum State {
         peer_public: Vec<u8>,
         nat: Nat,
     },
+    /// Initiator: keys are there, our proof for message 5 is being signed.
+    SigningForId {
+        job: JobId,
+        proving: Box<Proving>,
+        nat: Nat,
+        /// There is no live SA with this peer.
+        first_contact: bool,
+    },
     /// Initiator: message 5 is out.
     IdSent { proving: Box<Proving>, nat: Nat },
     /// Responder: message 2 is out.
@@ -212,6 +245,21 @@ pub(crate) enum State {
     },
     /// Responder: message 4 is out.
     KeAnswered { proving: Box<Proving>, nat: Nat },
+    /// Message 5 or 6 is here, and the peer's signature and certificates are being checked.
+    CheckingPeer {
+        job: JobId,
+        proving: Box<Proving>,
+        nat: Nat,
+        heard: Box<Heard>,
+    },
+    /// Responder: the peer is who it says, our proof for message 6 is being signed.
+    SigningForAnswer {
+        job: JobId,
+        proving: Box<Proving>,
+        nat: Nat,
+        heard: Box<Heard>,
+        remote_id: Identity,
+    },
     /// Both proofs hold; the log is writing the event.
     Establishing(Box<Establishing>),
     /// Moved on; never seen from outside a step.
@@ -240,6 +288,16 @@ pub(crate) struct Proving {
     /// The IV of the next message of the exchange, and what the IVs of INFORMATIONALs come from.
     pub iv: Vec<u8>,
     pub local_id: Identity,
+}
+
+/// Message 5 or 6, as it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Heard {
+    pub message: IdentityMessage,
+    /// Where it came from.
+    pub route: Route,
+    /// Its last block.
+    pub last_block: Vec<u8>,
 }
 
 /// An SA that stands but for its event.
@@ -272,6 +330,11 @@ pub(crate) enum Step {
     Invalid(Cause, String),
     /// Damning, but not proven.
     Evidence(Failure),
+    /// The same of a message under the keys, with its last block: should nothing better follow, the peer is told.
+    EvidenceUnderKeys {
+        failure: Failure,
+        last_block: Vec<u8>,
+    },
     /// The negotiation failed.
     Fail(Failure),
     /// The negotiation failed although the peer proved itself and may take the SA for established: it
@@ -311,9 +374,24 @@ impl Negotiation {
         match &self.state {
             State::MakingShare { job, .. }
             | State::DerivingForId { job, .. }
-            | State::DerivingForKe { job, .. } => Some(*job),
+            | State::SigningForId { job, .. }
+            | State::DerivingForKe { job, .. }
+            | State::CheckingPeer { job, .. }
+            | State::SigningForAnswer { job, .. } => Some(*job),
             _ => None,
         }
+    }
+
+    /// Takes in what a message says beside what it is for: vendor IDs and certificate requests.
+    pub(crate) fn learn(&mut self, payloads: &[Payload]) {
+        self.peer.learn(payloads);
+        self.requested.learn(payloads);
+    }
+
+    /// The method of authentication is agreed.
+    pub(crate) fn authenticates_by(&mut self, method: Method) {
+        self.auth = method.audited();
+        self.certificates = method.signature().map(|_| Certificates::default());
     }
 
     pub(crate) fn cookies(&self) -> (Cookie, Cookie) {
@@ -330,7 +408,10 @@ impl Negotiation {
             State::KeAnswered { .. } => Cause::SilenceAfterMessage3,
             State::MakingShare { .. }
             | State::DerivingForId { .. }
-            | State::DerivingForKe { .. } => Cause::WorkerTimeout,
+            | State::SigningForId { .. }
+            | State::DerivingForKe { .. }
+            | State::CheckingPeer { .. }
+            | State::SigningForAnswer { .. } => Cause::WorkerTimeout,
             State::Establishing(_) | State::Moving => Cause::LogUnwritable,
         }
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::fuzzing::{Bench, Packet};
+use crate::fuzzing::{Bench, Packet, Proof};
 
 /// Every truncation, and each byte changed in eight ways.
 fn changes(message: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
@@ -18,7 +18,11 @@ fn changes(message: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
 
 /// The states of a negotiation before each of its messages comes, with that message.
 fn recording() -> Vec<(Bench, Packet)> {
-    let mut bench = Bench::new(None);
+    recording_of(Proof::Psk)
+}
+
+fn recording_of(proof: Proof) -> Vec<(Bench, Packet)> {
+    let mut bench = Bench::with(None, proof);
     bench.initiate(0);
     let mut stages = Vec::new();
     while let Some(packet) = bench.wire.front().cloned() {
@@ -103,6 +107,30 @@ fn a_changed_message_5_or_6_before_the_true_one_harms_nothing() {
                 "message {}: {changed:02x?}",
                 number + 1
             );
+        }
+    }
+}
+
+/// Messages 5 and 6 of a negotiation with certificates are long, and each that decrypts has a signature checked: of
+/// the changes every so manieth.
+const SOME: usize = 7;
+
+#[test]
+fn a_changed_message_with_certificates_before_or_after_the_true_one_harms_nothing() {
+    for (number, (bench, packet)) in recording_of(Proof::Certificates).into_iter().enumerate() {
+        let mut after = bench.clone();
+        after.step();
+        let before = (number >= 4).then_some(bench);
+        for bench in before.into_iter().chain([after]) {
+            for changed in changes(&packet.bytes).step_by(SOME) {
+                let mut clone = after_changed(&bench, &packet, changed.clone());
+                clone.settle();
+                assert!(
+                    one_sa_each(&clone),
+                    "message {}: {changed:02x?}",
+                    number + 1
+                );
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ use super::{address, pair_with, quick};
 use crate::child::Child;
 use crate::config::{Dpd, Fragmentation};
 use crate::io::Command;
+use crate::pki;
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name)
@@ -121,6 +122,7 @@ fn run(seed: u64) -> String {
     let child_life = Duration::from_secs([6, 30, 3_600][below(&mut rng, 3) as usize]);
     let suite = ["aes128gcm16-x25519", "aes128-sha256"][below(&mut rng, 2) as usize];
     let auto = below(&mut rng, 4);
+    let certificates = below(&mut rng, 4) == 0;
     let mut net = pair_with(seed, |host, connection| {
         if children {
             let mut child = quick::child(host, "net", &[suite]);
@@ -137,10 +139,19 @@ fn run(seed: u64) -> String {
         if small {
             connection.fragment_size = 160;
         }
+        if certificates {
+            let signatures = pki::signatures(crate::CredentialId(2));
+            connection.auth = vec![crate::Auth::Signatures(signatures)];
+        }
         if faults.nat && host == B {
             connection.remote_address = crate::config::RemoteAddress::Host(outside());
         }
     });
+    for host in [A, B] {
+        let side = pki::both()[host].clone();
+        net.hosts[host].keys.1.insert(crate::CredentialId(2), side);
+    }
+    let wrong_key = wrong_key && !certificates;
     if wrong_key {
         let other = crypto::Secret::new(b"another secret".to_vec());
         net.hosts[B].keys.0.insert(crate::CredentialId(1), other);
