@@ -4,12 +4,14 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crypto::Proposal;
+use crypto::cert::{Certificate, PeerIdentity};
+use isakmp::IdType;
 use keying::identity::Identity;
 
 use super::diagnostic::Findings;
 use super::model::{
-    Connection, DataPlane, Dpd, Encap, Fragmentation, IKE_PORT, ListenConfig, Local, NAT_PORT,
-    Remote, RemoteAddress, Retransmit, Start,
+    Auth, Connection, DataPlane, Dpd, Encap, Fragmentation, IKE_PORT, ListenConfig, Local,
+    NAT_PORT, Remote, RemoteAddress, Retransmit, Start,
 };
 use super::sections::ports;
 use super::source::Source;
@@ -94,6 +96,8 @@ pub fn read(
     let (name, name_span) = name?;
     let (local, local_span) = local?;
     let (remote, remote_span) = remote?;
+    let auth = auth?;
+    let local = with_identity(local, &auth, &local_span, findings);
     check_families(&local, &remote, &local_span, findings);
     Some(WrittenConnection {
         connection: Connection {
@@ -101,7 +105,7 @@ pub fn read(
             name,
             local,
             remote,
-            auth: auth?,
+            auth,
             proposals,
             lifetime,
             retransmit,
@@ -199,6 +203,54 @@ fn local(
         id: id.ok()?,
     };
     Some((local, span))
+}
+
+/// Who we are where the file does not say: with a certificate that does not hold our address, its subject.
+/// Where it does say, the certificate should hold it: peers look for it there.
+fn with_identity(
+    local: Local,
+    auth: &[Auth],
+    span: &Range<usize>,
+    findings: &mut Findings,
+) -> Local {
+    let certificates: Vec<&Certificate> = auth
+        .iter()
+        .filter_map(|auth| match auth {
+            Auth::Signatures(way) => way.credentials.own.first()?.certificate(),
+            Auth::Psk(_) => None,
+        })
+        .collect();
+    let holds = |identity: &Identity, certificate: &Certificate| {
+        PeerIdentity {
+            kind: identity.kind.0,
+            data: identity.data.clone(),
+        }
+        .is_in(certificate)
+    };
+    let Some(first) = certificates.first() else {
+        return local;
+    };
+    let id = match (&local.id, local.address) {
+        (Some(id), _) => Some(id.clone()),
+        (None, Some(address)) if holds(&Identity::from(address), first) => None,
+        (None, _) => Identity::from_payload(IdType::DER_ASN1_DN.0, first.subject()).ok(),
+    };
+    if let Some(id) = &id {
+        for certificate in certificates
+            .iter()
+            .filter(|certificate| !holds(id, certificate))
+        {
+            findings.warn(
+                span.clone(),
+                format!(
+                    "the certificate of {} does not hold the identity {id}: peers that look for it there refuse us",
+                    certificate.subject_words()
+                ),
+                "write an id that the certificate has as subjectAltName or subject, or issue it anew",
+            );
+        }
+    }
+    Local { id, ..local }
 }
 
 fn remote(field: &Field<'_>, findings: &mut Findings) -> Option<(Remote, Range<usize>)> {

@@ -2,6 +2,7 @@
 //! line, column, what is wrong and what to write instead.
 
 mod auth;
+mod certificate;
 mod child;
 mod connection;
 mod diagnostic;
@@ -26,7 +27,7 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use model::{
     AuditConfig, Auth, Child, Config, Connection, ControlConfig, DEFAULT_PATH, DataPlane, Dpd,
     Encap, Fragmentation, IKE_PORT, ListenConfig, ListenSocket, Local, LogConfig, NAT_PORT, Places,
-    Remote, RemoteAddress, Retransmit, Start, WhenUnwritable,
+    Remote, RemoteAddress, Retransmit, SignatureAuth, Start, WhenUnwritable,
 };
 pub use source::Location;
 

@@ -336,20 +336,17 @@ impl Agent {
                 Output::Job(id, job) => self.jobs.push((id, job)),
                 Output::Audit(audit) => {
                     let connection = audit.extra.connection.as_deref();
-                    match &audit.event {
-                        Event::MainModeEnded(_) => {
-                            let connection = connection.map(str::to_owned);
-                            self.lost(connection.as_deref(), audit.extra.cause);
-                        }
-                        Event::MainModeFailed(failed) if failed.cause == Cause::NoConnection => {
+                    if let Event::MainModeEnded(_) = &audit.event {
+                        let connection = connection.map(str::to_owned);
+                        self.lost(connection.as_deref(), audit.extra.cause);
+                    } else if let Some(failed) = audit.event.main_mode_failed() {
+                        if failed.cause == Cause::NoConnection {
                             // It may be a peer whose name leads elsewhere by now.
                             self.shared.names.refresh();
-                        }
-                        Event::MainModeFailed(failed) if failed.role == Role::Initiator => {
+                        } else if failed.role == Role::Initiator {
                             let name = connection.unwrap_or_default().to_owned();
                             *self.failing.entry(name).or_default() += 1;
                         }
-                        _ => {}
                     }
                     self.journal.audit(*audit);
                 }

@@ -177,10 +177,8 @@ impl Journal {
         // Held until the event is handed in: it is of the time before a change of policy, or after.
         let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
         let asked = policy.asks_for(event.id());
-        let establishes = matches!(
-            event,
-            Event::MainModeEstablished(_) | Event::QuickModeEstablished(_)
-        );
+        let establishes = event.main_mode_established().is_some()
+            || matches!(event, Event::QuickModeEstablished(_));
         let own = account_of(&event, asked, activity, &extra);
         let told = self.told.clone();
         if !asked {
@@ -344,19 +342,21 @@ fn account_of(
     activity: Option<audit::ActivityId>,
     extra: &Extra,
 ) -> Vec<AccountChange> {
+    if let Some(established) = event.main_mode_established() {
+        let live = activity.filter(|_| recorded).map(|activity| LiveSa {
+            mmsa_id: established.mmsa_id,
+            local: established.local.ip(),
+            remote: established.remote.ip(),
+            key_mod: established.key_mod,
+            activity,
+            connection: extra.connection.clone(),
+        });
+        return vec![AccountChange::Established(live)];
+    }
+    if event.main_mode_failed().is_some() {
+        return vec![AccountChange::Failed];
+    }
     match event {
-        Event::MainModeEstablished(established) => {
-            let live = activity.filter(|_| recorded).map(|activity| LiveSa {
-                mmsa_id: established.mmsa_id,
-                local: established.local.ip(),
-                remote: established.remote.ip(),
-                key_mod: established.key_mod,
-                activity,
-                connection: extra.connection.clone(),
-            });
-            vec![AccountChange::Established(live)]
-        }
-        Event::MainModeFailed(_) => vec![AccountChange::Failed],
         Event::MainModeEnded(ended) => vec![AccountChange::Ended {
             mmsa_id: ended.mmsa_id,
         }],

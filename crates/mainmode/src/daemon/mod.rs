@@ -13,6 +13,7 @@ mod names;
 mod passed;
 mod planes;
 mod reload;
+mod revocation;
 mod sockets;
 mod traps;
 mod words;
@@ -286,7 +287,7 @@ fn endpoint(
     for connection in &config.connections {
         let mut filter_id = |name: &str| writer.filter_id(name);
         connections
-            .extend(convert::connection(connection, keyring, &mut filter_id).map_err(log_error)?);
+            .push(convert::connection(connection, keyring, &mut filter_id).map_err(log_error)?);
     }
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(StartError::Random)?;
