@@ -93,6 +93,14 @@ pub enum Step {
         #[serde(default)]
         packets: Option<u64>,
     },
+    /// A web server on a host, which answers each request with the content of a file.
+    Serve {
+        on: String,
+        address: String,
+        file: String,
+    },
+    /// A program on a host that runs until the trial ends.
+    Background { on: String, words: Vec<String> },
     /// A program on a host; words that its output must hold.
     Run {
         on: String,
@@ -256,7 +264,9 @@ impl Variant {
             .iter()
             .flatten()
             .filter_map(|step| match step {
-                Step::Run { words, .. } => words.first().map(String::as_str),
+                Step::Run { words, .. } | Step::Background { words, .. } => {
+                    words.first().map(String::as_str)
+                }
                 Step::Ping(_) => Some("ping"),
                 _ => None,
             })
@@ -307,7 +317,14 @@ impl Variant {
         };
         self.scenario.expect.clone().unwrap_or_else(|| {
             vec![
-                plain("established", None),
+                plain(
+                    if self.var("pki").is_empty() {
+                        "established"
+                    } else {
+                        "established-by-certificate"
+                    },
+                    None,
+                ),
                 plain("ended", Some("${end-cause}")),
             ]
         })

@@ -1,8 +1,9 @@
 //! The steps of a scenario, done.
 
 use crate::Outcome;
+use crate::http::Server;
 use crate::peer::Peer;
-use crate::process::{both, output, until};
+use crate::process::{Background, both, output, until};
 use crate::scenario::{Command, Ping, Step, Wire};
 use crate::stranger::Stranger;
 use crate::trial::Stage;
@@ -76,6 +77,25 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
         }
         Step::Wire(expected) => wire(stage, expected),
         Step::ChildSas { count, packets } => child_sas(stage, *count, *packets),
+        Step::Serve { on, address, file } => {
+            let content = std::fs::read(stage.vars.fill(file)?)?;
+            let address = stage.vars.fill(address)?.parse()?;
+            let server = Server::start(&stage.lab, &stage.vars.fill(on)?, address, content)?;
+            stage.servers.push(server);
+            Ok(())
+        }
+        Step::Background { on, words } => {
+            let words: Vec<String> = words
+                .iter()
+                .map(|w| stage.vars.fill(w))
+                .collect::<Outcome<_>>()?;
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let log = std::path::Path::new(stage.vars.get("pki-dir")).join("program.out");
+            let namespace = stage.lab.namespace(&stage.vars.fill(on)?);
+            let program = Background::start(&namespace, &log, &[], &words)?;
+            stage.programs.push(program);
+            Ok(())
+        }
         Step::Run { on, words, says } => {
             let words: Vec<String> = words
                 .iter()
