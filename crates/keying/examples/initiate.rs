@@ -125,6 +125,7 @@ impl Load {
                     fragment_size: 1_280,
                     force_encap: false,
                     may_initiate: true,
+                    aggressive: false,
                     children: Vec::new(),
                 }))
             })

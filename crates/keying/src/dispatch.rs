@@ -12,7 +12,7 @@ use crate::ikev1::fragments::Assembled;
 use crate::ikev1::informational::{self, SaStep};
 use crate::ikev1::messages::Payloads;
 use crate::ikev1::negotiation::{Early, Negotiation, NegotiationId, Route, State, Step};
-use crate::ikev1::{initiator, responder};
+use crate::ikev1::{aggressive, initiator, responder};
 use crate::invalid::key_mod;
 
 /// A datagram that parsed, with how it came.
@@ -241,14 +241,17 @@ impl Endpoint {
         let begins = n.evidence.is_none();
         // What was taken is known again when it comes again.
         let moved = matches!(step, Step::Stay | Step::Establish { .. });
-        if moved && received.datagram.header.exchange == ExchangeType::IDENTITY_PROTECTION {
+        let of_phase_1 = received.datagram.header.exchange == n.exchange;
+        if moved && of_phase_1 {
             n.duplicates.accept(fingerprint);
         }
-        if let (State::MakingShare { .. }, true) = (&n.state, moved) {
+        if let (State::MakingShare { .. } | State::AggressiveDeriving { .. }, true) =
+            (&n.state, moved)
+        {
             self.by_cookies
                 .insert(n.cookies(), Party::Negotiation(n.id));
         }
-        if moved && received.datagram.header.exchange == ExchangeType::IDENTITY_PROTECTION {
+        if moved && of_phase_1 {
             let working = n.job().is_some();
             match &mut n.evidence {
                 Some(evidence) if working => evidence.contested = true,
@@ -288,7 +291,10 @@ impl Endpoint {
         if n.is_our_own(whole) {
             return out_of_place("our own message came back");
         }
-        let floats = matches!(n.state, State::KeAnswered { .. }) && header.flags.encrypted();
+        let floats = matches!(
+            n.state,
+            State::KeAnswered { .. } | State::AggressiveAnswered { .. }
+        ) && (header.flags.encrypted() || n.exchange == ExchangeType::AGGRESSIVE);
         // A responder that could not read message 5 has not floated: its answer comes from where its
         // other messages came from.
         let unfloated = matches!(n.state, State::IdSent { .. })
@@ -314,12 +320,15 @@ impl Endpoint {
                     out_of_place("other cookies")
                 }
             }
-            ExchangeType::IDENTITY_PROTECTION if header.message_id != 0 => Step::Invalid(
+            exchange if exchange == n.exchange && header.message_id != 0 => Step::Invalid(
                 Cause::PacketMalformed,
-                "a Main Mode message has no message ID".to_owned(),
+                format!("a message of {exchange} has no message ID"),
             ),
-            ExchangeType::IDENTITY_PROTECTION => main_mode(&mut self.core, n, now, received),
-            exchange => out_of_place(&format!("{exchange} during Main Mode")),
+            exchange if exchange != n.exchange => {
+                out_of_place(&format!("{exchange} during {}", n.exchange))
+            }
+            ExchangeType::AGGRESSIVE => aggressive_mode(&mut self.core, n, now, received),
+            _ => main_mode(&mut self.core, n, now, received),
         }
     }
 
@@ -333,7 +342,9 @@ impl Endpoint {
             datagram,
             whole,
         } = received;
-        if datagram.header.exchange == ExchangeType::IDENTITY_PROTECTION {
+        if [ExchangeType::IDENTITY_PROTECTION, ExchangeType::AGGRESSIVE]
+            .contains(&datagram.header.exchange)
+        {
             let fingerprint = digest(whole);
             let late = sa.reply_until.is_none();
             match sa.duplicates.look_up(&fingerprint) {
@@ -401,6 +412,35 @@ impl Endpoint {
     /// A message that came before its SA stood.
     pub(crate) fn early(&mut self, now: Instant, early: &Early) {
         self.message(now, early.route, &early.bytes, false);
+    }
+}
+
+/// Aggressive Mode's own messages, by what the state waits for.
+fn aggressive_mode(
+    core: &mut crate::core::Core,
+    n: &mut Negotiation,
+    now: Instant,
+    received: &Received<'_>,
+) -> Step {
+    let Received {
+        route, datagram, ..
+    } = received;
+    match &n.state {
+        State::AggressiveSent { .. } if datagram.header.flags.encrypted() => Step::Invalid(
+            Cause::PacketOutOfPlace,
+            "a message encrypted where one in clear was due".to_owned(),
+        ),
+        State::AggressiveSent { .. } => match Payloads::clear(datagram) {
+            Ok(payloads) => aggressive::message_2(core, n, now, datagram, &payloads),
+            Err(why) => Step::Invalid(Cause::PacketMalformed, why),
+        },
+        State::AggressiveAnswered { .. } => {
+            aggressive::initiator_proof(core, n, now, datagram, *route)
+        }
+        _ => Step::Invalid(
+            Cause::PacketOutOfPlace,
+            "the last message is still being worked on".to_owned(),
+        ),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::endpoint::{Endpoint, Party};
 use crate::ikev1::duplicates::digest;
 use crate::ikev1::messages::{self, Payloads};
 use crate::ikev1::negotiation::{Failure, Negotiation, Route, Step};
-use crate::ikev1::responder;
+use crate::ikev1::{aggressive, responder};
 use crate::limits::{MAX_HALF_OPEN, MAX_HALF_OPEN_PER_SOURCE, MAX_SAS, REFUSAL_HOLD};
 
 impl Endpoint {
@@ -39,10 +39,14 @@ impl Endpoint {
         n.connection = candidates.first().map(|first| first.connection.clone());
         let step = if let Some(cause) = self.over_limit(route) {
             Failure::local(cause).into()
-        } else if datagram.header.exchange == ExchangeType::AGGRESSIVE && !candidates.is_empty() {
-            Failure::local(Cause::AggressiveModeRefused).into()
         } else {
             match payloads {
+                Ok(payloads)
+                    if datagram.header.exchange == ExchangeType::AGGRESSIVE
+                        && !candidates.is_empty() =>
+                {
+                    aggressive::message_1(&mut self.core, &mut n, now, &payloads, &candidates)
+                }
                 Ok(payloads) => {
                     responder::message_1(&mut self.core, &mut n, now, &payloads, &candidates)
                 }
@@ -93,6 +97,7 @@ impl Endpoint {
         let kind = match failure.cause {
             Cause::TooManyHalfOpen | Cause::RateLimited | Cause::ShuttingDown => None,
             Cause::AggressiveModeRefused => Some(NotifyType::UNSUPPORTED_EXCHANGE_TYPE),
+            Cause::IdentityMismatch => Some(NotifyType::INVALID_ID_INFORMATION),
             Cause::UnknownDoi => Some(NotifyType::DOI_NOT_SUPPORTED),
             Cause::UnknownSituation => Some(NotifyType::SITUATION_NOT_SUPPORTED),
             _ => Some(NotifyType::NO_PROPOSAL_CHOSEN),

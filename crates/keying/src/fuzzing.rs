@@ -48,6 +48,10 @@ pub enum Proof {
     Psk,
     /// By certificates.
     Certificates,
+    /// By a pre-shared key, in Aggressive Mode.
+    AggressivePsk,
+    /// By certificates, in Aggressive Mode.
+    AggressiveCertificates,
 }
 
 /// The pre-shared key of both, and the certificates of each.
@@ -115,8 +119,10 @@ fn address(host: usize) -> IpAddr {
 
 fn connection(host: usize, fragment_size: Option<usize>, proof: Proof) -> Connection {
     let auth = match proof {
-        Proof::Psk => Auth::Psk(SHARED),
-        Proof::Certificates => Auth::Signatures(pki::signatures(certificate(host))),
+        Proof::Psk | Proof::AggressivePsk => Auth::Psk(SHARED),
+        Proof::Certificates | Proof::AggressiveCertificates => {
+            Auth::Signatures(pki::signatures(certificate(host)))
+        }
     };
     let fragmentation = match fragment_size {
         Some(_) => Fragmentation::Force,
@@ -150,9 +156,11 @@ fn connection(host: usize, fragment_size: Option<usize>, proof: Proof) -> Connec
             timeout: Duration::from_mins(3),
         }),
         fragmentation,
-        fragment_size: fragment_size.unwrap_or(1280),
+        // Whole, with certificates too, unless cutting is what is tried.
+        fragment_size: fragment_size.unwrap_or(4_000),
         force_encap: false,
         may_initiate: true,
+        aggressive: matches!(proof, Proof::AggressivePsk | Proof::AggressiveCertificates),
         children: vec![Arc::new(child(host))],
     }
 }
@@ -574,6 +582,8 @@ fn stages() -> &'static [Bench] {
             (None, Proof::Psk),
             (Some(180), Proof::Psk),
             (None, Proof::Certificates),
+            (None, Proof::AggressivePsk),
+            (None, Proof::AggressiveCertificates),
         ] {
             let mut bench = Bench::with(size, proof);
             stages.push(bench.clone());
@@ -722,12 +732,16 @@ fn instruction(bench: &mut Bench, program: &mut Program<'_>, seen: &mut [Packet]
             let exchanges = [
                 ExchangeType::INFORMATIONAL,
                 ExchangeType::QUICK_MODE,
-                ExchangeType::IDENTITY_PROTECTION,
+                if bench.proof == Proof::AggressivePsk {
+                    ExchangeType::AGGRESSIVE
+                } else {
+                    ExchangeType::IDENTITY_PROTECTION
+                },
                 ExchangeType::TRANSACTION,
             ];
             let exchange = exchanges[usize::from(code >> 5 & 3)];
             let id = match exchange {
-                ExchangeType::IDENTITY_PROTECTION => 0,
+                ExchangeType::IDENTITY_PROTECTION | ExchangeType::AGGRESSIVE => 0,
                 _ => u32::from(program.byte()) + 1,
             };
             let len = usize::from(program.byte());

@@ -230,8 +230,8 @@ impl Endpoint {
                 role: n.role,
                 cookies: n.cookies(),
                 awaits: match &n.state {
-                    State::SaSent { .. } => "message 2",
-                    State::SaAnswered { .. } => "message 3",
+                    State::SaSent { .. } | State::AggressiveSent { .. } => "message 2",
+                    State::SaAnswered { .. } | State::AggressiveAnswered { .. } => "message 3",
                     State::KeSent { .. } => "message 4",
                     State::KeAnswered { .. } => "message 5",
                     State::IdSent { .. } => "message 6",
@@ -240,7 +240,11 @@ impl Endpoint {
                     | State::SigningForId { .. }
                     | State::DerivingForKe { .. }
                     | State::CheckingPeer { .. }
-                    | State::SigningForAnswer { .. } => "a worker",
+                    | State::SigningForAnswer { .. }
+                    | State::AggressiveMakingShare { .. }
+                    | State::AggressiveDeriving { .. }
+                    | State::AggressiveDerivingForAnswer { .. }
+                    | State::AggressiveSigning { .. } => "a worker",
                     State::Establishing(_) => "the log",
                     State::Moving => "nothing",
                 },

@@ -5,7 +5,7 @@ use std::time::Instant;
 use audit::{
     Cause, Event, Extra, KeyMod, MainModeEnded, MainModeEstablished, MainModeFailed, Role,
 };
-use isakmp::NotifyType;
+use isakmp::{ExchangeType, NotifyType};
 
 use crate::child::{ChildOutcome, ChildVerdict};
 use crate::core::Core;
@@ -151,12 +151,16 @@ impl Endpoint {
         let kind = certificates::notification(failure.cause)
             .or(refused.then_some(NotifyType::AUTHENTICATION_FAILED));
         let (keys, payload) = match (&n.state, kind) {
-            (State::KeAnswered { proving, .. }, Some(kind)) => {
-                (&proving.keys, notification(n.cookies(), kind, Vec::new()))
-            }
-            (State::IdSent { proving, .. } | State::KeAnswered { proving, .. }, _) => {
-                (&proving.keys, delete(n.cookies()))
-            }
+            (
+                State::KeAnswered { proving, .. } | State::AggressiveAnswered { proving, .. },
+                Some(kind),
+            ) => (&proving.keys, notification(n.cookies(), kind, Vec::new())),
+            (
+                State::IdSent { proving, .. }
+                | State::KeAnswered { proving, .. }
+                | State::AggressiveAnswered { proving, .. },
+                _,
+            ) => (&proving.keys, delete(n.cookies())),
             (State::Establishing(establishing), _) => (&establishing.sa.keys, delete(n.cookies())),
             _ => return,
         };
@@ -352,7 +356,10 @@ impl Endpoint {
             self.initial_contact(now, mmsa_id);
         }
         if let Some(old) = n.replaces {
-            self.retire(now, old);
+            // Whoever sent the last message does not know yet whether the other side took it.
+            let unconfirmed =
+                n.exchange == ExchangeType::AGGRESSIVE && n.role == Role::Initiator;
+            self.retire(now, old, unconfirmed);
         }
         if n.end_after.is_none() {
             self.begin_waiting_children(now, mmsa_id);
@@ -369,12 +376,13 @@ impl Endpoint {
         }
     }
 
-    /// An SA has its successor. It ends, as soon as the Quick Modes under it have.
-    fn retire(&mut self, now: Instant, id: u64) {
+    /// An SA has its successor. It ends, as soon as the Quick Modes under it have; a while later where the peer may
+    /// not have the successor yet.
+    fn retire(&mut self, now: Instant, id: u64, unconfirmed: bool) {
         let of_quick_mode = |live: &Live| matches!(live.state, LiveState::Installing { exchange, .. } if exchange.0 == id);
         let busy = self.quick.values().any(|quick| quick.mmsa_id == id)
             || self.children.values().any(of_quick_mode);
-        match self.sas.get_mut(&id).filter(|_| busy) {
+        match self.sas.get_mut(&id).filter(|_| busy || unconfirmed) {
             Some(sa) => {
                 sa.retire_at = Some(now + LINGER);
                 sa.replace_at = None;

@@ -227,6 +227,17 @@ fn informational(core: &mut Core, sa: &mut Sa, rest: &[RawPayload]) -> SaStep {
                 let _ = send(core, sa, &[answer]);
                 SaStep::Stay
             }
+            // It refused our last message of phase 1 after we took the SA for established.
+            NotifyType::AUTHENTICATION_FAILED
+            | NotifyType::INVALID_SIGNATURE
+            | NotifyType::INVALID_CERTIFICATE
+            | NotifyType::INVALID_CERT_AUTHORITY
+            | NotifyType::CERT_TYPE_UNSUPPORTED
+            | NotifyType::CERTIFICATE_UNAVAILABLE
+                if is_of(&notification.spi, sa.cookies()) =>
+            {
+                SaStep::Deleted
+            }
             NotifyType::INITIAL_CONTACT => SaStep::InitialContact,
             NotifyType::CONNECTED => SaStep::Connected(notification.spi),
             kind if kind.is_error() => SaStep::QuickModeRefused(notification),
@@ -322,7 +333,9 @@ pub(crate) fn during_negotiation(n: &Negotiation, datagram: &Datagram<'_>) -> St
     }
     match &n.state {
         State::IdSent { proving, .. } => encrypted(n, proving, datagram, true),
-        State::KeAnswered { proving, .. } => encrypted(n, proving, datagram, false),
+        State::KeAnswered { proving, .. } | State::AggressiveAnswered { proving, .. } => {
+            encrypted(n, proving, datagram, false)
+        }
         _ => Step::Invalid(
             Cause::PacketOutOfPlace,
             "encrypted before there are keys".to_owned(),

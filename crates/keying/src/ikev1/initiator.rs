@@ -6,6 +6,7 @@ use std::time::Instant;
 use audit::{AuthMethod, Cause, KeyMod, MmState, Role};
 use isakmp::{Cookie, Datagram, ExchangeType, NotifyType, Payload, RawPayload};
 
+use super::aggressive;
 use super::authentication::{Method, Proves};
 use super::certificates::{self, NotAccepted};
 use super::duplicates::Duplicates;
@@ -27,22 +28,25 @@ use crate::identity::Identity;
 use crate::job::{Job, JobResult};
 use crate::limits::{JOB_TIMEOUT, OUR_NONCE_LEN};
 
-/// Begins a negotiation: message 1 goes out.
+/// Begins a negotiation: message 1 of Main Mode goes out, or is being made, for Aggressive Mode. Else it has failed,
+/// as the step says.
 pub(crate) fn begin(
     core: &mut Core,
     now: Instant,
     connection: &Arc<Connection>,
     route: Route,
     replaces: Option<u64>,
-) -> Negotiation {
+) -> (Negotiation, Step) {
     let initiator_cookie = new_cookie(core);
-    let methods = Method::all_of(connection, true);
-    let offer = proposals::offer(&methods, &connection.proposals, connection.lifetime);
-    let sa = Payload::Sa(offer).to_raw();
     let mut negotiation = Negotiation {
         id: NegotiationId(core.number()),
         role: Role::Initiator,
         key_mod: KeyMod::IkeV1,
+        exchange: if connection.aggressive {
+            ExchangeType::AGGRESSIVE
+        } else {
+            ExchangeType::IDENTITY_PROTECTION
+        },
         origin: route.remote,
         begun: now,
         connection: Some(connection.clone()),
@@ -67,16 +71,24 @@ pub(crate) fn begin(
         end_after: None,
         terminations: Vec::new(),
         fragment_id: 0,
-        state: State::SaSent {
-            sa_body: sa.body.clone(),
-        },
+        state: State::Moving,
+    };
+    if connection.aggressive {
+        let step = aggressive::begin(core, &mut negotiation, now, connection);
+        return (negotiation, step);
+    }
+    let methods = Method::all_of(connection, true);
+    let offer = proposals::offer(&methods, &connection.proposals, connection.lifetime);
+    let sa = Payload::Sa(offer).to_raw();
+    negotiation.state = State::SaSent {
+        sa_body: sa.body.clone(),
     };
     let mut payloads = vec![sa];
     payloads.extend(messages::vendor_ids(connection));
     let header = negotiation.header(ExchangeType::IDENTITY_PROTECTION, 0);
     let message = isakmp::build::message(header, &payloads);
     negotiation.launch(core, now, message, MmState::SentFirst);
-    negotiation
+    (negotiation, Step::Stay)
 }
 
 /// Message 2: what the responder chose.
@@ -300,12 +312,7 @@ pub(crate) fn derived(
         Ok(iv) => iv,
         Err(error) => return Failure::from(error).into(),
     };
-    let nat_traversal = nat.any() || (connection.force_encap && n.peer.nat_t);
-    if nat_traversal && !n.route.marked {
-        n.route.local.set_port(connection.local_nat_port);
-        n.route.remote.set_port(connection.remote_nat_port);
-        n.route.marked = true;
-    }
+    n.float(&connection, nat);
     let local_id = connection
         .local_id
         .clone()
@@ -326,7 +333,7 @@ pub(crate) fn derived(
         Err(error) => return Failure::from(error).into(),
     };
     let sent = match proving.chosen.method.initiator {
-        Proves::Psk => {
+        Proves::Psk | Proves::Hash => {
             let proof = vec![Payload::Hash(hash).to_raw()];
             message_5(core, n, now, proving, nat, proof, first_contact)
         }
@@ -426,13 +433,9 @@ pub(crate) fn message_6(
         Ok(message) => message,
         Err(step) => return step,
     };
-    let heard = Heard {
-        last_block: proving.keys.last_block(datagram.body),
-        message,
-        route,
-    };
+    let heard = Heard::new(message, route, proving.keys.last_block(datagram.body));
     match proves {
-        Proves::Psk => match check_hash(n, proving, &heard.message) {
+        Proves::Psk | Proves::Hash => match check_hash(n, proving, &heard.message) {
             Ok(()) => accepted(core, n, now, heard),
             Err(step) => step,
         },

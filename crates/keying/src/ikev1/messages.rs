@@ -3,13 +3,13 @@
 
 use audit::Cause;
 use isakmp::{
-    CertificateEncoding, Chain, Cookie, Datagram, ExchangeType, Identification, Notification,
-    NotifyType, Payload, PayloadType, ProtocolId, RawPayload, SecurityAssociation, Trailing,
-    parse_chain, vendor,
+    CertificateEncoding, Chain, Cookie, Datagram, ExchangeType, IdType, Identification,
+    Notification, NotifyType, Payload, PayloadType, ProtocolId, RawPayload, SecurityAssociation,
+    Trailing, parse_chain, vendor,
 };
 
 use super::authentication::Proves;
-use super::negotiation::{Failure, header};
+use super::negotiation::{Failure, Step, header};
 use super::protection::{Keys, OpenError, Opened};
 use crate::config::{Connection, Fragmentation};
 use crate::identity::Identity;
@@ -106,13 +106,67 @@ impl Payloads {
         let (_, public) = self.one(PayloadType::KE)?;
         let (_, nonce) = self.one(PayloadType::NONCE)?;
         self.refuse(&[PayloadType::SA, PayloadType::ID, PayloadType::HASH])?;
-        if !NONCE_LEN.contains(&nonce.len()) {
-            return Err(format!(
-                "the nonce has {} bytes; 8 to 256 are right",
-                nonce.len()
-            ));
-        }
+        check_nonce(nonce)?;
         Ok((public.to_vec(), nonce.to_vec()))
+    }
+
+    /// The SA of Aggressive Mode's message 1 or 2, which must come first, with its body as it came.
+    pub(crate) fn aggressive_sa(&self) -> Result<(&SecurityAssociation, &[u8]), Malformed> {
+        self.first_sa()?;
+        match self.one(PayloadType::SA)? {
+            (Payload::Sa(sa), body) => Ok((sa, body)),
+            _ => Err("the SA payload is not one".to_owned()),
+        }
+    }
+
+    /// The public value and the nonce of Aggressive Mode's message 1 or 2.
+    pub(crate) fn aggressive_key_exchange(&self) -> Result<(Vec<u8>, Vec<u8>), Malformed> {
+        let (_, public) = self.one(PayloadType::KE)?;
+        let (_, nonce) = self.one(PayloadType::NONCE)?;
+        check_nonce(nonce)?;
+        Ok((public.to_vec(), nonce.to_vec()))
+    }
+
+    /// The peer's identity, with its body as it came.
+    pub(crate) fn identification(&self) -> Result<(&Identification, &[u8]), Malformed> {
+        match self.one(PayloadType::ID)? {
+            (Payload::Identification(identification), body) => Ok((identification, body)),
+            _ => Err("the identification payload is not one".to_owned()),
+        }
+    }
+
+    /// The peer's identity and its proof, and what belongs to them.
+    pub(crate) fn identity_message(&self, proves: Proves) -> Result<IdentityMessage, Failure> {
+        let (identification, id_body) = self
+            .identification()
+            .map_err(|why| malformed(PayloadType::ID).with(why))?;
+        Ok(IdentityMessage {
+            identification: identification.clone(),
+            id_body: id_body.to_vec(),
+            ..self.proof(proves)?
+        })
+    }
+
+    /// The peer's proof and what belongs to it, without an identity.
+    pub(crate) fn proof(&self, proves: Proves) -> Result<IdentityMessage, Failure> {
+        let (proof, other) = match proves {
+            Proves::Psk | Proves::Hash => (PayloadType::HASH, PayloadType::SIGNATURE),
+            Proves::Signature(_) => (PayloadType::SIGNATURE, PayloadType::HASH),
+        };
+        let (_, content) = self.one(proof).map_err(|why| malformed(proof).with(why))?;
+        self.refuse(&[other])
+            .map_err(|why| malformed(other).with(why))?;
+        let mut requested = Requested::default();
+        requested.learn(self.all());
+        Ok(IdentityMessage {
+            proof: content.to_vec(),
+            certificates: self.certificates(),
+            requested,
+            initial_contact: self
+                .notifications()
+                .any(|n| n.kind == NotifyType::INITIAL_CONTACT),
+            ..IdentityMessage::default()
+        })
     }
 
     /// The NAT-D payloads of message 3 or 4, in order.
@@ -150,6 +204,16 @@ impl Payloads {
     }
 }
 
+fn check_nonce(nonce: &[u8]) -> Result<(), Malformed> {
+    if NONCE_LEN.contains(&nonce.len()) {
+        return Ok(());
+    }
+    Err(format!(
+        "the nonce has {} bytes; 8 to 256 are right",
+        nonce.len()
+    ))
+}
+
 /// Why a message 1 is refused of which nothing is malformed: only who knows the DOI and the situation of its SA
 /// payload can read on.
 pub(crate) fn foreign(datagram: &Datagram<'_>) -> Option<Failure> {
@@ -174,7 +238,7 @@ pub(crate) fn foreign(datagram: &Datagram<'_>) -> Option<Failure> {
     Some(Failure::local(cause).with(error.to_string()))
 }
 
-/// Message 5 or 6, decrypted; nothing of it proven yet.
+/// What a peer says of itself, and how it proves it; nothing of it proven yet.
 #[derive(Clone, Debug)]
 pub(crate) struct IdentityMessage {
     pub identification: Identification,
@@ -186,6 +250,24 @@ pub(crate) struct IdentityMessage {
     pub certificates: Vec<Vec<u8>>,
     pub requested: Requested,
     pub initial_contact: bool,
+}
+
+impl Default for IdentityMessage {
+    fn default() -> Self {
+        IdentityMessage {
+            identification: Identification {
+                id_type: IdType(0),
+                protocol: 0,
+                port: 0,
+                data: Vec::new(),
+            },
+            id_body: Vec::new(),
+            proof: Vec::new(),
+            certificates: Vec::new(),
+            requested: Requested::default(),
+            initial_contact: false,
+        }
+    }
 }
 
 /// What the peer's certificate requests ask for.
@@ -227,6 +309,15 @@ impl From<Failure> for Unread {
     }
 }
 
+impl From<Unread> for Step {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Damning(failure) => Step::Evidence(failure),
+            Unread::Noise(why) => Step::Invalid(Cause::PacketTampered, why),
+        }
+    }
+}
+
 /// Decrypts message 5 or 6, in which the peer `proves` itself.
 pub(crate) fn open_identity(
     keys: &Keys,
@@ -234,10 +325,26 @@ pub(crate) fn open_identity(
     datagram: &Datagram<'_>,
     proves: Proves,
 ) -> Result<IdentityMessage, Unread> {
+    let payloads = open_payloads(keys, iv, datagram, proves)?;
+    for kind in [PayloadType::SA, PayloadType::KE, PayloadType::NONCE] {
+        payloads
+            .refuse(&[kind])
+            .map_err(|why| malformed(kind).with(why))?;
+    }
+    Ok(payloads.identity_message(proves)?)
+}
+
+/// Decrypts a message of phase 1 in which the peer `proves` itself.
+pub(crate) fn open_payloads(
+    keys: &Keys,
+    iv: &[u8],
+    datagram: &Datagram<'_>,
+    proves: Proves,
+) -> Result<Payloads, Unread> {
     // Only with a pre-shared key do the keys depend on what the two sides were told.
     let unreadable = |why: String| match proves {
         Proves::Psk => Unread::Damning(Failure::local(Cause::PskMismatch).with(why)),
-        Proves::Signature(_) => Unread::Noise(why),
+        Proves::Signature(_) | Proves::Hash => Unread::Noise(why),
     };
     let opened = keys
         .open(&datagram.header, iv, datagram.body)
@@ -256,24 +363,6 @@ pub(crate) fn open_identity(
     let payloads = Payloads::of(chain).map_err(|error| {
         malformed(error.payload().unwrap_or(PayloadType::NONE)).with(error.to_string())
     })?;
-    let one = |kind| payloads.one(kind).map_err(|why| malformed(kind).with(why));
-    let (proof, other) = match proves {
-        Proves::Psk => (PayloadType::HASH, PayloadType::SIGNATURE),
-        Proves::Signature(_) => (PayloadType::SIGNATURE, PayloadType::HASH),
-    };
-    let (_, id_body) = one(PayloadType::ID)?;
-    let (_, proof) = one(proof)?;
-    for kind in [PayloadType::SA, PayloadType::KE, PayloadType::NONCE, other] {
-        payloads
-            .refuse(&[kind])
-            .map_err(|why| malformed(kind).with(why))?;
-    }
-    let Some(identification) = payloads.all().iter().find_map(|payload| match payload {
-        Payload::Identification(identification) => Some(identification.clone()),
-        _ => None,
-    }) else {
-        return Err(malformed(PayloadType::ID).into());
-    };
     // HASH_I covers the identity alone. What else the message ends with makes the IV of the next one:
     // altered on the way and taken for true, it would lose both sides each other.
     let cookies = [
@@ -288,19 +377,7 @@ pub(crate) fn open_identity(
         let why = "a notification names another SA's cookies";
         return Err(malformed(PayloadType::NOTIFY).with(why).into());
     }
-    let initial_contact = payloads
-        .notifications()
-        .any(|n| n.kind == NotifyType::INITIAL_CONTACT);
-    let mut requested = Requested::default();
-    requested.learn(payloads.all());
-    Ok(IdentityMessage {
-        identification,
-        id_body: id_body.to_vec(),
-        proof: proof.to_vec(),
-        certificates: payloads.certificates(),
-        requested,
-        initial_contact,
-    })
+    Ok(payloads)
 }
 
 /// The cause that a broken payload has, in a message that is decrypted.

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use audit::{ActivityId, AuthMethod, Cause, FailurePoint, KeyMod, MmCertificate, MmState, Role};
 use crypto::Secret;
 use crypto::cert::Shown;
-use isakmp::{Cookie, ExchangeType, Flags, Header, Payload, PayloadType, non_esp, vendor};
+use isakmp::{
+    Cookie, ExchangeType, Flags, Header, Payload, PayloadType, SecurityAssociation, non_esp, vendor,
+};
 use rand_core::Rng as _;
 
 use super::authentication::Method;
@@ -147,6 +149,8 @@ pub(crate) struct Negotiation {
     pub id: NegotiationId,
     pub role: Role,
     pub key_mod: KeyMod,
+    /// Main Mode or Aggressive Mode.
+    pub exchange: ExchangeType,
     /// Where message 1 came from, or went to.
     pub origin: SocketAddr,
     /// When message 1 came or went.
@@ -260,6 +264,42 @@ pub(crate) enum State {
         heard: Box<Heard>,
         remote_id: Identity,
     },
+    /// Initiator of Aggressive Mode: a key pair is being made for message 1.
+    AggressiveMakingShare { job: JobId },
+    /// Initiator of Aggressive Mode: message 1 is out.
+    AggressiveSent { sent: Box<AggressiveSent> },
+    /// Initiator of Aggressive Mode: message 2 is here, keys are being derived.
+    AggressiveDeriving {
+        job: JobId,
+        sent: Box<AggressiveSent>,
+        chosen: Chosen,
+        peer_public: Vec<u8>,
+        nat: Nat,
+        message: Box<IdentityMessage>,
+    },
+    /// Responder of Aggressive Mode: message 1 is here, keys are being derived.
+    AggressiveDerivingForAnswer {
+        job: JobId,
+        sa_body: Vec<u8>,
+        chosen: Chosen,
+        answer: SecurityAssociation,
+        peer_public: Vec<u8>,
+        nonce: Vec<u8>,
+        message: Box<IdentityMessage>,
+    },
+    /// Responder of Aggressive Mode: our proof for message 2 is being signed.
+    AggressiveSigning {
+        job: JobId,
+        proving: Box<Proving>,
+        answer: SecurityAssociation,
+        nonce: Vec<u8>,
+        message: Box<IdentityMessage>,
+    },
+    /// Responder of Aggressive Mode: message 2 is out. `message` has the identity that message 1 gave.
+    AggressiveAnswered {
+        proving: Box<Proving>,
+        message: Box<IdentityMessage>,
+    },
     /// Both proofs hold; the log is writing the event.
     Establishing(Box<Establishing>),
     /// Moved on; never seen from outside a step.
@@ -298,6 +338,36 @@ pub(crate) struct Heard {
     pub route: Route,
     /// Its last block.
     pub last_block: Vec<u8>,
+    /// Initiator of Aggressive Mode: what was sent, should this not be the responder's message after all.
+    pub sent: Option<Box<AggressiveSent>>,
+    /// Responder of Aggressive Mode: the identity of message 1, should this not be the initiator's message.
+    pub answered: Option<Box<IdentityMessage>>,
+    /// There is no live SA with this peer.
+    pub first_contact: bool,
+}
+
+impl Heard {
+    /// A message of Main Mode.
+    pub(crate) fn new(message: IdentityMessage, route: Route, last_block: Vec<u8>) -> Self {
+        Heard {
+            message,
+            route,
+            last_block,
+            sent: None,
+            answered: None,
+            first_contact: false,
+        }
+    }
+}
+
+/// What an initiator holds after message 1 of Aggressive Mode.
+#[derive(Clone, Debug)]
+pub(crate) struct AggressiveSent {
+    pub sa_body: Vec<u8>,
+    pub public: Vec<u8>,
+    pub private: Secret,
+    pub nonce: Vec<u8>,
+    pub local_id: Identity,
 }
 
 /// An SA that stands but for its event.
@@ -377,7 +447,11 @@ impl Negotiation {
             | State::SigningForId { job, .. }
             | State::DerivingForKe { job, .. }
             | State::CheckingPeer { job, .. }
-            | State::SigningForAnswer { job, .. } => Some(*job),
+            | State::SigningForAnswer { job, .. }
+            | State::AggressiveMakingShare { job }
+            | State::AggressiveDeriving { job, .. }
+            | State::AggressiveDerivingForAnswer { job, .. }
+            | State::AggressiveSigning { job, .. } => Some(*job),
             _ => None,
         }
     }
@@ -401,17 +475,23 @@ impl Negotiation {
     /// What silence in this state means.
     pub(crate) fn silence(&self) -> Cause {
         match &self.state {
-            State::SaSent { .. } => Cause::NoAnswer,
+            State::SaSent { .. } | State::AggressiveSent { .. } => Cause::NoAnswer,
             State::KeSent { .. } => Cause::SilenceAfterMessage2,
             State::IdSent { .. } => Cause::SilenceAfterMessage4,
-            State::SaAnswered { .. } => Cause::SilenceAfterMessage1,
+            State::SaAnswered { .. } | State::AggressiveAnswered { .. } => {
+                Cause::SilenceAfterMessage1
+            }
             State::KeAnswered { .. } => Cause::SilenceAfterMessage3,
             State::MakingShare { .. }
             | State::DerivingForId { .. }
             | State::SigningForId { .. }
             | State::DerivingForKe { .. }
             | State::CheckingPeer { .. }
-            | State::SigningForAnswer { .. } => Cause::WorkerTimeout,
+            | State::SigningForAnswer { .. }
+            | State::AggressiveMakingShare { .. }
+            | State::AggressiveDeriving { .. }
+            | State::AggressiveDerivingForAnswer { .. }
+            | State::AggressiveSigning { .. } => Cause::WorkerTimeout,
             State::Establishing(_) | State::Moving => Cause::LogUnwritable,
         }
     }
@@ -497,6 +577,34 @@ impl Negotiation {
             .connection
             .as_ref()
             .map(|connection| after(now, connection.half_open_timeout));
+        if self.exchange == ExchangeType::AGGRESSIVE {
+            self.repeat_answer(core, now, datagrams);
+        }
+    }
+
+    /// Sends the answer again until the peer's next message comes: where nothing else makes a lost one good.
+    fn repeat_answer(&mut self, core: &mut Core, now: Instant, datagrams: Vec<Vec<u8>>) {
+        let Some(connection) = &self.connection else {
+            return;
+        };
+        let Retransmit { tries, first, .. } = connection.retransmit;
+        let wait = core.jitter(first);
+        self.flight = Some(Flight {
+            datagrams,
+            left: tries,
+            wait: first,
+            next: after(now, wait),
+        });
+    }
+
+    /// Goes on at the ports for IKE behind a NAT, where there is one (RFC 3947 section 4).
+    pub(crate) fn float(&mut self, connection: &Connection, nat: Nat) {
+        let nat_traversal = nat.any() || (connection.force_encap && self.peer.nat_t);
+        if nat_traversal && !self.route.marked {
+            self.route.local.set_port(connection.local_nat_port);
+            self.route.remote.set_port(connection.remote_nat_port);
+            self.route.marked = true;
+        }
     }
 
     /// Whether this datagram is the one that we sent last: it came back.

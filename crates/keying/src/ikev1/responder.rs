@@ -36,6 +36,7 @@ pub(crate) fn begin(
         id: NegotiationId(core.number()),
         role: Role::Responder,
         key_mod: KeyMod::IkeV1,
+        exchange: datagram.header.exchange,
         origin: route.remote,
         begun: now,
         connection: None,
@@ -275,14 +276,10 @@ pub(crate) fn message_5(
         Ok(message) => message,
         Err(step) => return step,
     };
-    let heard = Heard {
-        last_block: proving.keys.last_block(datagram.body),
-        message,
-        route,
-    };
+    let heard = Heard::new(message, route, proving.keys.last_block(datagram.body));
     let (mut proving, nat) = (proving.clone(), *nat);
     match proves {
-        Proves::Psk => match check_hash(n, &proving, &heard.message) {
+        Proves::Psk | Proves::Hash => match check_hash(n, &proving, &heard.message) {
             Ok(()) => {
                 choose_connection(n, &mut proving, nat, &heard);
                 accepted(core, n, now, proving, nat, heard)
@@ -389,7 +386,7 @@ fn accepted(
         Err(error) => return Failure::from(error).into(),
     };
     match proving.chosen.method.responder {
-        Proves::Psk => {
+        Proves::Psk | Proves::Hash => {
             let proof = vec![Payload::Hash(hash).to_raw()];
             answered(core, n, now, &proving, nat, heard, remote_id, proof)
         }

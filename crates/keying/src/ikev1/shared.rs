@@ -8,11 +8,11 @@ use std::time::Instant;
 use audit::{Cause, Role};
 use crypto::cert::Method as SignatureMethod;
 use crypto::{CryptoError, Hash, Secret};
-use isakmp::{Cookie, Datagram, Identification};
+use isakmp::{Cookie, Datagram, ExchangeType, Identification};
 
-use super::authentication::Proves;
+use super::authentication::{Method, Proves};
 use super::certificates;
-use super::messages::{IdentityMessage, Unread, open_identity};
+use super::messages::{IdentityMessage, open_identity};
 use super::nat::Nat;
 use super::negotiation::{Failure, Heard, Negotiation, Proving, State, Step};
 use super::proposals::Chosen;
@@ -86,10 +86,7 @@ pub(crate) fn read_identity(
     datagram: &Datagram<'_>,
     proves: Proves,
 ) -> Result<IdentityMessage, Step> {
-    open_identity(&proving.keys, &proving.iv, datagram, proves).map_err(|unread| match unread {
-        Unread::Damning(failure) => Step::Evidence(failure),
-        Unread::Noise(why) => Step::Invalid(Cause::PacketTampered, why),
-    })
+    open_identity(&proving.keys, &proving.iv, datagram, proves).map_err(Step::from)
 }
 
 /// `HASH_I` or `HASH_R` of ours, over our ID payload (RFC 2409 section 5).
@@ -144,7 +141,7 @@ fn sides(n: &Negotiation, proving: &Proving) -> [((Cookie, Cookie), Proves); 2] 
 /// The hash whose HMAC makes a proof: some signatures bring their own (RFC 4754 section 4).
 fn hash_of(proves: Proves, proving: &Proving) -> Hash {
     match proves {
-        Proves::Psk => proving.keys.hash,
+        Proves::Psk | Proves::Hash => proving.keys.hash,
         Proves::Signature(method) => method.hash().unwrap_or(proving.keys.hash),
     }
 }
@@ -157,10 +154,16 @@ pub(crate) fn check_hash(
 ) -> Result<(), Step> {
     let expected = peers_hash(n, proving, &message.id_body).map_err(Failure::from)?;
     if crypto::ct_eq(&expected, &message.proof) {
-        Ok(())
-    } else {
-        Err(Step::Evidence(Failure::local(Cause::HashMismatch)))
+        return Ok(());
     }
+    // In Main Mode a wrong key shows before that: the message does not decrypt.
+    let by_key = n.exchange == ExchangeType::AGGRESSIVE && proving.chosen.method == Method::PSK;
+    let cause = if by_key {
+        Cause::PskMismatch
+    } else {
+        Cause::HashMismatch
+    };
+    Err(Step::Evidence(Failure::local(cause)))
 }
 
 /// Has the peer's signature checked: the negotiation waits for that.
@@ -380,6 +383,7 @@ mod tests {
             fragment_size: 1280,
             force_encap: false,
             may_initiate: false,
+            aggressive: false,
             children: Vec::new(),
         }
     }

@@ -125,6 +125,7 @@ pub(super) fn connection(name: &str, remote: IpAddr) -> Connection {
         fragment_size: 1280,
         force_encap: false,
         may_initiate: true,
+        aggressive: false,
         children: Vec::new(),
     }
 }

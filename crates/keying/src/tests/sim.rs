@@ -123,6 +123,7 @@ fn run(seed: u64) -> String {
     let suite = ["aes128gcm16-x25519", "aes128-sha256"][below(&mut rng, 2) as usize];
     let auto = below(&mut rng, 4);
     let certificates = below(&mut rng, 4) == 0;
+    let aggressive = below(&mut rng, 4) == 0;
     let mut net = pair_with(seed, |host, connection| {
         if children {
             let mut child = quick::child(host, "net", &[suite]);
@@ -139,6 +140,7 @@ fn run(seed: u64) -> String {
         if small {
             connection.fragment_size = 160;
         }
+        connection.aggressive = aggressive;
         if certificates {
             let signatures = pki::signatures(crate::CredentialId(2));
             connection.auth = vec![crate::Auth::Signatures(signatures)];

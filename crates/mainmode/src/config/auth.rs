@@ -52,14 +52,14 @@ pub fn read(
         let Some(secret) = psk(table, source, others_read, findings) else {
             continue;
         };
-        if !ways.iter().any(|way| matches!(way, Auth::Psk(_))) {
-            ways.push(Auth::Psk(secret));
-        } else {
+        if ways.iter().any(|way| matches!(way, Auth::Psk(_))) {
             findings.error_help(
                 table.span.clone(),
                 "a second pre-shared key: a peer cannot tell which one is meant",
                 "keep one, or make two connections with remotes of their own",
             );
+        } else {
+            ways.push(Auth::Psk(secret));
         }
     }
     (!ways.is_empty()).then_some(ways)

@@ -290,6 +290,7 @@ fn trust(table: &Table<'_>, files: &mut Files<'_>, findings: &mut Findings) -> O
         let Some(field) = table.get(name) else {
             return found;
         };
+        files.note(name.as_bytes());
         let Some(texts) = field.texts(findings, "[\"ca.pem\"]") else {
             sound = false;
             return found;

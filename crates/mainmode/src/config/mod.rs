@@ -207,4 +207,6 @@ fn connections(
 }
 
 #[cfg(test)]
+mod certificate_tests;
+#[cfg(test)]
 mod tests;

@@ -88,13 +88,12 @@ impl Known {
             Answer::Crl(_) | Answer::Ocsp(_) => FRESH,
         };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        match (&answer, kept.get_mut(&fetch)) {
+        let until = now + hold;
+        if let (Answer::Nothing, Some(old)) = (&answer, kept.get_mut(&fetch)) {
             // What was known stays: it says itself how long it is good.
-            (Answer::Nothing, Some(old)) => old.until = now + hold,
-            _ => {
-                let until = now + hold;
-                kept.insert(fetch, Kept { answer, until });
-            }
+            old.until = until;
+        } else {
+            kept.insert(fetch, Kept { answer, until });
         }
         while kept.len() > MAX_KEPT {
             let oldest = kept.iter().min_by_key(|(_, kept)| kept.until);

@@ -46,8 +46,14 @@ impl Keyring {
         let same = |(_, known): &(&CredentialId, &Secret)| {
             known.len() == secret.len() && crypto::ct_eq(known.as_bytes(), secret.as_bytes())
         };
-        let known = self.keys.shared.iter().chain(&self.former.shared).find(same);
-        let id = known.map(|(id, _)| *id).unwrap_or_else(|| self.new_handle());
+        let known = self
+            .keys
+            .shared
+            .iter()
+            .chain(&self.former.shared)
+            .find(same);
+        let known = known.map(|(id, _)| *id);
+        let id = known.unwrap_or_else(|| self.new_handle());
         self.keys.shared.entry(id).or_insert_with(|| secret.clone());
         id
     }
@@ -178,9 +184,9 @@ impl Workers {
                         fetchers.refresh();
                     }
                     match job.run(&*keys.now()) {
-                        JobResult::NeedsFetch(fetches) => {
+                        JobResult::NeedsFetch(places) => {
                             let (keys, done) = (keys.clone(), done.clone());
-                            fetchers.fetch(fetches, move || {
+                            fetchers.fetch(places, move || {
                                 done(id, without_fetching(job).run(&*keys.now()));
                             });
                         }
