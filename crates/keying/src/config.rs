@@ -179,8 +179,8 @@ pub struct Connection {
     pub force_encap: bool,
     /// Whether we may begin negotiations (`start` other than `wait`), a replacement included.
     pub may_initiate: bool,
-    /// Begin with Aggressive Mode, and let the peer begin with it. With a pre-shared key whoever hears one
-    /// negotiation can try keys at leisure.
+    /// For Aggressive Mode, not for Main Mode, whoever begins. With a pre-shared key whoever hears one negotiation
+    /// can try keys at leisure.
     pub aggressive: bool,
     /// What is protected; none: Main Mode alone, and a peer's Quick Mode is refused.
     pub children: Vec<Arc<Child>>,

@@ -5,7 +5,7 @@ use std::time::Instant;
 use audit::{Cause, KeyMod};
 use isakmp::{Cookie, Datagram, ExchangeType, NotifyType, non_esp};
 
-use crate::config;
+use crate::config::{self, Candidate};
 use crate::dispatch::Received;
 use crate::endpoint::{Endpoint, Party};
 use crate::ikev1::duplicates::digest;
@@ -48,7 +48,15 @@ impl Endpoint {
                     aggressive::message_1(&mut self.core, &mut n, now, &payloads, &candidates)
                 }
                 Ok(payloads) => {
-                    responder::message_1(&mut self.core, &mut n, now, &payloads, &candidates)
+                    // A connection is for one exchange: with a pre-shared key each has its own way to find it.
+                    let of_main_mode = |candidate: &&Candidate| !candidate.connection.aggressive;
+                    let for_this: Vec<Candidate> =
+                        candidates.iter().filter(of_main_mode).cloned().collect();
+                    if for_this.is_empty() && !candidates.is_empty() {
+                        Failure::local(Cause::MainModeRefused).into()
+                    } else {
+                        responder::message_1(&mut self.core, &mut n, now, &payloads, &for_this)
+                    }
                 }
                 Err(failure) => failure.into(),
             }
@@ -96,7 +104,9 @@ impl Endpoint {
         let route = n.route;
         let kind = match failure.cause {
             Cause::TooManyHalfOpen | Cause::RateLimited | Cause::ShuttingDown => None,
-            Cause::AggressiveModeRefused => Some(NotifyType::UNSUPPORTED_EXCHANGE_TYPE),
+            Cause::AggressiveModeRefused | Cause::MainModeRefused => {
+                Some(NotifyType::UNSUPPORTED_EXCHANGE_TYPE)
+            }
             Cause::IdentityMismatch => Some(NotifyType::INVALID_ID_INFORMATION),
             Cause::UnknownDoi => Some(NotifyType::DOI_NOT_SUPPORTED),
             Cause::UnknownSituation => Some(NotifyType::SITUATION_NOT_SUPPORTED),

@@ -357,8 +357,7 @@ impl Endpoint {
         }
         if let Some(old) = n.replaces {
             // Whoever sent the last message does not know yet whether the other side took it.
-            let unconfirmed =
-                n.exchange == ExchangeType::AGGRESSIVE && n.role == Role::Initiator;
+            let unconfirmed = n.exchange == ExchangeType::AGGRESSIVE && n.role == Role::Initiator;
             self.retire(now, old, unconfirmed);
         }
         if n.end_after.is_none() {

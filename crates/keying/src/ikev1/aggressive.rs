@@ -240,7 +240,7 @@ pub(crate) fn derived(
     };
     match proves {
         Proves::Signature(method) => check_signature(core, n, now, proving, nat, method, heard),
-        Proves::Psk | Proves::Hash => match check_hash(n, &proving, &heard.message) {
+        Proves::Psk => match check_hash(n, &proving, &heard.message) {
             Ok(()) => responder_accepted(core, n, now, proving, nat, heard),
             Err(step) => match heard.sent {
                 Some(sent) => refuted(n, sent, step),
@@ -311,7 +311,7 @@ fn responder_accepted(
     };
     let first_contact = heard.first_contact;
     match proving.chosen.method.initiator {
-        Proves::Psk | Proves::Hash => {
+        Proves::Psk => {
             let proof = vec![Payload::Hash(hash).to_raw()];
             message_3(core, n, now, &proving, nat, remote_id, proof, first_contact)
         }
@@ -571,7 +571,7 @@ pub(crate) fn derived_for_answer(
         Err(error) => return Failure::from(error).into(),
     };
     match proves {
-        Proves::Psk | Proves::Hash => {
+        Proves::Psk => {
             let proof = vec![Payload::Hash(hash).to_raw()];
             answer_2(
                 core,
@@ -738,7 +738,7 @@ pub(crate) fn initiator_proof(
     let proving = proving.clone();
     match proves {
         Proves::Signature(method) => check_signature(core, n, now, proving, nat, method, heard),
-        Proves::Psk | Proves::Hash => match check_hash(n, &proving, &heard.message) {
+        Proves::Psk => match check_hash(n, &proving, &heard.message) {
             Ok(()) => initiator_accepted(core, n, now, &proving, nat, heard),
             Err(step) => step,
         },

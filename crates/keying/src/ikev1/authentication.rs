@@ -14,8 +14,6 @@ pub(crate) enum Proves {
     Psk,
     /// A signature over it.
     Signature(SignatureMethod),
-    /// The hash alone: who it is shows later, by XAUTH.
-    Hash,
 }
 
 /// A value of the attribute Authentication Method.
@@ -64,7 +62,7 @@ impl Method {
             .into_iter()
             .find_map(|proves| match proves {
                 Proves::Signature(method) => Some(method),
-                Proves::Psk | Proves::Hash => None,
+                Proves::Psk => None,
             })
     }
 

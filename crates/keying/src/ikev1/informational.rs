@@ -11,6 +11,7 @@ use isakmp::{
 };
 use rand_core::Rng as _;
 
+use super::authentication::Proves;
 use super::duplicates::digest;
 use super::messages::{Payloads, notification};
 use super::negotiation::{Failure, Negotiation, Proving, State, Step, header};
@@ -332,9 +333,12 @@ pub(crate) fn during_negotiation(n: &Negotiation, datagram: &Datagram<'_>) -> St
         return in_clear(n, datagram);
     }
     match &n.state {
-        State::IdSent { proving, .. } => encrypted(n, proving, datagram, true),
-        State::KeAnswered { proving, .. } | State::AggressiveAnswered { proving, .. } => {
-            encrypted(n, proving, datagram, false)
+        State::IdSent { proving, .. } => encrypted(n, proving, datagram, Some("message 5")),
+        State::KeAnswered { proving, .. } => encrypted(n, proving, datagram, None),
+        // A peer with another pre-shared key has other keys too.
+        State::AggressiveAnswered { proving, .. } => {
+            let by_psk = proving.chosen.method.responder == Proves::Psk;
+            encrypted(n, proving, datagram, by_psk.then_some("message 2"))
         }
         _ => Step::Invalid(
             Cause::PacketOutOfPlace,
@@ -370,7 +374,7 @@ fn encrypted(
     n: &Negotiation,
     proving: &Proving,
     datagram: &Datagram<'_>,
-    answers_message_5: bool,
+    answers: Option<&str>,
 ) -> Step {
     let message_id = datagram.header.message_id;
     let opened = match proving.keys.exchange_iv(&proving.iv, message_id) {
@@ -380,13 +384,14 @@ fn encrypted(
     let opened = match opened {
         Ok(opened) => opened,
         Err(OpenError::Crypto(error)) => return Failure::from(error).into(),
-        Err(_) if answers_message_5 => {
-            return Step::Evidence(
-                Failure::local(Cause::PskMismatch)
-                    .with("the peer answered message 5 with something that does not decrypt"),
-            );
+        Err(_) => {
+            return match answers {
+                Some(answered) => Step::Evidence(Failure::local(Cause::PskMismatch).with(format!(
+                    "the peer answered {answered} with something that does not decrypt"
+                ))),
+                None => Step::Invalid(Cause::PacketTampered, "it does not decrypt".to_owned()),
+            };
         }
-        Err(_) => return Step::Invalid(Cause::PacketTampered, "it does not decrypt".to_owned()),
     };
     let proven = proving.keys.authenticated(message_id, &opened).is_some();
     let Ok(payloads) = Payloads::of(opened.chain) else {

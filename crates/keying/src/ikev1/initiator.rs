@@ -333,7 +333,7 @@ pub(crate) fn derived(
         Err(error) => return Failure::from(error).into(),
     };
     let sent = match proving.chosen.method.initiator {
-        Proves::Psk | Proves::Hash => {
+        Proves::Psk => {
             let proof = vec![Payload::Hash(hash).to_raw()];
             message_5(core, n, now, proving, nat, proof, first_contact)
         }
@@ -435,7 +435,7 @@ pub(crate) fn message_6(
     };
     let heard = Heard::new(message, route, proving.keys.last_block(datagram.body));
     match proves {
-        Proves::Psk | Proves::Hash => match check_hash(n, proving, &heard.message) {
+        Proves::Psk => match check_hash(n, proving, &heard.message) {
             Ok(()) => accepted(core, n, now, heard),
             Err(step) => step,
         },

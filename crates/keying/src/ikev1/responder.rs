@@ -279,7 +279,7 @@ pub(crate) fn message_5(
     let heard = Heard::new(message, route, proving.keys.last_block(datagram.body));
     let (mut proving, nat) = (proving.clone(), *nat);
     match proves {
-        Proves::Psk | Proves::Hash => match check_hash(n, &proving, &heard.message) {
+        Proves::Psk => match check_hash(n, &proving, &heard.message) {
             Ok(()) => {
                 choose_connection(n, &mut proving, nat, &heard);
                 accepted(core, n, now, proving, nat, heard)
@@ -386,7 +386,7 @@ fn accepted(
         Err(error) => return Failure::from(error).into(),
     };
     match proving.chosen.method.responder {
-        Proves::Psk | Proves::Hash => {
+        Proves::Psk => {
             let proof = vec![Payload::Hash(hash).to_raw()];
             answered(core, n, now, &proving, nat, heard, remote_id, proof)
         }

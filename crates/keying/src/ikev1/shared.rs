@@ -141,7 +141,7 @@ fn sides(n: &Negotiation, proving: &Proving) -> [((Cookie, Cookie), Proves); 2] 
 /// The hash whose HMAC makes a proof: some signatures bring their own (RFC 4754 section 4).
 fn hash_of(proves: Proves, proving: &Proving) -> Hash {
     match proves {
-        Proves::Psk | Proves::Hash => proving.keys.hash,
+        Proves::Psk => proving.keys.hash,
         Proves::Signature(method) => method.hash().unwrap_or(proving.keys.hash),
     }
 }

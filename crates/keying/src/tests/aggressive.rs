@@ -121,9 +121,9 @@ fn a_connection_has_to_allow_it() {
     let told = net.hosts[A].failure();
     assert_eq!(told.cause.token(), "peer-unsupported-exchange-type");
     net.finish();
-    // Main Mode is taken by one that allows Aggressive Mode.
     let mut net = aggressive(false, |host, connection| connection.aggressive = host == B);
-    net.establish();
+    one_verdict(&mut net);
+    assert_eq!(net.hosts[B].failure().cause, Cause::MainModeRefused);
     net.finish();
 }
 

@@ -10,8 +10,8 @@ use keying::identity::Identity;
 
 use super::diagnostic::Findings;
 use super::model::{
-    Auth, Connection, DataPlane, Dpd, Encap, Fragmentation, IKE_PORT, ListenConfig, Local,
-    NAT_PORT, Remote, RemoteAddress, Retransmit, Start,
+    Auth, Connection, DataPlane, Dpd, Encap, Exchange, Fragmentation, IKE_PORT, ListenConfig,
+    Local, NAT_PORT, Remote, RemoteAddress, Retransmit, Start,
 };
 use super::sections::ports;
 use super::source::Source;
@@ -74,6 +74,7 @@ pub fn read(
         .and_then(|field| remote(&field, findings));
     let auth = required(table, "auth", auth::EXAMPLE, findings)
         .and_then(|field| auth::read(&field, source, others_read, findings));
+    let exchange = exchange(table, auth.as_deref().unwrap_or_default(), findings);
     let proposals = proposals(table, findings);
     let lifetime = seconds(table, "lifetime", "\"8h\"", LIFETIME, findings);
     let retransmit = retransmit(table, findings);
@@ -106,6 +107,7 @@ pub fn read(
             local,
             remote,
             auth,
+            exchange,
             proposals,
             lifetime,
             retransmit,
@@ -292,6 +294,33 @@ fn identity(side: &Table<'_>, findings: &mut Findings) -> Result<Option<Identity
         Identity::parse(text).map_err(|error| error.to_string())
     });
     id.map(Some).ok_or(Wrong)
+}
+
+/// `exchange`. Aggressive Mode with a pre-shared key takes a second word, which names what it costs.
+fn exchange(table: &Table<'_>, auth: &[Auth], findings: &mut Findings) -> Exchange {
+    let accepted = table
+        .get("psk-exposed-to-guessing")
+        .is_some_and(|field| field.boolean(findings) == Some(true));
+    let Some(field) = table.get("exchange") else {
+        return Exchange::Main;
+    };
+    let words = [
+        ("main", Exchange::Main),
+        ("aggressive", Exchange::Aggressive),
+    ];
+    let exchange = field.word(findings, &words).unwrap_or(Exchange::Main);
+    let psk = auth.iter().any(|auth| matches!(auth, Auth::Psk(_)));
+    if exchange == Exchange::Aggressive && psk {
+        let what = "Aggressive Mode shows a hash made with the pre-shared key to whoever asks: the key can be guessed offline, without limit";
+        if accepted {
+            let help = "use Main Mode or certificates if the peer can; else a key of 32 random characters or more";
+            findings.warn(field.span, what, help);
+        } else {
+            let help = "use Main Mode or certificates; where the peer can do neither, add psk-exposed-to-guessing = true";
+            findings.error_help(field.span, what, help);
+        }
+    }
+    exchange
 }
 
 fn proposals(table: &Table<'_>, findings: &mut Findings) -> Vec<Proposal> {

@@ -52,6 +52,8 @@ pub static KEYS: &[Key] = &[
     key("connection", "local"),
     key("connection", "remote"),
     key("connection", "auth"),
+    key("connection", "exchange"),
+    key("connection", "psk-exposed-to-guessing"),
     key("connection", "proposals"),
     key("connection", "lifetime"),
     key("connection", "retransmit"),

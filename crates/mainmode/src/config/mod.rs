@@ -26,8 +26,8 @@ use toml::de::DeTable;
 pub use diagnostic::{Diagnostic, Severity};
 pub use model::{
     AuditConfig, Auth, Child, Config, Connection, ControlConfig, DEFAULT_PATH, DataPlane, Dpd,
-    Encap, Fragmentation, IKE_PORT, ListenConfig, ListenSocket, Local, LogConfig, NAT_PORT, Places,
-    Remote, RemoteAddress, Retransmit, SignatureAuth, Start, WhenUnwritable,
+    Encap, Exchange, Fragmentation, IKE_PORT, ListenConfig, ListenSocket, Local, LogConfig,
+    NAT_PORT, Places, Remote, RemoteAddress, Retransmit, SignatureAuth, Start, WhenUnwritable,
 };
 pub use source::Location;
 

@@ -166,6 +166,8 @@ pub struct Connection {
     pub remote: Remote,
     /// How both authenticate, in order of preference.
     pub auth: Vec<Auth>,
+    /// The exchange of phase 1.
+    pub exchange: Exchange,
     /// What we offer and accept, the best first.
     pub proposals: Vec<Proposal>,
     /// How long a Main Mode SA lives: whole seconds.
@@ -330,6 +332,15 @@ pub struct SignatureAuth {
     pub send_certificate: SendCertificate,
     /// A hash over all files that were read: another one, and the way to authenticate is another.
     pub contents: [u8; 32],
+}
+
+/// `exchange`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exchange {
+    /// Main Mode: six messages, identities encrypted.
+    Main,
+    /// Aggressive Mode: three messages, identities in clear.
+    Aggressive,
 }
 
 /// `retransmit`.

@@ -7,7 +7,9 @@ use eventlog::LogError;
 use keying::config as keyed;
 
 use super::workers::Keyring;
-use crate::config::{Auth, Child, Connection, Encap, Fragmentation, RemoteAddress, Start};
+use crate::config::{
+    Auth, Child, Connection, Encap, Exchange, Fragmentation, RemoteAddress, Start,
+};
 
 /// A configuration's connection in the endpoint's terms; its keys go into the keyring.
 pub fn connection(
@@ -60,6 +62,7 @@ pub fn connection(
         },
         fragment_size: usize::from(connection.fragment_size),
         force_encap: connection.encap == Encap::Force,
+        aggressive: connection.exchange == Exchange::Aggressive,
         may_initiate: connection.start != Start::Wait,
         children: children(connection, filter_id)?,
     }))
