@@ -33,6 +33,8 @@ pub(crate) struct Core {
     /// Which negotiation waits for a job.
     pub jobs: BTreeMap<JobId, Party>,
     pub rates: Rates,
+    /// Somebody wants to hear of changes.
+    pub watched: bool,
     next_id: u64,
     mm_ids: Numbers,
     qm_ids: Numbers,
@@ -81,6 +83,7 @@ impl Core {
             out: VecDeque::new(),
             jobs: BTreeMap::new(),
             rates: Rates::new(now),
+            watched: false,
             next_id: 0,
             mm_ids: Numbers::default(),
             qm_ids: Numbers::default(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use audit::{ActivityId, Cause, Event, Extra, FailurePoint, Role, Word};
 
+use crate::changes::Change;
 use crate::child::{ChildSa, ChildSaId, ChildVerdict};
 use crate::config::Connection;
 use crate::job::{Job, JobResult};
@@ -115,6 +116,8 @@ pub enum Command {
         /// From our address and IKE port, and to where; `None`: where the SA is.
         route: Option<(SocketAddr, SocketAddr)>,
     },
+    /// Tell of changes with [`Output::Change`], or do so no longer.
+    Watch(bool),
     /// End everything: the daemon stops.
     Shutdown,
 }
@@ -147,6 +150,8 @@ pub enum Output {
         /// How many negotiations and SAs ended, Quick Modes and child SAs with them.
         ended: usize,
     },
+    /// What became of an SA; told where [`Command::Watch`] asked for it.
+    Change(Box<Change>),
     /// The set of connections is another one.
     Replaced(Replaced),
     /// The Main Mode SA IDs run low: reserve a block and give it with [`Input::MainModeIds`].

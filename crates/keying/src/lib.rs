@@ -9,6 +9,7 @@
 //! datagram -> dispatch -> ikev1::{initiator, responder, informational} -> Step -> verdicts -> Output
 //! ```
 
+mod changes;
 pub mod child;
 pub mod config;
 mod connections;
@@ -34,6 +35,7 @@ mod tests;
 mod timers;
 mod verdicts;
 
+pub use changes::Change;
 pub use child::{
     Child, ChildKeys, ChildOutcome, ChildSa, ChildSaId, ChildVerdict, Mode, SelectorConfig,
 };

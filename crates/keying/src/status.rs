@@ -12,6 +12,7 @@ use crate::endpoint::Endpoint;
 use crate::ikev1::negotiation::State;
 use crate::ikev1::quick::Quick;
 use crate::ikev1::quick::live::Live;
+use crate::ikev1::sa::Sa;
 use crate::selector::Selector;
 
 /// The account since this endpoint began. `established - ended` is the number of live SAs at any moment.
@@ -94,6 +95,8 @@ pub struct ChildSaStatus {
     pub connection: String,
     /// The child's name.
     pub child: String,
+    /// The peer's identity.
+    pub remote_name: String,
     /// The Main Mode SA it is under now.
     pub mmsa_id: u64,
     /// Our role.
@@ -158,11 +161,35 @@ pub struct Status {
     pub counters: Counters,
 }
 
-fn child(live: &Live, now: Instant) -> ChildSaStatus {
+/// A Main Mode SA at `now`.
+pub(crate) fn main_mode(sa: &Sa, now: Instant) -> MainModeSa {
+    MainModeSa {
+        mmsa_id: sa.mmsa_id,
+        connection: sa.connection.name.clone(),
+        local: sa.route.local,
+        remote: sa.route.remote,
+        role: sa.role,
+        cookies: sa.cookies(),
+        suite: [
+            sa.suite.cipher.row().word,
+            sa.suite.hash.row().word,
+            sa.suite.group.row().word,
+        ],
+        remote_name: sa.remote_id.to_string(),
+        age: now.saturating_duration_since(sa.established),
+        lifetime: sa.lifetime,
+        peer_software: (!sa.peer.software.is_empty()).then(|| sa.peer.software.join(", ")),
+        behind_nat: sa.behind_nat,
+    }
+}
+
+/// A child SA at `now`.
+pub(crate) fn child(live: &Live, now: Instant) -> ChildSaStatus {
     ChildSaStatus {
         id: ChildSaId(live.id),
         connection: live.connection.name.clone(),
         child: live.child.name.clone(),
+        remote_name: live.remote_id.to_string(),
         mmsa_id: live.mmsa_id,
         role: live.role,
         state: live.state_name(),
@@ -195,28 +222,7 @@ fn quick_mode(quick: &Quick) -> QuickModeStatus {
 impl Endpoint {
     /// A snapshot at `now`.
     pub fn status(&self, now: Instant) -> Status {
-        let sas = self
-            .sas
-            .values()
-            .map(|sa| MainModeSa {
-                mmsa_id: sa.mmsa_id,
-                connection: sa.connection.name.clone(),
-                local: sa.route.local,
-                remote: sa.route.remote,
-                role: sa.role,
-                cookies: sa.cookies(),
-                suite: [
-                    sa.suite.cipher.row().word,
-                    sa.suite.hash.row().word,
-                    sa.suite.group.row().word,
-                ],
-                remote_name: sa.remote_id.to_string(),
-                age: now.saturating_duration_since(sa.established),
-                lifetime: sa.lifetime,
-                peer_software: (!sa.peer.software.is_empty()).then(|| sa.peer.software.join(", ")),
-                behind_nat: sa.behind_nat,
-            })
-            .collect();
+        let sas = self.sas.values().map(|sa| main_mode(sa, now)).collect();
         let negotiations = self
             .negotiations
             .values()

@@ -348,5 +348,7 @@ fn endpoint(seed: u64, now: Instant) -> Endpoint {
         nat_ports: vec![4500],
         seed: bytes,
     };
-    Endpoint::new(config, now)
+    let mut endpoint = Endpoint::new(config, now);
+    endpoint.handle(now, Input::Command(Command::Watch(true)));
+    endpoint
 }

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use audit::Event;
 
+use crate::changes::Change;
 use crate::endpoint::Endpoint;
 use crate::io::{Account, Output, Ticket};
+use crate::status::{ChildSaStatus, MainModeSa};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -25,6 +27,56 @@ pub(super) struct Ledger {
     verdicts: BTreeMap<[u8; 16], u32>,
     tickets: BTreeSet<Ticket>,
     quick: Quick,
+    watched: Watched,
+}
+
+/// What somebody who watches takes for up.
+#[derive(Debug, Default)]
+struct Watched {
+    /// By connection and peer.
+    peers: BTreeSet<(String, String)>,
+    /// By connection, child, peer and traffic.
+    children: BTreeSet<[String; 5]>,
+}
+
+fn child_key(sa: &ChildSaStatus) -> [String; 5] {
+    let traffic = format!("{} {}", sa.suite.protocol.name(), sa.local_selector);
+    let (connection, child) = (sa.connection.clone(), sa.child.clone());
+    [
+        connection,
+        child,
+        sa.remote_name.clone(),
+        traffic,
+        sa.remote_selector.to_string(),
+    ]
+}
+
+impl Watched {
+    fn take(&mut self, change: &Change) {
+        let peer = |sa: &MainModeSa| (sa.connection.clone(), sa.remote_name.clone());
+        match change {
+            Change::Up { sa, first } => assert_eq!(self.peers.insert(peer(sa)), *first, "{sa:?}"),
+            Change::Down { sa, .. } => assert!(self.peers.remove(&peer(sa)), "{sa:?}"),
+            Change::ChildUp { sa, first } => {
+                assert_eq!(self.children.insert(child_key(sa)), *first, "{sa:?}");
+            }
+            Change::ChildDown { sa, .. } => {
+                assert!(self.children.remove(&child_key(sa)), "{sa:?}");
+            }
+            Change::Moved { sa, from } => assert_ne!(sa.remote, *from),
+        }
+    }
+
+    /// It is what there is.
+    fn check(&self, endpoint: &Endpoint) {
+        let sas = endpoint.sas.values();
+        let peers = sas.map(|sa| (sa.connection.name.clone(), sa.remote_id.to_string()));
+        assert_eq!(self.peers, peers.collect());
+        let now = std::time::Instant::now();
+        let installed = endpoint.children.values().filter(|live| live.installed());
+        let children = installed.map(|live| child_key(&crate::status::child(live, now)));
+        assert_eq!(self.children, children.collect());
+    }
 }
 
 /// The account of Quick Mode.
@@ -92,6 +144,7 @@ impl Ledger {
             Output::Account(Account::Started) => self.started += 1,
             Output::Account(Account::FailedHeldBack) => self.failed += 1,
             Output::Account(Account::QuickModeStarted) => self.quick.started += 1,
+            Output::Change(change) => self.watched.take(change),
             Output::InstallSa(sa) => {
                 assert!(self.quick.live.contains(&sa.id.0), "before its event");
                 assert!(self.quick.installed.insert(sa.id.0), "installed twice");
@@ -175,6 +228,7 @@ impl Ledger {
             counted.established + counted.failed + under_way
         );
         self.quick.check(endpoint);
+        self.watched.check(endpoint);
         endpoint.check_tables();
     }
 
@@ -185,6 +239,7 @@ impl Ledger {
         self.live.clear();
         self.pending.clear();
         self.tickets.clear();
+        self.watched = Watched::default();
         let quick = &mut self.quick;
         quick.interrupted = quick.started - quick.established - quick.failed;
         quick.orphaned += u64::try_from(quick.live.len()).unwrap_or(u64::MAX);

@@ -53,6 +53,16 @@ pub enum Command {
     Reload,
     /// Show connections, SAs and counters
     Status,
+    /// Show what happens as it happens: connections and children that come up and go down, peers that move,
+    /// negotiations that fail
+    Monitor {
+        /// First what is up already
+        #[arg(long)]
+        snapshot: bool,
+        /// Only events of these connections, separated by commas
+        #[arg(long, value_name = "NAME", value_delimiter = ',')]
+        connection: Vec<String>,
+    },
     /// See and change the audit policy, in auditpol's terms
     Audit {
         /// What to do with it

@@ -6,19 +6,13 @@ use audit::printable;
 use serde_json::json;
 
 use super::output::{BAD, Columns, FAINT, GOOD, TITLE, cell, coloured, styled};
-use super::{Context, Failure, Outcome, daemon};
+use super::{Context, Failure, Outcome, daemon_needed};
 use crate::control::status::{ConnectionStatus, Status};
 use crate::control::{Request, Response, Verdict};
 
 /// Asks the daemon, and takes a failure for one.
 pub(super) fn ask(request: &Request, context: &Context) -> Result<Response, Failure> {
-    let places = context.places()?;
-    let mut client = daemon(&places)?.ok_or_else(|| {
-        Failure::new(format!(
-            "no daemon answers at {}; start it with: mainmode run",
-            places.control.socket.display()
-        ))
-    })?;
+    let mut client = daemon_needed(context)?;
     match client.ask(request).map_err(|error| Failure::of(&error))? {
         Response::Failed { message } => Err(Failure::new(printable(&message).into_owned())),
         response => Ok(response),
@@ -124,7 +118,7 @@ pub fn status(context: &mut Context) -> Outcome {
 }
 
 /// A point in time as people read it; what is none stays as it is.
-fn seconds(text: &str) -> String {
+pub(super) fn seconds(text: &str) -> String {
     text.parse::<jiff::Timestamp>().map_or_else(
         |_| printable(text).into_owned(),
         |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),

@@ -7,6 +7,7 @@ mod connection;
 mod explain;
 pub(crate) mod line;
 mod log;
+mod monitor;
 pub(crate) mod output;
 mod reload;
 
@@ -109,6 +110,17 @@ fn daemon(places: &Places) -> Result<Option<Client>, Failure> {
     }
 }
 
+/// A connection to the daemon, for what cannot do without.
+fn daemon_needed(context: &Context) -> Result<Client, Failure> {
+    let places = context.places()?;
+    daemon(&places)?.ok_or_else(|| {
+        Failure::new(format!(
+            "no daemon answers at {}; start it with: mainmode run",
+            places.control.socket.display()
+        ))
+    })
+}
+
 /// The program: reads the command line, does what it says, gives the exit code.
 pub fn main() -> ExitCode {
     let args = Args::parse();
@@ -139,6 +151,10 @@ fn run(command: Command, context: &mut Context) -> Outcome {
         Command::Up { name } => connection::up(&name, context),
         Command::Down { name } => connection::down(&name, context),
         Command::Reload => reload::run(context),
+        Command::Monitor {
+            snapshot,
+            connection,
+        } => monitor::run(snapshot, &connection, context),
         Command::Status => connection::status(context),
         Command::Audit { command } => audit::run(command, context),
         Command::Log { command } => log::run(command, context),

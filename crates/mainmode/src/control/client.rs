@@ -69,7 +69,10 @@ impl Client {
         // A verdict takes as long as the negotiation, a new record as long as it wants, another configuration
         // as long as its files and the log.
         let patience = match request {
-            Request::Up { .. } | Request::LogFollow { .. } | Request::Reload => None,
+            Request::Up { .. }
+            | Request::LogFollow { .. }
+            | Request::Monitor { .. }
+            | Request::Reload => None,
             _ => Some(PATIENCE),
         };
         let stream = self.stream.get_mut();

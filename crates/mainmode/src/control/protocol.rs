@@ -8,6 +8,7 @@ use audit::{Outcome, Policy, StoredRecord, Subcategory};
 use eventlog::{Query, XPath};
 use serde::{Deserialize, Serialize};
 
+use super::monitor::MonitorEvent;
 use super::reload::Reloaded;
 use super::status::Status;
 
@@ -37,6 +38,11 @@ pub enum Request {
     Status,
     /// Reads the configuration again.
     Reload,
+    /// What happens, until the client goes.
+    Monitor {
+        /// First what is up already.
+        snapshot: bool,
+    },
     /// The audit policy.
     AuditGet,
     /// Changes the stored audit policy.
@@ -74,6 +80,7 @@ impl Request {
             | Self::LogClear { .. } => true,
             Self::Ping
             | Self::Status
+            | Self::Monitor { .. }
             | Self::AuditGet
             | Self::LogQuery { .. }
             | Self::LogFollow { .. }
@@ -188,6 +195,8 @@ pub enum Response {
     LogInfo(LogInfo),
     /// One record of the log; more may follow.
     Record(Box<StoredRecord>),
+    /// Something that happened; more follows.
+    Event(Box<MonitorEvent>),
     /// What follows comes as it is written; more follows.
     Following,
 }
@@ -195,7 +204,7 @@ pub enum Response {
 impl Response {
     /// Whether nothing follows it.
     pub fn is_final(&self) -> bool {
-        !matches!(self, Self::Record(_) | Self::Following)
+        !matches!(self, Self::Record(_) | Self::Event(_) | Self::Following)
     }
 
     /// [`Response::Done`] with nothing to say.

@@ -17,6 +17,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::Shared;
 use super::journal::Journal;
 use super::mailbox::{Mailbox, Message, Nudge, Reload, StatusAnswer};
+use super::monitor::{self, Watchers};
 use super::sockets::{Received, Sockets};
 use super::workers::Workers;
 use kept::Kept;
@@ -58,6 +59,8 @@ pub struct Agent {
     failing: BTreeMap<String, usize>,
     waiting_down: BTreeMap<String, Vec<Sender<usize>>>,
     last_verdicts: BTreeMap<String, String>,
+    /// Those who watch.
+    watchers: Watchers,
     /// A stop was asked for: until when the log is waited for.
     stopping: Option<Instant>,
 }
@@ -100,6 +103,7 @@ impl Agent {
             failing: BTreeMap::new(),
             waiting_down: BTreeMap::new(),
             last_verdicts: BTreeMap::new(),
+            watchers: Watchers::default(),
             stopping: None,
         }
     }
@@ -280,6 +284,14 @@ impl Agent {
                 self.endpoint
                     .handle(now, Input::Command(Command::Terminate { connection }));
             }
+            Message::Monitor { snapshot, reply } => {
+                let known = snapshot
+                    .then(|| monitor::snapshot(&self.endpoint.status(now), &self.shared.config()));
+                let watching = self.watchers.add(known.into_iter().flatten());
+                self.watch(now);
+                // Who asked may have gone.
+                let _ = reply.send(watching);
+            }
             Message::Status { reply } => {
                 let answer = StatusAnswer {
                     endpoint: self.endpoint.status(now),
@@ -293,6 +305,12 @@ impl Agent {
                 self.endpoint.handle(now, Input::Command(Command::Shutdown));
             }
         }
+    }
+
+    /// Has the endpoint tell of changes while anybody wants to know.
+    fn watch(&mut self, now: Instant) {
+        let command = Command::Watch(!self.watchers.is_empty());
+        self.endpoint.handle(now, Input::Command(command));
     }
 
     /// Takes another configuration: from here on it is the one in force.
@@ -317,6 +335,7 @@ impl Agent {
         self.last_verdicts
             .retain(|name, _| config.connection(name).is_some());
         self.answer_all();
+        self.watchers.tell(|| Some((&replaced).into()));
         // Who asked may have gone.
         let _ = reply.send(replaced);
     }
@@ -351,7 +370,10 @@ impl Agent {
                     self.journal.audit(*audit);
                 }
                 Output::Account(change) => self.journal.account(change),
-                Output::Verdict(verdict) => self.verdict(&verdict),
+                Output::Verdict(verdict) => {
+                    self.watchers.tell(|| monitor::main_mode_failed(&verdict));
+                    self.verdict(&verdict);
+                }
                 Output::Terminated { connection, ended } => {
                     for reply in self.waiting_down.remove(&connection).unwrap_or_default() {
                         let _ = reply.send(ended);
@@ -361,6 +383,14 @@ impl Agent {
                     mmsa_id,
                     connection,
                 } => self.find_successor(mmsa_id, &connection),
+                Output::Change(change) => {
+                    let config = self.shared.config();
+                    self.watchers
+                        .tell(|| Some(monitor::happened(&change, &config)));
+                    if self.watchers.is_empty() {
+                        self.watch(Instant::now());
+                    }
+                }
                 Output::Replaced(replaced) => self.replaced = Some(replaced),
                 Output::NeedMainModeIds => self.reserve_ids(),
                 Output::NeedQuickModeIds => self.reserve_quick_ids(),
@@ -373,7 +403,10 @@ impl Agent {
                 Output::MoveSa { id, local, remote } => {
                     self.shared.planes.moved(id, local, remote);
                 }
-                Output::ChildVerdict(verdict) => self.child_verdict(&verdict),
+                Output::ChildVerdict(verdict) => {
+                    self.watchers.tell(|| monitor::quick_mode_failed(&verdict));
+                    self.child_verdict(&verdict);
+                }
                 // Nobody asks for a child alone.
                 Output::ChildTerminated { .. } => {}
             }

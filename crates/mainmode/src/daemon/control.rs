@@ -7,8 +7,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use jiff::Timestamp;
 
 use super::mailbox::Message;
-use super::words::{self, shown};
-use super::{Shared, convert, names};
+use super::monitor;
+use super::words;
+use super::{Shared, convert, names, sas};
 use crate::config::Config;
 use crate::control::status::{
     ConnectionStatus, Counters, MainModeSa, QuickModeCounters, QuickModeSa, Status,
@@ -59,6 +60,7 @@ impl Handler for Shared {
                 }
             }
             Request::Reload => Response::Reloaded(self.reload(&peer.subject())),
+            Request::Monitor { snapshot } => return self.monitor(*snapshot, replies),
             Request::AuditChange { change } => self.change_policy(change.clone(), peer),
             Request::LogClear { backup } => {
                 let (subject, backup) = (peer.subject(), backup.clone());
@@ -81,6 +83,24 @@ impl Handler for Shared {
 }
 
 impl Shared {
+    /// Tells a client what happens until it goes.
+    fn monitor(&self, snapshot: bool, replies: &mut Replies<'_>) -> Result<(), Gone> {
+        let (reply, answer) = bounded(1);
+        self.mailbox.send(Message::Monitor { snapshot, reply });
+        let Some(watching) = wait(&answer, &|| replies.is_over()) else {
+            return replies.send(&Response::failed("the daemon is stopping"));
+        };
+        replies.send(&Response::Following)?;
+        while !replies.is_over() {
+            match watching.next(LOOK) {
+                Ok(Some(event)) => replies.send(&Response::Event(Box::new((*event).clone())))?,
+                Ok(None) => {}
+                Err(monitor::Ended) => return replies.send(&Response::done()),
+            }
+        }
+        Err(Gone)
+    }
+
     /// Brings a connection up and waits for the verdict.
     pub(super) fn up(
         &self,
@@ -156,26 +176,7 @@ impl Shared {
         let mut main_mode_sas: Vec<MainModeSa> = endpoint
             .sas
             .iter()
-            .map(|sa| {
-                let [cipher, integrity, dh_group] = sa.suite.map(shown);
-                let age = jiff::SignedDuration::try_from(sa.age).unwrap_or_default();
-                MainModeSa {
-                    id: sa.mmsa_id,
-                    connection: Some(sa.connection.clone()),
-                    local: sa.local,
-                    remote: sa.remote,
-                    role: role(sa.role),
-                    state: "established".to_owned(),
-                    initiator_cookie: sa.cookies.0.to_string(),
-                    responder_cookie: sa.cookies.1.to_string(),
-                    cipher,
-                    integrity,
-                    dh_group,
-                    established: now.checked_sub(age).unwrap_or(now).to_string(),
-                    lifetime_seconds: sa.lifetime.as_secs(),
-                    peer_software: sa.peer_software.clone(),
-                }
-            })
+            .map(|sa| sas::main_mode(sa, now))
             .collect();
         main_mode_sas.sort_by_key(|sa| sa.id);
         let quick_mode_sas = self.quick_mode_sas(&endpoint, now);
@@ -250,35 +251,7 @@ impl Shared {
         let mut sas: Vec<QuickModeSa> = endpoint
             .child_sas
             .iter()
-            .map(|sa| {
-                let age = jiff::SignedDuration::try_from(sa.age).unwrap_or_default();
-                let counters = counted.get(&sa.id.0);
-                QuickModeSa {
-                    id: sa.id.0,
-                    main_mode_sa: sa.mmsa_id,
-                    connection: sa.connection.clone(),
-                    child: sa.child.clone(),
-                    local: sa.local,
-                    remote: sa.remote,
-                    role: role(sa.role),
-                    state: sa.state.to_owned(),
-                    mode: words::mode(sa.mode).to_owned(),
-                    protocol: sa.suite.protocol.name().to_lowercase(),
-                    udp_encapsulation: sa.udp_encap,
-                    proposal: sa.suite.to_string(),
-                    local_traffic: sa.local_selector.to_string(),
-                    remote_traffic: sa.remote_selector.to_string(),
-                    inbound_spi: format!("{:08x}", sa.inbound_spi),
-                    outbound_spi: format!("{:08x}", sa.outbound_spi),
-                    inbound_bytes: counters.map(|c| c.inbound.bytes),
-                    inbound_packets: counters.map(|c| c.inbound.packets),
-                    outbound_bytes: counters.map(|c| c.outbound.bytes),
-                    outbound_packets: counters.map(|c| c.outbound.packets),
-                    established: now.checked_sub(age).unwrap_or(now).to_string(),
-                    lifetime_seconds: sa.lifetime.as_secs(),
-                    rekey_seconds: sa.rekey_in.map(|wait| wait.as_secs()),
-                }
-            })
+            .map(|sa| sas::quick_mode(sa, counted.get(&sa.id.0), now))
             .collect();
         sas.sort_by_key(|sa| sa.id);
         sas
@@ -293,13 +266,6 @@ fn unknown(config: &Config, name: &str) -> String {
         names.join(", ")
     };
     format!("there is no connection \"{name}\"; the configuration has: {known}")
-}
-
-fn role(role: audit::Role) -> String {
-    match role {
-        audit::Role::Initiator => "Initiator".to_owned(),
-        audit::Role::Responder => "Responder".to_owned(),
-    }
 }
 
 /// Waits for an answer of the agent, as long as it works and somebody listens.

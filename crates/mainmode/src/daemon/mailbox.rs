@@ -9,6 +9,7 @@ use crossbeam_channel::Sender;
 use keying::{ChildSaId, ChildVerdict, JobId, JobResult, Replaced, Status, Ticket, Verdict};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use super::monitor::Watching;
 use super::workers::Keyring;
 use crate::config::Config;
 
@@ -82,6 +83,13 @@ pub enum Message {
         connection: String,
         /// Told how many negotiations and SAs ended.
         reply: Sender<usize>,
+    },
+    /// Tell what happens from now on.
+    Monitor {
+        /// First what is up already.
+        snapshot: bool,
+        /// Given the reader's end.
+        reply: Sender<Watching>,
     },
     /// Tell what there is.
     Status {

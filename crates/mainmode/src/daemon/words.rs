@@ -85,7 +85,7 @@ fn child(verdict: &ChildVerdict) -> control::ChildVerdict {
     }
 }
 
-fn failure(
+pub fn failure(
     cause: Cause,
     point: FailurePoint,
     detail: Option<&str>,

@@ -3,6 +3,7 @@
 
 mod crash;
 mod flood;
+mod monitor;
 mod policy;
 mod reload;
 mod retention;

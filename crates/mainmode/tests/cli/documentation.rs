@@ -215,3 +215,13 @@ fn every_command_is_documented_with_its_options_and_no_other() {
         assert_eq!(named, options, "{words}");
     }
 }
+
+#[test]
+fn every_event_of_the_stream_is_documented_and_no_other() {
+    let page = page("commands.md");
+    let rows = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let documented: Vec<&str> = rows.map(|(name, _)| name).collect();
+    assert_eq!(documented, mainmode::control::monitor::Happened::NAMES);
+}

@@ -95,10 +95,11 @@ impl Endpoint {
 
     /// Something proven came under an SA.
     pub(crate) fn heard(&mut self, now: Instant, mmsa_id: u64, received: &Received<'_>) {
-        if let Some(sa) = self.sas.get_mut(&mmsa_id)
-            && sa.heard(now, received.route.remote)
-        {
-            self.move_children(mmsa_id);
+        if let Some(sa) = self.sas.get_mut(&mmsa_id) {
+            let from = sa.route.remote;
+            if sa.heard(now, received.route.remote) {
+                self.moved(now, mmsa_id, from);
+            }
         }
     }
 

@@ -56,6 +56,7 @@ impl Endpoint {
             (Some(_), Cause::DeletedByPeer | Cause::Expired) => Cause::Replaced,
             (_, cause) => cause,
         };
+        self.tell_child_down(now, &live, cause);
         let extra = Extra {
             connection: Some(live.connection.name.clone()),
             cause: Some(cause),
@@ -307,14 +308,15 @@ impl Endpoint {
 
     /// Authentic packets of a child SA come from elsewhere: its peer is there, with all else that is negotiated
     /// with it.
-    pub(crate) fn child_moved(&mut self, id: u64, remote: SocketAddr) {
+    pub(crate) fn child_moved(&mut self, now: Instant, id: u64, remote: SocketAddr) {
         let Some(mmsa_id) = self.children.get(&id).map(|live| live.mmsa_id) else {
             return;
         };
-        if let Some(sa) = self.sas.get_mut(&mmsa_id)
-            && sa.follow(remote)
-        {
-            self.move_children(mmsa_id);
+        if let Some(sa) = self.sas.get_mut(&mmsa_id) {
+            let from = sa.route.remote;
+            if sa.follow(remote) {
+                self.moved(now, mmsa_id, from);
+            }
         }
     }
 

@@ -285,6 +285,7 @@ impl Endpoint {
             }
         }
         self.core.out.push_back(Output::ChildVerdict(verdict));
+        self.tell_child_up(now, id);
         self.schedule(Party::Child(id));
         self.settle(now, id);
     }
