@@ -39,6 +39,7 @@ pub use child::{
     Child, ChildKeys, ChildOutcome, ChildSa, ChildSaId, ChildVerdict, Mode, SelectorConfig,
 };
 pub use config::{Connection, CredentialId, EndpointConfig};
+pub use core::Rates;
 pub use endpoint::Endpoint;
 pub use identity::Identity;
 pub use io::{
