@@ -76,6 +76,15 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
             Ok(())
         }
         Step::Wire(expected) => wire(stage, expected),
+        Step::Resend {
+            on,
+            last,
+            change,
+            times,
+        } => {
+            let capture = stage.captures.get(on).ok_or(NOT_RECORDED)?;
+            capture.resend(&stage.lab, on, *last, *change, *times)
+        }
         Step::ChildSas { count, packets } => child_sas(stage, *count, *packets),
         Step::Serve { on, address, file } => {
             let content = std::fs::read(stage.vars.fill(file)?)?;
@@ -116,6 +125,7 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
     }
 }
 
+const NOT_RECORDED: &str = "nothing is recorded on this host";
 const NO_PEER: &str = "nobody is the peer of this scenario";
 
 fn peer(stage: &Stage) -> Outcome<&Peer> {
@@ -178,7 +188,7 @@ fn ping(stage: &Stage, pings: &Ping) -> Outcome {
 
 fn wire(stage: &Stage, expected: &Wire) -> Outcome {
     let capture = stage.captures.get(&expected.on);
-    let capture = capture.ok_or("nothing is recorded on this host")?;
+    let capture = capture.ok_or(NOT_RECORDED)?;
     let (seen, clear) = capture.look()?;
     for (shape, least) in [
         (Shape::Esp, expected.esp),

@@ -40,6 +40,7 @@ pub use child::{
     Child, ChildKeys, ChildOutcome, ChildSa, ChildSaId, ChildVerdict, Mode, SelectorConfig,
 };
 pub use config::{Auth, Connection, CredentialId, EndpointConfig, SendCertificate, Signatures};
+pub use core::Rates;
 pub use endpoint::Endpoint;
 pub use identity::Identity;
 pub use io::{

@@ -9,9 +9,9 @@ use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use audit::{Cause, Event, Role};
+use audit::{Cause, Event, Extra, PacketDropped, Role};
 use crossbeam_channel::{Receiver, Sender};
-use keying::{Command, Endpoint, Input, Job, JobId, Output, Replaced};
+use keying::{Command, Endpoint, Input, Job, JobId, Output, Rates, Replaced};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::Shared;
@@ -61,6 +61,8 @@ pub struct Agent {
     last_verdicts: BTreeMap<String, String>,
     /// Those who watch.
     watchers: Watchers,
+    /// Of events about packets that a data plane dropped.
+    rates: Rates,
     /// A stop was asked for: until when the log is waited for.
     stopping: Option<Instant>,
 }
@@ -104,6 +106,7 @@ impl Agent {
             waiting_down: BTreeMap::new(),
             last_verdicts: BTreeMap::new(),
             watchers: Watchers::default(),
+            rates: Rates::new(now),
             stopping: None,
         }
     }
@@ -172,6 +175,19 @@ impl Agent {
                 handled += 1;
             }
         }
+    }
+
+    /// A data plane dropped a packet: an event, as many as the rates allow.
+    fn dropped(&mut self, now: Instant, dropped: PacketDropped, connection: Option<String>) {
+        if !self.rates.invalid(now, dropped.remote) {
+            self.journal.held_back(dropped.why.event_id(), 1);
+            return;
+        }
+        let extra = Extra {
+            connection,
+            ..Extra::default()
+        };
+        self.journal.own_with(Event::PacketDropped(dropped), extra);
     }
 
     fn datagram(&mut self, received: Received) {
@@ -273,6 +289,8 @@ impl Agent {
                 let command = Command::Replace { mmsa_id, route };
                 self.endpoint.handle(now, Input::Command(command));
             }
+            Message::Dropped(dropped, connection) => self.dropped(now, dropped, connection),
+            Message::DroppedMore(why, count) => self.journal.held_back(why.event_id(), count),
             Message::Moved(id, remote) => self.endpoint.handle(now, Input::Moved(id, remote)),
             Message::Reload(reload) => self.reload(now, *reload),
             Message::Down { connection, reply } => {
