@@ -251,6 +251,8 @@ impl Endpoint {
                     | State::AggressiveDeriving { .. }
                     | State::AggressiveDerivingForAnswer { .. }
                     | State::AggressiveSigning { .. } => "a worker",
+                    State::Xauth(pending) if pending.job().is_some() => "a worker",
+                    State::Xauth(_) => "the user",
                     State::Establishing(_) => "the log",
                     State::Moving => "nothing",
                 },

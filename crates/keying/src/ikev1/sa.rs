@@ -1,6 +1,6 @@
 //! An established Main Mode SA.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,11 +9,13 @@ use audit::{ActivityId, Role};
 use crypto::Proposal as Suite;
 use isakmp::Cookie;
 
-use super::duplicates::{Digest, Duplicates};
-use super::negotiation::{Peer, Route, datagrams};
+use super::answers::Answers;
+use super::duplicates::Duplicates;
+use super::negotiation::{Flight, Peer, Route, datagrams};
 use super::protection::Keys;
 use crate::config::{Connection, Fragmentation};
 use crate::identity::Identity;
+use crate::inner::Inner;
 use crate::limits::{Bucket, MIN_WAIT, PROBE_GRACE, after};
 
 /// A Main Mode SA.
@@ -56,8 +58,22 @@ pub(crate) struct Sa {
     /// Until when duplicates of the last message are answered.
     pub reply_until: Option<Instant>,
     pub fragment_id: u16,
-    /// The exchanges that were refused last.
-    pub refusals: VecDeque<Refused>,
+    /// What answered the peer's last exchanges that have one message each way.
+    pub answers: Answers,
+    /// What we asked the peer in a TRANSACTION.
+    pub asked: Option<Asked>,
+    /// The user that XAUTH named.
+    pub user: Option<String>,
+    /// The user is still to be asked for: the SA does not stand before that.
+    pub user_due: bool,
+    /// Mode Config is not over yet: children of ours wait for the address.
+    pub configuring: bool,
+    /// Until when the server has to have pushed it.
+    pub configured_by: Option<Instant>,
+    /// Our addresses within the tunnel.
+    pub inner_local: Inner,
+    /// The peer's.
+    pub inner_remote: Inner,
     /// Quick Modes that are over, by their message IDs, as long as their messages may come again.
     pub done: BTreeMap<u32, Done>,
     /// How fast the peer may begin Quick Modes.
@@ -75,15 +91,26 @@ pub(crate) struct Done {
     pub until: Instant,
 }
 
-/// An exchange under an SA that was refused.
+/// A TRANSACTION that we began and that was not answered yet.
 #[derive(Clone, Debug)]
-pub(crate) struct Refused {
-    /// Of the message that began it.
-    pub message: Digest,
-    /// The answer, as datagrams.
-    pub answer: Vec<Vec<u8>>,
-    /// How often it was given again.
-    pub resent: u32,
+pub(crate) struct Asked {
+    pub message_id: u32,
+    /// Of the answer.
+    pub next_iv: Vec<u8>,
+    pub what: Asking,
+    /// When it is sent again.
+    pub flight: Flight,
+}
+
+/// What a TRANSACTION of ours is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asking {
+    /// It told the peer that its user passed.
+    UserStatus,
+    /// It asks for an address within the tunnel.
+    Pull,
+    /// It gives the peer one.
+    Push,
 }
 
 /// A question whether the peer lives (RFC 3706).
@@ -164,6 +191,8 @@ impl Sa {
             self.reply_until,
             self.auto_at,
             self.retire_at,
+            self.configured_by,
+            self.asked.as_ref().map(|asked| asked.flight.next),
             self.done.values().map(|done| done.until).min(),
         ]
         .into_iter()

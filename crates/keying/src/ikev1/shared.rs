@@ -1,6 +1,6 @@
 //! Steps that both roles of Main Mode take alike.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +10,8 @@ use crypto::cert::Method as SignatureMethod;
 use crypto::{CryptoError, Hash, Secret};
 use isakmp::{Cookie, Datagram, ExchangeType, Identification};
 
-use super::authentication::{Method, Proves};
+use super::answers::Answers;
+use super::authentication::Proves;
 use super::certificates;
 use super::messages::{IdentityMessage, open_identity};
 use super::nat::Nat;
@@ -22,6 +23,7 @@ use crate::config::{Connection, RemoteAddress};
 use crate::core::Core;
 use crate::endpoint::Party;
 use crate::identity::{Identity, IdentityError};
+use crate::inner::Inner;
 use crate::io::JobId;
 use crate::job::{Derive, Job, JobResult};
 use crate::limits::{
@@ -141,7 +143,7 @@ fn sides(n: &Negotiation, proving: &Proving) -> [((Cookie, Cookie), Proves); 2] 
 /// The hash whose HMAC makes a proof: some signatures bring their own (RFC 4754 section 4).
 fn hash_of(proves: Proves, proving: &Proving) -> Hash {
     match proves {
-        Proves::Psk => proving.keys.hash,
+        Proves::Psk | Proves::Hash => proving.keys.hash,
         Proves::Signature(method) => method.hash().unwrap_or(proving.keys.hash),
     }
 }
@@ -157,7 +159,8 @@ pub(crate) fn check_hash(
         return Ok(());
     }
     // In Main Mode a wrong key shows before that: the message does not decrypt.
-    let by_key = n.exchange == ExchangeType::AGGRESSIVE && proving.chosen.method == Method::PSK;
+    let by_key =
+        n.exchange == ExchangeType::AGGRESSIVE && proving.chosen.method.initiator == Proves::Psk;
     let cause = if by_key {
         Cause::PskMismatch
     } else {
@@ -342,7 +345,14 @@ pub(crate) fn new_sa(
         duplicates: n.duplicates.clone(),
         reply_until: Some(now + REPLY_HOLD),
         fragment_id: n.fragment_id,
-        refusals: VecDeque::new(),
+        answers: Answers::default(),
+        asked: None,
+        user: None,
+        user_due: proving.chosen.method.xauth.is_some(),
+        configuring: connection.mode_config.is_some(),
+        configured_by: None,
+        inner_local: Inner::default(),
+        inner_remote: Inner::default(),
         done: BTreeMap::new(),
         quick_modes: Bucket::new(now, QUICK_BURST),
         retire_at: None,
@@ -369,6 +379,8 @@ mod tests {
             local_id: None,
             remote_id: None,
             auth: vec![Auth::Psk(CredentialId(0))],
+            xauth: None,
+            mode_config: None,
             proposals: Vec::new(),
             lifetime: std::time::Duration::from_hours(1),
             retransmit: Retransmit {
