@@ -341,17 +341,19 @@ mod tests {
             proptest::option::of(".{0,20}"),
             proptest::option::of(".{0,20}"),
         )
-            .prop_map(|(connection, reason_code, cause, advice, previous_head, exchange, user)| {
-                StoredExtra {
-                    connection,
-                    reason_code,
-                    cause,
-                    advice,
-                    exchange,
-                    user,
-                    previous_head,
-                }
-            });
+            .prop_map(
+                |(connection, reason_code, cause, advice, previous_head, exchange, user)| {
+                    StoredExtra {
+                        connection,
+                        reason_code,
+                        cause,
+                        advice,
+                        exchange,
+                        user,
+                        previous_head,
+                    }
+                },
+            );
         (
             any::<u16>(),
             proptest::option::of(any::<[u8; 16]>()),

@@ -139,8 +139,8 @@ pub enum Xauth {
     Server {
         /// The users and their passwords.
         users: CredentialId,
-        /// The one user that the connection is for; `None`: any of them.
-        user: Option<String>,
+        /// Their names: which of several connections a user is for.
+        names: Vec<String>,
     },
 }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use audit::{
-    Cause, Event, Extra, KeyMod, MainModeEnded, MainModeEstablished, MainModeFailed, Role,
+    Cause, Event, Extra, KeyMod, MainModeEnded, MainModeEstablished, MainModeFailed, MmState, Role,
 };
 use isakmp::{ExchangeType, NotifyType};
 
@@ -88,6 +88,9 @@ impl Endpoint {
             } if sa.user_due => {
                 // Both sides hold the keys from here on; the verdict waits for the user.
                 self.core.transmit(n.route, &reply);
+                if n.exchange == ExchangeType::IDENTITY_PROTECTION {
+                    n.sent = MmState::SentThird;
+                }
                 n.duplicates.answered(&reply);
                 let core = &mut self.core;
                 let step = xauth::begin(core, &mut n, now, *sa, heard_block, initial_contact);

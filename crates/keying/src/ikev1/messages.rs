@@ -406,6 +406,9 @@ pub(crate) fn vendor_ids(connection: &Connection) -> Vec<RawPayload> {
     if connection.fragmentation != Fragmentation::No {
         ids.push(vendor::FRAGMENTATION.id.to_vec());
     }
+    if connection.xauth.is_some() {
+        ids.push(vendor::XAUTH.id.to_vec());
+    }
     ids.into_iter()
         .map(|id| Payload::VendorId(id).to_raw())
         .collect()

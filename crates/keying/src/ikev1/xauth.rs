@@ -353,8 +353,8 @@ fn check(
     }
 }
 
-/// Of the connections that what was agreed is true for, the first that names the user, else the first that names
-/// none.
+/// Of the connections that what was agreed is true for, the first that names the user. One that nobody names is
+/// looked for among the first connection's users all the same, so that an answer takes as long.
 fn for_user(n: &Negotiation, sa: &Sa, name: &str) -> Option<(Arc<Connection>, CredentialId)> {
     let nat = Nat {
         here: sa.behind_nat,
@@ -366,16 +366,15 @@ fn for_user(n: &Negotiation, sa: &Sa, name: &str) -> Option<(Arc<Connection>, Cr
     });
     let serving: Vec<_> = agreed
         .filter_map(|connection| match &connection.xauth {
-            Some(Xauth::Server { users, user }) => Some((connection, *users, user)),
+            Some(Xauth::Server { users, names }) => Some((connection, *users, names)),
             _ => None,
         })
         .collect();
     let named = serving
         .iter()
-        .find(|(_, _, user)| user.as_deref() == Some(name));
-    let any = serving.iter().find(|(_, _, user)| user.is_none());
+        .find(|(_, _, names)| names.iter().any(|known| known == name));
     named
-        .or(any)
+        .or(serving.first())
         .map(|(connection, users, _)| ((*connection).clone(), *users))
 }
 

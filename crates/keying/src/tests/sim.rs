@@ -131,7 +131,10 @@ fn run(seed: u64) -> String {
             let users = crate::CredentialId(3);
             connection.xauth = Some(match host {
                 A => Xauth::Client(users),
-                _ => Xauth::Server { users, user: None },
+                _ => Xauth::Server {
+                    users,
+                    names: vec!["carol".to_owned()],
+                },
             });
         }
         if config < 2 {

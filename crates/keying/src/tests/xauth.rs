@@ -48,7 +48,7 @@ fn pair_of(client: usize, by: By, change: impl Fn(usize, &mut Connection)) -> Ne
         } else {
             Xauth::Server {
                 users: USERS,
-                user: None,
+                names: vec!["dave".to_owned(), "carol".to_owned()],
             }
         });
         change(host, connection);
@@ -240,7 +240,7 @@ fn the_users_name_chooses_the_connection() {
         connection.remote_address = RemoteAddress::Any;
         connection.xauth = Some(Xauth::Server {
             users: USERS,
-            user: Some(user.to_owned()),
+            names: vec![user.to_owned()],
         });
         connection.into()
     };
@@ -260,10 +260,14 @@ fn the_users_name_chooses_the_connection() {
         if host == B {
             connection.xauth = Some(Xauth::Server {
                 users: USERS,
-                user: Some("dave".to_owned()),
+                names: vec!["dave".to_owned()],
             });
         }
     });
+    net.hosts[B]
+        .keys
+        .2
+        .insert(USERS, vec![user("dave", "D4v3")]);
     net.up(A);
     net.run(Duration::from_secs(30));
     assert_eq!(net.hosts[B].failure().cause, Cause::XauthFailed);
