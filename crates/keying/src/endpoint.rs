@@ -175,6 +175,7 @@ impl Endpoint {
             Command::Resolved { name, addresses } => self.resolved(name, addresses),
             Command::Replace { mmsa_id, route } => self.replace_by(now, mmsa_id, route),
             Command::Watch(watched) => self.core.watched = watched,
+            Command::LogKeys(log) => self.core.log_keys = log,
             Command::Shutdown => {
                 self.stopping = true;
                 let all: Vec<NegotiationId> = self.negotiations.keys().copied().collect();
@@ -430,6 +431,7 @@ impl Endpoint {
             _ => Step::Stay,
         };
         let proven = matches!(n.state, State::KeAnswered { .. } | State::IdSent { .. });
+        self.log_key(&n);
         if n.evidence
             .as_ref()
             .is_some_and(|evidence| evidence.contested)
@@ -442,6 +444,19 @@ impl Endpoint {
         }
         let source = n.route.remote;
         self.apply(now, n, step, source);
+    }
+
+    /// Gives out the key that a negotiation has just got, where that is asked for.
+    fn log_key(&mut self, n: &Negotiation) {
+        if self.core.log_keys
+            && let State::KeAnswered { proving, .. } | State::IdSent { proving, .. } = &n.state
+        {
+            let key = Output::PhaseOneKey {
+                initiator_cookie: n.initiator_cookie,
+                key: proving.keys.cipher_key.clone(),
+            };
+            self.core.out.push_back(key);
+        }
     }
 
     /// Whether an SA with the peer of this negotiation lives: by the identity that the connection

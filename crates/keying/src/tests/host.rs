@@ -58,6 +58,8 @@ pub(super) struct Host {
     pub replaced: Vec<Replaced>,
     /// SAs whose successors wait for a route, and their connections.
     pub routes_wanted: Vec<(u64, String)>,
+    /// Keys that were given out, by the initiator's cookie.
+    pub keys_given: Vec<(isakmp::Cookie, Secret)>,
     next_mm_id: u64,
     next_qm_id: u64,
     seed: u64,
@@ -140,6 +142,7 @@ impl Host {
             child_terminated: Vec::new(),
             replaced: Vec::new(),
             routes_wanted: Vec::new(),
+            keys_given: Vec::new(),
             next_mm_id: 1,
             next_qm_id: 1,
             seed,
@@ -215,6 +218,10 @@ impl Host {
                     mmsa_id,
                     connection,
                 } => self.routes_wanted.push((*mmsa_id, connection.clone())),
+                Output::PhaseOneKey {
+                    initiator_cookie,
+                    key,
+                } => self.keys_given.push((*initiator_cookie, key.clone())),
                 Output::Replaced(replaced) => self.replaced.push(replaced.clone()),
                 Output::ChildVerdict(verdict) => self.child_verdicts.push(verdict.clone()),
                 Output::ChildTerminated {

@@ -5,6 +5,7 @@ mod auth;
 mod child;
 mod connection;
 mod diagnostic;
+pub mod key_log;
 pub mod keys;
 mod model;
 mod overlap;
@@ -24,9 +25,9 @@ use toml::de::DeTable;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use model::{
-    AuditConfig, Auth, Child, Config, Connection, ControlConfig, DEFAULT_PATH, DataPlane, Dpd,
-    Encap, Fragmentation, IKE_PORT, ListenConfig, ListenSocket, Local, LogConfig, NAT_PORT, Places,
-    Remote, RemoteAddress, Retransmit, Start, WhenUnwritable,
+    AuditConfig, Auth, Child, Config, Connection, ControlConfig, DEFAULT_PATH, DataPlane,
+    DebugConfig, Dpd, Encap, Fragmentation, IKE_PORT, ListenConfig, ListenSocket, Local, LogConfig,
+    NAT_PORT, Places, Remote, RemoteAddress, Retransmit, Start, WhenUnwritable,
 };
 pub use source::Location;
 
@@ -170,6 +171,7 @@ fn read_document(source: &Source, others_read: bool, findings: &mut Findings) ->
     let log = sections::log(&top, source, findings);
     let listen = sections::listen(&top, findings);
     let control = sections::control(&top, source, findings);
+    let debug = sections::debug(&top, source, findings);
     let written = connections(&top, source, &listen, others_read, findings);
     overlap::check(&written, findings);
     overlap::check_planes(&written, findings);
@@ -179,6 +181,7 @@ fn read_document(source: &Source, others_read: bool, findings: &mut Findings) ->
         log,
         listen,
         control,
+        debug,
         connections: written.iter().map(|w| w.connection.clone()).collect(),
     };
     overlap::check_sockets(&config, &written, findings);

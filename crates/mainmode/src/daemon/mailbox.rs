@@ -9,6 +9,7 @@ use crossbeam_channel::Sender;
 use keying::{ChildSaId, ChildVerdict, JobId, JobResult, Replaced, Status, Ticket, Verdict};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use super::keylog::KeyLog;
 use super::monitor::Watching;
 use super::workers::Keyring;
 use crate::config::Config;
@@ -108,6 +109,8 @@ pub struct Reload {
     pub connections: Vec<Arc<keying::Connection>>,
     /// Their keys.
     pub keyring: Keyring,
+    /// Where keys are written, if they are.
+    pub key_log: Option<KeyLog>,
     /// Told what became of each connection.
     pub reply: Sender<Replaced>,
 }
