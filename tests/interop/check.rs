@@ -48,7 +48,7 @@ pub fn settled(stage: &Stage, expected: &[Expected]) -> Outcome {
     // The end of the daemon still writes the ends of what lives.
     let now: Vec<&Expected> = expected
         .iter()
-        .filter(|e| e.cause.as_deref() != Some("shutdown"))
+        .filter(|e| !e.at_end && e.cause.as_deref() != Some("shutdown"))
         .collect();
     let wanted: usize = now.iter().map(|e| e.times).sum();
     let seen = || -> Outcome<usize> { Ok(of_negotiations(&stage.daemon.events()?).len()) };
@@ -70,7 +70,8 @@ pub fn settled(stage: &Stage, expected: &[Expected]) -> Outcome {
             .filter(|e| kinds.get(&e.event).is_some_and(|k| k.id == id));
         Ok(u64::try_from(times.map(|e| e.times).sum::<usize>())?)
     };
-    let (established, failed, ended) = (count(4650)?, count(4653)?, count(4655)?);
+    let established = count(4650)? + count(4651)?;
+    let (failed, ended) = (count(4653)? + count(4652)?, count(4655)?);
     let status = stage.daemon.status()?;
     for (counter, value) in [
         ("negotiations", established + failed),

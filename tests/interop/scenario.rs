@@ -2,6 +2,7 @@
 
 use crate::Outcome;
 use crate::vars::Vars;
+use crate::wire::Change;
 use libtest_mimic::Failed;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -87,12 +88,30 @@ pub enum Step {
     Capture(String),
     /// What has passed since, or since the last look at it.
     Wire(Wire),
+    /// Sends an ESP packet that this host has sent once more, as it was or changed; of those that were seen when
+    /// its cable was last looked at, the first or the last.
+    Resend {
+        on: String,
+        #[serde(default)]
+        last: bool,
+        change: Change,
+        #[serde(default = "one")]
+        times: usize,
+    },
     /// So many IPsec SAs in our `status`, soon; and how many packets each has carried, each way.
     ChildSas {
         count: usize,
         #[serde(default)]
         packets: Option<u64>,
     },
+    /// A web server on a host, which answers each request with the content of a file.
+    Serve {
+        on: String,
+        address: String,
+        file: String,
+    },
+    /// A program on a host that runs until the trial ends.
+    Background { on: String, words: Vec<String> },
     /// A program on a host; words that its output must hold.
     Run {
         on: String,
@@ -176,6 +195,9 @@ pub struct Expected {
     /// As many of them as there are from `times` on.
     #[serde(default)]
     pub or_more: bool,
+    /// It is written when the daemon ends.
+    #[serde(default)]
+    pub at_end: bool,
     pub cause: Option<String>,
     pub reason: Option<Reason>,
     /// The name in `Extra`; the connection's, when absent; empty: none.
@@ -256,7 +278,9 @@ impl Variant {
             .iter()
             .flatten()
             .filter_map(|step| match step {
-                Step::Run { words, .. } => words.first().map(String::as_str),
+                Step::Run { words, .. } | Step::Background { words, .. } => {
+                    words.first().map(String::as_str)
+                }
                 Step::Ping(_) => Some("ping"),
                 _ => None,
             })
@@ -300,6 +324,7 @@ impl Variant {
             event: event.into(),
             times: 1,
             or_more: false,
+            at_end: false,
             cause: cause.map(Into::into),
             reason: None,
             connection: None,
@@ -307,7 +332,14 @@ impl Variant {
         };
         self.scenario.expect.clone().unwrap_or_else(|| {
             vec![
-                plain("established", None),
+                plain(
+                    if self.var("pki").is_empty() {
+                        "established"
+                    } else {
+                        "established-by-certificate"
+                    },
+                    None,
+                ),
                 plain("ended", Some("${end-cause}")),
             ]
         })

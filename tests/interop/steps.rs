@@ -1,8 +1,9 @@
 //! The steps of a scenario, done.
 
 use crate::Outcome;
+use crate::http::Server;
 use crate::peer::Peer;
-use crate::process::{both, output, until};
+use crate::process::{Background, both, output, until};
 use crate::scenario::{Command, Ping, Step, Wire};
 use crate::stranger::Stranger;
 use crate::trial::Stage;
@@ -75,27 +76,50 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
             Ok(())
         }
         Step::Wire(expected) => wire(stage, expected),
+        Step::Resend {
+            on,
+            last,
+            change,
+            times,
+        } => {
+            let capture = stage.captures.get(on).ok_or(NOT_RECORDED)?;
+            capture.resend(&stage.lab, on, *last, *change, *times)
+        }
         Step::ChildSas { count, packets } => child_sas(stage, *count, *packets),
+        Step::Serve { on, address, file } => {
+            let content = std::fs::read(stage.vars.fill(file)?)?;
+            let address = stage.vars.fill(address)?.parse()?;
+            let server = Server::start(&stage.lab, &stage.vars.fill(on)?, address, content)?;
+            stage.servers.push(server);
+            Ok(())
+        }
+        Step::Background { on, words } => {
+            let words = filled(stage, words)?;
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let log = std::path::Path::new(stage.vars.get("pki-dir")).join("program.out");
+            let namespace = stage.lab.namespace(&stage.vars.fill(on)?);
+            let program = Background::start(&namespace, &log, &[], &words)?;
+            stage.programs.push(program);
+            Ok(())
+        }
         Step::Run { on, words, says } => {
-            let words: Vec<String> = words
-                .iter()
-                .map(|w| stage.vars.fill(w))
-                .collect::<Outcome<_>>()?;
+            let words = filled(stage, words)?;
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             let namespace = stage.lab.namespace(&stage.vars.fill(on)?);
             let done = output(
                 PATIENCE,
                 &[&["ip", "netns", "exec", &namespace], &words[..]].concat(),
             )?;
-            let says: Vec<String> = says
-                .iter()
-                .map(|w| stage.vars.fill(w))
-                .collect::<Outcome<_>>()?;
-            holds(stage, &both(&done), &says)
+            holds(stage, &both(&done), &filled(stage, says)?)
         }
     }
 }
 
+fn filled(stage: &Stage, texts: &[String]) -> Outcome<Vec<String>> {
+    texts.iter().map(|text| stage.vars.fill(text)).collect()
+}
+
+const NOT_RECORDED: &str = "nothing is recorded on this host";
 const NO_PEER: &str = "nobody is the peer of this scenario";
 
 fn peer(stage: &Stage) -> Outcome<&Peer> {
@@ -158,7 +182,7 @@ fn ping(stage: &Stage, pings: &Ping) -> Outcome {
 
 fn wire(stage: &Stage, expected: &Wire) -> Outcome {
     let capture = stage.captures.get(&expected.on);
-    let capture = capture.ok_or("nothing is recorded on this host")?;
+    let capture = capture.ok_or(NOT_RECORDED)?;
     let (seen, clear) = capture.look()?;
     for (shape, least) in [
         (Shape::Esp, expected.esp),

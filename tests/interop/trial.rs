@@ -3,8 +3,11 @@
 use crate::check;
 use crate::counting::Rules;
 use crate::daemon::Daemon;
+use crate::http::Server;
 use crate::lab::{Lab, Topology};
 use crate::peer::{self, Peer};
+use crate::pki;
+use crate::process::Background;
 use crate::scenario::Variant;
 use crate::stranger::Stranger;
 use crate::vars::Vars;
@@ -22,6 +25,8 @@ pub struct Stage {
     pub daemon: Daemon,
     pub peer: Option<Peer>,
     pub strangers: Vec<Stranger>,
+    pub servers: Vec<Server>,
+    pub programs: Vec<Background>,
     pub rules: Rules,
     /// What is recorded, by host.
     pub captures: BTreeMap<String, Capture>,
@@ -69,6 +74,9 @@ fn run_in(variant: &Variant, folder: &Path) -> Outcome {
     vars.set("dir", us.to_string_lossy());
     vars.set("our-file", us.join("mainmode.toml").to_string_lossy());
     vars.set("mainmode", crate::daemon::MAINMODE);
+    let pki = folder.join("pki");
+    vars.set("pki-dir", pki.to_string_lossy());
+    pki::make(&mut vars, &pki)?;
     write_filled(variant, &vars, "mainmode.toml", &us)?;
     if variant.folder.join("hosts").exists() {
         write_filled(variant, &vars, "hosts", &us)?;
@@ -81,6 +89,7 @@ fn run_in(variant: &Variant, folder: &Path) -> Outcome {
             for name in files {
                 write_filled(variant, &vars, name, &there)?;
             }
+            pki::give(&pki, &there)?;
             Some(Peer::start(&peer_is, &lab, &there)?)
         }
     };
@@ -89,6 +98,8 @@ fn run_in(variant: &Variant, folder: &Path) -> Outcome {
         daemon,
         peer,
         strangers: Vec::new(),
+        servers: Vec::new(),
+        programs: Vec::new(),
         rules: Rules::default(),
         captures: BTreeMap::new(),
         vars,

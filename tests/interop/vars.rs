@@ -24,6 +24,16 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("psk", "correct horse battery staple"),
     ("our-psk", "${psk}"),
     ("peer-psk", "${psk}"),
+    // Words for `common/pki`; with any, the trial has certificates.
+    ("pki", ""),
+    ("our-auth", "{ psk = \"${our-psk}\" }"),
+    (
+        "our-certificate",
+        "{ certificate = \"${pki-dir}/us.pem\", key = \"${pki-dir}/us.key\", ca = \"${pki-dir}/ca.pem\" ${our-trust} }",
+    ),
+    ("our-trust", ""),
+    ("peer-local", "auth = psk"),
+    ("peer-remote", "auth = psk"),
     ("us-id", "us.example"),
     ("us-id-at-peer", "${us-id}"),
     ("us-principal", "${us-id}"),
@@ -84,6 +94,14 @@ impl Vars {
             self.set(name, address);
         }
         let [cipher, integrity, group] = words::of_suite(&self.fill("${suite}")?)?;
+        self.set(
+            "method",
+            if self.get("pki").is_empty() {
+                "Preshared key"
+            } else {
+                "Certificate"
+            },
+        );
         self.set("cipher", cipher);
         self.set("integrity", integrity);
         self.set("group", group);

@@ -4,14 +4,16 @@ use crate::Outcome;
 use crate::lab::Lab;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{
-    AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, getsockopt, recvfrom, setsockopt,
-    socket, sockopt,
+    AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, getsockopt,
+    recvfrom, sendto, setsockopt, socket, sockopt,
 };
 // The macros of nix that this needs call each other by name.
 use nix::{getsockopt_impl, libc, sockopt_impl};
 use serde::Deserialize;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 sockopt_impl!(
@@ -26,7 +28,22 @@ sockopt_impl!(
 /// What passes one interface from its start on, in both directions.
 pub struct Capture {
     socket: OwnedFd,
+    /// The interface's number.
     interface: usize,
+    /// ESP that left here, with and without UDP.
+    sent: RefCell<Vec<Vec<u8>>>,
+}
+
+/// What is wrong with a packet that is sent once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// Nothing: it was sent before.
+    Nothing,
+    /// Its sequence number is the next one: nobody has seen it, and nobody has sealed it.
+    Sequence,
+    /// Its SPI.
+    Spi,
 }
 
 /// What a packet is.
@@ -73,6 +90,7 @@ impl Capture {
             Ok(Self {
                 socket,
                 interface: interface.try_into().unwrap_or(usize::MAX),
+                sent: RefCell::default(),
             })
         };
         let opened = std::thread::scope(|scope| scope.spawn(open).join());
@@ -94,6 +112,10 @@ impl Capture {
             let packet = &buffer[..len];
             let shape = shape(packet).unwrap_or(Shape::Clear);
             *shapes.entry(shape).or_default() += 1;
+            let left = i32::from(from.pkttype()) == i32::from(libc::PACKET_OUTGOING);
+            if left && matches!(shape, Shape::Esp | Shape::EspInUdp) {
+                self.sent.borrow_mut().push(packet.to_vec());
+            }
             if shape == Shape::Clear {
                 clear.push(format!("{:02x?}", &packet[..len.min(SHOWN)]));
             }
@@ -103,6 +125,54 @@ impl Capture {
             return Err(format!("{lost} packets came faster than they could be recorded").into());
         }
         Ok((shapes, clear))
+    }
+}
+
+impl Capture {
+    /// Sends one of the packets that left here once more, with a change, so many times: of those that were seen when
+    /// it was last looked, the first or the last.
+    pub fn resend(
+        &self,
+        lab: &Lab,
+        host: &str,
+        last: bool,
+        change: Change,
+        times: usize,
+    ) -> Outcome {
+        let sent = self.sent.borrow();
+        let packet = if last { sent.last() } else { sent.first() };
+        let mut packet = packet.ok_or("no ESP has left")?.clone();
+        let header = usize::from(packet[0] & 15) * 4;
+        let spi = if packet[9] == 17 {
+            // No checksum (RFC 768): the one that is there may be left for the interface to compute.
+            packet[header + 6..header + 8].fill(0);
+            header + 8
+        } else {
+            header
+        };
+        let at = match change {
+            Change::Nothing => None,
+            Change::Sequence => Some(spi + 4),
+            Change::Spi => Some(spi),
+        };
+        if let Some(field) = at.and_then(|at| packet[at..].first_chunk_mut()) {
+            *field = u32::from_be_bytes(*field).wrapping_add(1).to_be_bytes();
+        }
+        let to = Ipv4Addr::from(*packet[16..].first_chunk().ok_or("no IPv4 packet")?);
+        let namespace = File::open(format!("/run/netns/{}", lab.namespace(host)))?;
+        let transmit = || -> nix::Result<()> {
+            setns(namespace, CloneFlags::CLONE_NEWNET)?;
+            let flags = SockFlag::SOCK_CLOEXEC;
+            // With its own header.
+            let raw = socket(AddressFamily::Inet, SockType::Raw, flags, SockProtocol::Raw)?;
+            let to = SockaddrIn::from(SocketAddrV4::new(to, 0));
+            for _ in 0..times {
+                sendto(raw.as_raw_fd(), &packet, &to, MsgFlags::empty())?;
+            }
+            Ok(())
+        };
+        let done = std::thread::scope(|scope| scope.spawn(transmit).join());
+        Ok(done.map_err(|_| "the thread that sends panicked")??)
     }
 }
 

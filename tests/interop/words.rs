@@ -58,6 +58,32 @@ const REASONS: &[(u32, &str)] = &[
     (13824, "Invalid header"),
     (13825, "No policy configured"),
     (13843, "Invalid payload received"),
+    (13849, "New policy invalidated SAs formed with old policy"),
+    (
+        13887,
+        "Certificate doesn't chain to a trusted root in IPsec policy.",
+    ),
+    (
+        13881,
+        "Key length in certificate is too small for configured security requirements.",
+    ),
+    (13875, "Invalid certificate signature"),
+    (
+        13848,
+        "Certification Revocation check of peer's certificate failed",
+    ),
+    (13847, "Peer failed to send valid machine certificate"),
+    (13826, "Failed to verify signature"),
+    (
+        13820,
+        "IKE negotiation failed because the machine certificate used does not have a private key. IPsec certificates require a private key. Contact your Network Security administrator about replacing with a certificate that has a private key.",
+    ),
+    (13819, "Invalid certificate type"),
+    (13818, "Invalid certificate key usage"),
+    (
+        13806,
+        "IKE failed to find valid machine certificate. Contact your Network Security Administrator about installing a valid certificate in the appropriate Certificate Store.",
+    ),
     (13846, "Invalid cookie received."),
     (13850, "There is no available Main Mode IKE policy."),
     (13862, "Invalid DOI"),

@@ -1,5 +1,6 @@
 //! What happened, as types; and how it becomes a record with Windows' fields and words.
 
+mod driver;
 mod main_mode;
 mod quick_mode;
 
@@ -16,6 +17,7 @@ use crate::subject::Subject;
 use crate::text::{peer_text, printable};
 use crate::words::Word;
 
+pub use driver::{DropReason, PacketDropped};
 pub use main_mode::{MainModeEnded, MainModeEstablished, MainModeFailed, MmCertificate, MmState};
 pub use quick_mode::{
     IpsecSaDeleted, Mode, QmState, QuickModeEnded, QuickModeEstablished, QuickModeFailed,
@@ -210,6 +212,8 @@ pub enum Event {
     InvalidQuickMode(InvalidPacket),
     /// 5049.
     IpsecSaDeleted(IpsecSaDeleted),
+    /// 4960 to 4963, and 4965.
+    PacketDropped(PacketDropped),
     /// 5478: the daemon started.
     ServicesStarted,
     /// 5479: the daemon shut down.
@@ -261,6 +265,7 @@ impl Event {
             Event::QuickModeEnded(_) => 5452,
             Event::InvalidQuickMode(_) => 4977,
             Event::IpsecSaDeleted(_) => 5049,
+            Event::PacketDropped(dropped) => dropped.why.event_id(),
             Event::ServicesStarted => 5478,
             Event::ServicesStopped => 5479,
             Event::KeyingServiceAbsent => 5453,
@@ -348,6 +353,7 @@ impl Event {
                 event.remote.to_string(),
                 event.key_mod.word().to_owned(),
             ],
+            Event::PacketDropped(event) => event.into_values(),
             Event::PolicyChanged {
                 subject,
                 subcategory,

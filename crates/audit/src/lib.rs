@@ -34,9 +34,10 @@ pub use activity::ActivityId;
 pub use catalogue::{Data, EVENTS, EventSpec, Field, Governor, InType, Provider, spec};
 pub use cause::{Cause, CauseRow, NotifyErr};
 pub use event::{
-    AuthMethod, Event, Extra, FailurePoint, InvalidPacket, IpsecSaDeleted, KeyMod, MainModeEnded,
-    MainModeEstablished, MainModeFailed, MmCertificate, MmState, Mode, QmState, QuickModeEnded,
-    QuickModeEstablished, QuickModeFailed, Role, TrafficEnd,
+    AuthMethod, DropReason, Event, Extra, FailurePoint, InvalidPacket, IpsecSaDeleted, KeyMod,
+    MainModeEnded, MainModeEstablished, MainModeFailed, MmCertificate, MmState, Mode,
+    PacketDropped, QmState, QuickModeEnded, QuickModeEstablished, QuickModeFailed, Role,
+    TrafficEnd,
 };
 pub use explain::{
     EventExplanation, Explanation, ParameterExplanation, ReasonExplanation, explain,

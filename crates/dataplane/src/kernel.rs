@@ -16,7 +16,7 @@ mod install;
 pub(crate) mod ledger;
 mod moving;
 pub(crate) mod netlink;
-mod policy;
+pub(crate) mod policy;
 mod recovery;
 pub(crate) mod route;
 mod state;

@@ -32,8 +32,10 @@ pub enum PlaneEvent {
         /// Where the peer now is.
         remote: SocketAddr,
     },
-    /// A packet from the network was refused; or several, of which the others were not told.
+    /// A packet from the network was refused.
     Refused(Refused),
+    /// More packets were refused than the plane tells of one by one: so many since it last said so.
+    RefusedMore(Refusal, u64),
     /// Events may have been lost, or none will come any more; the words say which.
     Lost(String),
 }
@@ -53,21 +55,24 @@ pub enum Refusal {
     Selectors,
     /// It is no ESP packet, or holds none of IP; also one that is authentic.
     Malformed,
+    /// It is in the clear, and should have been protected (event 4963).
+    ClearText,
 }
 
 impl Refusal {
     /// Every kind, in order.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NotAuthentic,
         Self::Replayed,
         Self::TooOld,
         Self::UnknownSpi,
         Self::Selectors,
         Self::Malformed,
+        Self::ClearText,
     ];
 }
 
-/// Packets from the network that were refused. The plane tells of a few a second of each kind.
+/// A packet from the network that was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// Why.
@@ -76,12 +81,10 @@ pub struct Refused {
     pub id: Option<u64>,
     /// Where the packet came from; nobody vouches for it unless the packet was authentic.
     pub remote: IpAddr,
-    /// The SPI that it carries.
+    /// The SPI that it carries; 0: it is in the clear.
     pub spi: u32,
     /// The sequence number that it carries, without its upper half.
     pub sequence: u32,
-    /// How many packets of this kind this stands for: itself, and those that were not told since the last.
-    pub count: u64,
 }
 
 /// A data plane: carries what child SAs protect.

@@ -15,9 +15,11 @@ mod inbound;
 mod inner;
 mod outbound;
 mod shared;
+mod shield;
 mod table;
 mod tell;
 mod turns;
+mod watch;
 mod ways;
 mod window;
 mod wire;
@@ -39,6 +41,7 @@ use inbound::Inbound;
 use outbound::Outbound;
 use shared::Shared;
 use tell::Told;
+use watch::Watch;
 use ways::{Owner, Ways};
 use wire::Wire;
 
@@ -124,16 +127,18 @@ pub struct User {
     /// Closed to end the threads.
     stop: Option<UnixStream>,
     teller_thread: Option<JoinHandle<()>>,
+    watch: Option<Arc<Watch>>,
 }
 
-/// Makes the packets of a socket pass by the routes into the tunnels. Every socket that IKE goes through needs
-/// it: without, a peer whose own address is in its selector could not be reached any more.
+/// Makes the packets of a socket pass by the routes into the tunnels, and by what keeps packets in the clear from
+/// coming in. Every socket that IKE goes through needs it: without, a peer whose own address is in its selector could
+/// not be reached any more.
 ///
 /// # Errors
 /// [`PlaneError::NotPermitted`] without `CAP_NET_ADMIN`.
 pub fn bypass(socket: &impl AsFd, mark: Mark) -> Result<(), PlaneError> {
     const DOING: &str = "marking IKE's socket";
-    wire::mark(socket, mark).map_err(|errno| fault(DOING, errno.into()))
+    wire::set_free(socket, mark).map_err(|errno| fault(DOING, errno.into()))
 }
 
 /// Opens the plane in user space: undoes what a crash has left behind, makes the device, and takes the NAT-T
@@ -151,8 +156,9 @@ pub fn user(
 ) -> Result<User, PlaneError> {
     let mut ways = Ways::open(&options.state_file, options.routes, options.mark)?;
     let queues = open_device(&options)?;
-    let index = queues[0].if_index();
-    ways.set_device(index.map_err(|error| fault("looking for the TUN device", error))?);
+    let device = queues[0].if_index();
+    let device = device.map_err(|error| fault("looking for the TUN device", error))?;
+    ways.set_device(device);
     let mut wires = Vec::new();
     for socket in options.nat_sockets {
         const DOING: &str = "taking a NAT-T socket over";
@@ -170,8 +176,10 @@ pub fn user(
         threads: Vec::new(),
         stop: Some(stop),
         teller_thread: None,
+        watch: None,
     };
     plane.start_telling(told, events)?;
+    plane.start_watching(device)?;
     for worker in 0..plane.shared.queues.len() {
         let mut outbound = Outbound::new(Arc::clone(&plane.shared), worker);
         plane.start(format!("esp-out-{worker}"), move || outbound.run())?;
@@ -287,6 +295,34 @@ impl User {
             .spawn(run);
         self.teller_thread = Some(thread.map_err(|error| fault("starting a thread", error))?);
         Ok(())
+    }
+
+    /// Without IPsec in the kernel nothing is dropped, and there is nothing to tell.
+    fn start_watching(&mut self, device: u32) -> Result<(), PlaneError> {
+        if !self.ways.shield().works() {
+            self.shared.teller.tell(PlaneEvent::Lost(
+                "packets that come in the clear and should have been protected are not dropped, since the kernel has no \
+                 IPsec, or disable_policy of the TUN device cannot be set; a firewall can drop them"
+                    .into(),
+            ));
+            return Ok(());
+        }
+        let watch = Watch::open(device).map(Arc::new);
+        let watch = watch.map_err(|error| fault("watching for packets in the clear", error))?;
+        self.watch = Some(Arc::clone(&watch));
+        let shared = Arc::clone(&self.shared);
+        self.start("esp-clear".into(), move || watch.run(&shared))
+    }
+
+    /// After a change of what is shielded. That it is told who sends in the clear is not worth an SA.
+    fn look_again(&self) {
+        if let Some(watch) = &self.watch
+            && let Err(error) = watch.set(self.ways.shield().sources())
+        {
+            self.shared.teller.tell(PlaneEvent::Lost(format!(
+                "packets in the clear are dropped and not told: {error}"
+            )));
+        }
     }
 
     fn receive(&mut self, wire: Arc<Wire>) -> Result<(), PlaneError> {
@@ -414,13 +450,16 @@ impl Plane for User {
             let _ = self.ways.release(&owner);
             self.shared.change().remove(sa.id);
         }
+        self.look_again();
         routed
     }
 
     fn remove(&mut self, id: u64) -> Result<(), PlaneError> {
         let removed = self.shared.change().remove(id);
         removed.ok_or(PlaneError::NoSuchSa(id))?;
-        self.ways.release(&Owner::Child(id))
+        let released = self.ways.release(&Owner::Child(id));
+        self.look_again();
+        released
     }
 
     fn trap(&mut self, trap: &Trap) -> Result<(), PlaneError> {
@@ -447,13 +486,16 @@ impl Plane for User {
         if result.is_err() {
             let _ = self.untrap(&trap.name);
         }
+        self.look_again();
         result
     }
 
     fn untrap(&mut self, name: &str) -> Result<(), PlaneError> {
         let removed = self.shared.change().traps.remove(name);
         removed.ok_or_else(|| PlaneError::NoSuchTrap(name.to_owned()))?;
-        self.ways.release(&Owner::Trap(name.to_owned()))
+        let released = self.ways.release(&Owner::Trap(name.to_owned()));
+        self.look_again();
+        released
     }
 
     fn counters(&mut self, id: u64) -> Result<Counters, PlaneError> {

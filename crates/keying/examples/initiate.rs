@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crypto::Secret;
+use crypto::cert::Evidence;
 use keying::config::{Fragmentation, RemoteAddress, Retransmit};
 use keying::{
-    Command, Connection, CredentialId, Credentials, Endpoint, EndpointConfig, Input, Output,
-    VerdictOutcome,
+    Auth, Command, Connection, CredentialId, Credentials, Endpoint, EndpointConfig, Input, Output,
+    SignatureCredentials, VerdictOutcome,
 };
 
 /// Where IKE would go on behind a NAT. There is none here, and nobody listens.
@@ -30,6 +31,18 @@ struct Key(Secret);
 impl Credentials for Key {
     fn preshared_key(&self, _: CredentialId) -> Option<&Secret> {
         Some(&self.0)
+    }
+
+    fn signatures(&self, _: CredentialId) -> Option<&SignatureCredentials> {
+        None
+    }
+
+    fn fetched(&self) -> Arc<Evidence> {
+        Arc::default()
+    }
+
+    fn at(&self) -> i64 {
+        0
     }
 }
 
@@ -97,7 +110,7 @@ impl Load {
                     remote_nat_port: NAT_PORT,
                     local_id: Some(format!("n{number}.load.example").parse()?),
                     remote_id: Some("gw.example".parse()?),
-                    credential: CredentialId(0),
+                    auth: vec![Auth::Psk(CredentialId(0))],
                     proposals: proposals.to_vec(),
                     lifetime: Duration::from_hours(8),
                     retransmit: Retransmit {
@@ -112,6 +125,7 @@ impl Load {
                     fragment_size: 1_280,
                     force_encap: false,
                     may_initiate: true,
+                    aggressive: false,
                     children: Vec::new(),
                 }))
             })

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crypto::Proposal;
+use crypto::cert::{Method as SignatureMethod, Policy as CertificatePolicy};
 
 use crate::child::Child;
 use crate::identity::Identity;
 
-/// Names a pre-shared key (later: a private key) that the policy agent holds.
+/// Names what only the policy agent holds: a pre-shared key, or the keys, certificates and trust of one way to
+/// authenticate by signatures.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
@@ -97,6 +99,43 @@ pub enum Fragmentation {
     Force,
 }
 
+/// A way for both sides to prove who they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// A pre-shared key (RFC 2409 section 5.4).
+    Psk(CredentialId),
+    /// Signatures, each side with a key of its own (RFC 2409 section 5.1, RFC 4754).
+    Signatures(Signatures),
+}
+
+/// Authentication by signatures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signatures {
+    /// Our keys and certificates, and whom we trust.
+    pub credential: CredentialId,
+    /// What may be negotiated, the best first.
+    pub methods: Vec<SignatureMethod>,
+    /// The CAs that we ask the peer for, each a subject in DER; none: a request that names none.
+    pub authorities: Vec<Vec<u8>>,
+    /// Whether we ask the peer for its certificate; not where all that we trust is known here already.
+    pub request: bool,
+    /// When we send our own certificate.
+    pub send_certificate: SendCertificate,
+    /// What is asked of the peer's certificates.
+    pub policy: CertificatePolicy,
+}
+
+/// When our certificate is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendCertificate {
+    /// To a peer that asks for one.
+    IfAsked,
+    /// Always.
+    Always,
+    /// Never: the peer has it.
+    Never,
+}
+
 /// One connection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Connection {
@@ -118,8 +157,8 @@ pub struct Connection {
     pub local_id: Option<Identity>,
     /// Who the peer must be; `None`: its address, or anybody where the address is any.
     pub remote_id: Option<Identity>,
-    /// The pre-shared key.
-    pub credential: CredentialId,
+    /// How both sides prove who they are, in order of preference.
+    pub auth: Vec<Auth>,
     /// What we offer and accept, the best first.
     pub proposals: Vec<Proposal>,
     /// How long a Main Mode SA lives.
@@ -140,6 +179,9 @@ pub struct Connection {
     pub force_encap: bool,
     /// Whether we may begin negotiations (`start` other than `wait`), a replacement included.
     pub may_initiate: bool,
+    /// For Aggressive Mode, not for Main Mode, whoever begins. With a pre-shared key whoever hears one negotiation
+    /// can try keys at leisure.
+    pub aggressive: bool,
     /// What is protected; none: Main Mode alone, and a peer's Quick Mode is refused.
     pub children: Vec<Arc<Child>>,
 }
@@ -166,14 +208,43 @@ pub struct EndpointConfig {
     pub seed: [u8; 32],
 }
 
-/// A connection that may be for a peer, and how well it fits.
+impl Connection {
+    /// The pre-shared key.
+    pub(crate) fn psk(&self) -> Option<CredentialId> {
+        self.auth.iter().find_map(|auth| match auth {
+            Auth::Psk(credential) => Some(*credential),
+            Auth::Signatures(_) => None,
+        })
+    }
+
+    /// The keys and the trust for a method of signing.
+    pub(crate) fn signatures(&self, method: SignatureMethod) -> Option<&Signatures> {
+        self.auth.iter().find_map(|auth| match auth {
+            Auth::Signatures(signatures) if signatures.methods.contains(&method) => {
+                Some(signatures)
+            }
+            Auth::Signatures(_) | Auth::Psk(_) => None,
+        })
+    }
+}
+
+/// A connection that may be for a peer.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    pub connection: Arc<Connection>,
+    /// Its pre-shared key may be used: that goes by address, before an identity is known, so that of the
+    /// connections that have one only the most specific count, and all that are left share it.
+    pub by_psk: bool,
+}
+
+/// The connections that may be for a peer, those that fit best first.
 pub(crate) fn candidates(
-    connections: &[std::sync::Arc<Connection>],
+    connections: &[Arc<Connection>],
     names: &Names,
     local: IpAddr,
     remote: IpAddr,
     remote_port: u16,
-) -> Vec<std::sync::Arc<Connection>> {
+) -> Vec<Candidate> {
     let mut found: Vec<_> = connections
         .iter()
         .filter(|c| c.local_address.is_none_or(|address| address == local))
@@ -182,14 +253,20 @@ pub(crate) fn candidates(
             Some((specificity, c.remote_port == remote_port, c))
         })
         .collect();
-    let Some(best) = found.iter().map(|(s, p, _)| (*s, *p)).max() else {
-        return Vec::new();
-    };
-    // The pre-shared key goes by address: of the most specific connections alone, so that all that are
-    // left share it. Those that name the peer's port come first.
-    found.retain(|(specificity, _, _)| *specificity == best.0);
-    found.sort_by_key(|(_, port, _)| !port);
-    found.into_iter().map(|(_, _, c)| c.clone()).collect()
+    let psk = found
+        .iter()
+        .filter(|(_, _, c)| c.psk().is_some())
+        .map(|(specificity, _, _)| *specificity)
+        .max();
+    // Those that name the peer's port come first among equals.
+    found.sort_by_key(|(specificity, port, _)| std::cmp::Reverse((*specificity, *port)));
+    found
+        .into_iter()
+        .map(|(specificity, _, c)| Candidate {
+            connection: c.clone(),
+            by_psk: Some(specificity) == psk,
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -208,9 +208,9 @@ impl Core {
     }
 }
 
-/// How often what nobody authenticated may make us write or send.
+/// How often what nobody authenticated may make us write or send: so often for each source, and in all.
 #[derive(Clone, Debug)]
-pub(crate) struct Rates {
+pub struct Rates {
     total: Bucket,
     verdicts: Bucket,
     sources: BTreeMap<IpAddr, PerSource>,
@@ -237,7 +237,8 @@ impl PerSource {
 }
 
 impl Rates {
-    fn new(now: Instant) -> Self {
+    /// Full ones.
+    pub fn new(now: Instant) -> Self {
         Rates {
             total: Bucket::new(now, TOTAL_BURST),
             verdicts: Bucket::new(now, ALL_VERDICTS_BURST),
@@ -247,8 +248,9 @@ impl Rates {
         }
     }
 
-    /// Whether another 4976 about this source may be written.
-    pub(crate) fn invalid(&mut self, now: Instant, source: IpAddr) -> bool {
+    /// Whether another event about a packet that is not as it should be, of this source, may be written: 4976, and
+    /// whatever else tells of such packets.
+    pub fn invalid(&mut self, now: Instant, source: IpAddr) -> bool {
         self.source(now, source)
             .invalid
             .take(now, INVALID_BURST, INVALID_REFILL)

@@ -12,7 +12,7 @@ use crate::ikev1::fragments::Assembled;
 use crate::ikev1::informational::{self, SaStep};
 use crate::ikev1::messages::Payloads;
 use crate::ikev1::negotiation::{Early, Negotiation, NegotiationId, Route, State, Step};
-use crate::ikev1::{initiator, responder};
+use crate::ikev1::{aggressive, initiator, responder};
 use crate::invalid::key_mod;
 
 /// A datagram that parsed, with how it came.
@@ -241,20 +241,20 @@ impl Endpoint {
         let begins = n.evidence.is_none();
         // What was taken is known again when it comes again.
         let moved = matches!(step, Step::Stay | Step::Establish { .. });
-        if moved && received.datagram.header.exchange == ExchangeType::IDENTITY_PROTECTION {
+        let of_phase_1 = received.datagram.header.exchange == n.exchange;
+        if moved && of_phase_1 {
             n.duplicates.accept(fingerprint);
         }
-        if let (State::MakingShare { .. }, true) = (&n.state, moved) {
+        if let (State::MakingShare { .. } | State::AggressiveDeriving { .. }, true) =
+            (&n.state, moved)
+        {
             self.by_cookies
                 .insert(n.cookies(), Party::Negotiation(n.id));
         }
-        if moved && received.datagram.header.exchange == ExchangeType::IDENTITY_PROTECTION {
-            let deriving = matches!(
-                n.state,
-                State::DerivingForKe { .. } | State::DerivingForId { .. }
-            );
+        if moved && of_phase_1 {
+            let working = n.job().is_some();
             match &mut n.evidence {
-                Some(evidence) if deriving => evidence.contested = true,
+                Some(evidence) if working => evidence.contested = true,
                 Some(_) => self.refuted(now, &mut n),
                 None => {}
             }
@@ -278,17 +278,23 @@ impl Endpoint {
         } = received;
         let header = &datagram.header;
         let out_of_place = |why: &str| Step::Invalid(Cause::PacketOutOfPlace, why.to_owned());
-        if let State::Establishing(_) = &n.state {
+        if let State::Establishing(_)
+        | State::CheckingPeer { .. }
+        | State::SigningForAnswer { .. } = &n.state
+        {
             // It may be for the SA that is about to stand.
             if header.flags.encrypted() && header.message_id != 0 && n.keep_early(*route, whole) {
                 return Step::Ignore;
             }
-            return out_of_place("the negotiation is at its end");
+            return out_of_place("the last message is still being worked on");
         }
         if n.is_our_own(whole) {
             return out_of_place("our own message came back");
         }
-        let floats = matches!(n.state, State::KeAnswered { .. }) && header.flags.encrypted();
+        let floats = matches!(
+            n.state,
+            State::KeAnswered { .. } | State::AggressiveAnswered { .. }
+        ) && (header.flags.encrypted() || n.exchange == ExchangeType::AGGRESSIVE);
         // A responder that could not read message 5 has not floated: its answer comes from where its
         // other messages came from.
         let unfloated = matches!(n.state, State::IdSent { .. })
@@ -314,12 +320,15 @@ impl Endpoint {
                     out_of_place("other cookies")
                 }
             }
-            ExchangeType::IDENTITY_PROTECTION if header.message_id != 0 => Step::Invalid(
+            exchange if exchange == n.exchange && header.message_id != 0 => Step::Invalid(
                 Cause::PacketMalformed,
-                "a Main Mode message has no message ID".to_owned(),
+                format!("a message of {exchange} has no message ID"),
             ),
-            ExchangeType::IDENTITY_PROTECTION => main_mode(&mut self.core, n, now, received),
-            exchange => out_of_place(&format!("{exchange} during Main Mode")),
+            exchange if exchange != n.exchange => {
+                out_of_place(&format!("{exchange} during {}", n.exchange))
+            }
+            ExchangeType::AGGRESSIVE => aggressive_mode(&mut self.core, n, now, received),
+            _ => main_mode(&mut self.core, n, now, received),
         }
     }
 
@@ -333,7 +342,9 @@ impl Endpoint {
             datagram,
             whole,
         } = received;
-        if datagram.header.exchange == ExchangeType::IDENTITY_PROTECTION {
+        if [ExchangeType::IDENTITY_PROTECTION, ExchangeType::AGGRESSIVE]
+            .contains(&datagram.header.exchange)
+        {
             let fingerprint = digest(whole);
             let late = sa.reply_until.is_none();
             match sa.duplicates.look_up(&fingerprint) {
@@ -404,6 +415,35 @@ impl Endpoint {
     }
 }
 
+/// Aggressive Mode's own messages, by what the state waits for.
+fn aggressive_mode(
+    core: &mut crate::core::Core,
+    n: &mut Negotiation,
+    now: Instant,
+    received: &Received<'_>,
+) -> Step {
+    let Received {
+        route, datagram, ..
+    } = received;
+    match &n.state {
+        State::AggressiveSent { .. } if datagram.header.flags.encrypted() => Step::Invalid(
+            Cause::PacketOutOfPlace,
+            "a message encrypted where one in clear was due".to_owned(),
+        ),
+        State::AggressiveSent { .. } => match Payloads::clear(datagram) {
+            Ok(payloads) => aggressive::message_2(core, n, now, datagram, &payloads),
+            Err(why) => Step::Invalid(Cause::PacketMalformed, why),
+        },
+        State::AggressiveAnswered { .. } => {
+            aggressive::initiator_proof(core, n, now, datagram, *route)
+        }
+        _ => Step::Invalid(
+            Cause::PacketOutOfPlace,
+            "the last message is still being worked on".to_owned(),
+        ),
+    }
+}
+
 /// Main Mode's own messages, by what the state waits for.
 fn main_mode(
     core: &mut crate::core::Core,
@@ -434,7 +474,7 @@ fn main_mode(
     }
     if encrypted {
         return match &n.state {
-            State::IdSent { .. } => initiator::message_6(core, n, now, datagram),
+            State::IdSent { .. } => initiator::message_6(core, n, now, datagram, *route),
             _ => responder::message_5(core, n, now, datagram, *route),
         };
     }

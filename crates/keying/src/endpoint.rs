@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use audit::{Cause, FailurePoint, Role};
-use isakmp::Cookie;
+use isakmp::{Cookie, ExchangeType};
 
 use crate::child::ChildSaId;
 use crate::config::{Connection, EndpointConfig};
 use crate::core::Core;
+use crate::ikev1::aggressive;
 use crate::ikev1::fragments::Fragments;
 use crate::ikev1::initiator;
 use crate::ikev1::negotiation::{Failure, Negotiation, NegotiationId, Route, State, Step};
@@ -265,12 +266,13 @@ impl Endpoint {
         replaces: Option<u64>,
     ) {
         self.core.started(&mut self.counters);
-        let negotiation = initiator::begin(&mut self.core, now, connection, route, replaces);
+        let (negotiation, step) =
+            initiator::begin(&mut self.core, now, connection, route, replaces);
         self.by_own_cookie.insert(
             negotiation.initiator_cookie,
             Party::Negotiation(negotiation.id),
         );
-        self.keep(negotiation);
+        self.apply(now, negotiation, step, route.remote);
     }
 
     /// Puts a negotiation into the table, and its timer.
@@ -421,22 +423,61 @@ impl Endpoint {
             self.keep(n);
             return;
         }
+        let cookies = n.cookies();
         let step = match &n.state {
+            State::AggressiveMakingShare { .. } => {
+                aggressive::share_made(&mut self.core, &mut n, now, result)
+            }
+            State::AggressiveDeriving { .. } => {
+                let first_contact = !self.knows_peer_of(&n);
+                aggressive::derived(&mut self.core, &mut n, now, result, first_contact)
+            }
+            State::AggressiveDerivingForAnswer { .. } => {
+                aggressive::derived_for_answer(&mut self.core, &mut n, now, result)
+            }
+            State::AggressiveSigning { .. } => {
+                aggressive::responder_signed(&mut self.core, &mut n, now, result)
+            }
+            State::SigningForAnswer { .. } if n.role == Role::Initiator => {
+                aggressive::initiator_signed(&mut self.core, &mut n, now, result)
+            }
+            State::CheckingPeer { .. } if n.exchange == ExchangeType::AGGRESSIVE => match n.role {
+                Role::Initiator => {
+                    aggressive::responder_checked(&mut self.core, &mut n, now, result)
+                }
+                Role::Responder => {
+                    aggressive::initiator_checked(&mut self.core, &mut n, now, result)
+                }
+            },
             State::MakingShare { .. } => initiator::share_made(&mut self.core, &mut n, now, result),
             State::DerivingForId { .. } => {
                 let first_contact = !self.knows_peer_of(&n);
                 initiator::derived(&mut self.core, &mut n, now, result, first_contact)
             }
             State::DerivingForKe { .. } => responder::derived(&mut self.core, &mut n, now, result),
+            State::SigningForId { .. } => initiator::signed(&mut self.core, &mut n, now, result),
+            State::SigningForAnswer { .. } => {
+                responder::signed(&mut self.core, &mut n, now, result)
+            }
+            State::CheckingPeer { .. } => match n.role {
+                Role::Initiator => initiator::checked(&mut self.core, &mut n, now, result),
+                Role::Responder => responder::checked(&mut self.core, &mut n, now, result),
+            },
             _ => Step::Stay,
         };
-        let proven = matches!(n.state, State::KeAnswered { .. } | State::IdSent { .. });
-        self.log_key(&n);
+        if n.cookies() != cookies {
+            // What answered was not the responder's.
+            self.by_cookies.remove(&cookies);
+        }
+        let sound = !matches!(
+            step,
+            Step::Evidence(_) | Step::EvidenceUnderKeys { .. } | Step::Fail(_)
+        );
         if n.evidence
             .as_ref()
             .is_some_and(|evidence| evidence.contested)
         {
-            if proven {
+            if sound {
                 self.refuted(now, &mut n);
             } else if let Some(evidence) = &mut n.evidence {
                 evidence.contested = false;
@@ -444,19 +485,6 @@ impl Endpoint {
         }
         let source = n.route.remote;
         self.apply(now, n, step, source);
-    }
-
-    /// Gives out the key that a negotiation has just got, where that is asked for.
-    fn log_key(&mut self, n: &Negotiation) {
-        if self.core.log_keys
-            && let State::KeAnswered { proving, .. } | State::IdSent { proving, .. } = &n.state
-        {
-            let key = Output::PhaseOneKey {
-                initiator_cookie: n.initiator_cookie,
-                key: proving.keys.cipher_key.clone(),
-            };
-            self.core.out.push_back(key);
-        }
     }
 
     /// Whether an SA with the peer of this negotiation lives: by the identity that the connection

@@ -5,13 +5,13 @@ use std::time::Instant;
 use audit::{Cause, KeyMod};
 use isakmp::{Cookie, Datagram, ExchangeType, NotifyType, non_esp};
 
-use crate::config;
+use crate::config::{self, Candidate};
 use crate::dispatch::Received;
 use crate::endpoint::{Endpoint, Party};
 use crate::ikev1::duplicates::digest;
 use crate::ikev1::messages::{self, Payloads};
 use crate::ikev1::negotiation::{Failure, Negotiation, Route, Step};
-use crate::ikev1::responder;
+use crate::ikev1::{aggressive, responder};
 use crate::limits::{MAX_HALF_OPEN, MAX_HALF_OPEN_PER_SOURCE, MAX_SAS, REFUSAL_HOLD};
 
 impl Endpoint {
@@ -36,15 +36,27 @@ impl Endpoint {
             route.remote.port(),
         );
         let mut n = responder::begin(&mut self.core, now, datagram, *route);
-        n.connection = candidates.first().cloned();
+        n.connection = candidates.first().map(|first| first.connection.clone());
         let step = if let Some(cause) = self.over_limit(route) {
             Failure::local(cause).into()
-        } else if datagram.header.exchange == ExchangeType::AGGRESSIVE && !candidates.is_empty() {
-            Failure::local(Cause::AggressiveModeRefused).into()
         } else {
             match payloads {
+                Ok(payloads)
+                    if datagram.header.exchange == ExchangeType::AGGRESSIVE
+                        && !candidates.is_empty() =>
+                {
+                    aggressive::message_1(&mut self.core, &mut n, now, &payloads, &candidates)
+                }
                 Ok(payloads) => {
-                    responder::message_1(&mut self.core, &mut n, now, &payloads, &candidates)
+                    // A connection is for one exchange: with a pre-shared key each has its own way to find it.
+                    let of_main_mode = |candidate: &&Candidate| !candidate.connection.aggressive;
+                    let for_this: Vec<Candidate> =
+                        candidates.iter().filter(of_main_mode).cloned().collect();
+                    if for_this.is_empty() && !candidates.is_empty() {
+                        Failure::local(Cause::MainModeRefused).into()
+                    } else {
+                        responder::message_1(&mut self.core, &mut n, now, &payloads, &for_this)
+                    }
                 }
                 Err(failure) => failure.into(),
             }
@@ -92,7 +104,10 @@ impl Endpoint {
         let route = n.route;
         let kind = match failure.cause {
             Cause::TooManyHalfOpen | Cause::RateLimited | Cause::ShuttingDown => None,
-            Cause::AggressiveModeRefused => Some(NotifyType::UNSUPPORTED_EXCHANGE_TYPE),
+            Cause::AggressiveModeRefused | Cause::MainModeRefused => {
+                Some(NotifyType::UNSUPPORTED_EXCHANGE_TYPE)
+            }
+            Cause::IdentityMismatch => Some(NotifyType::INVALID_ID_INFORMATION),
             Cause::UnknownDoi => Some(NotifyType::DOI_NOT_SUPPORTED),
             Cause::UnknownSituation => Some(NotifyType::SITUATION_NOT_SUPPORTED),
             _ => Some(NotifyType::NO_PROPOSAL_CHOSEN),
@@ -143,7 +158,7 @@ impl Endpoint {
         );
         let mut n = responder::begin(&mut self.core, now, datagram, *route);
         n.key_mod = KeyMod::AuthIp;
-        n.connection = candidates.first().cloned();
+        n.connection = candidates.first().map(|first| first.connection.clone());
         let cause = if candidates.is_empty() {
             Cause::NoConnection
         } else {

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use audit::{ActivityId, Event};
+use crypto::cert::Evidence;
 use crypto::{Group, Secret};
 use isakmp::{ExchangeType, PayloadType};
 use rand_chacha::ChaCha20Rng;
@@ -17,13 +18,14 @@ use rand_core::{Rng as _, SeedableRng as _};
 
 use crate::child::{Child, ChildKeys, ChildSa, ChildSaId, Mode, SelectorConfig};
 use crate::config::{
-    Connection, CredentialId, Dpd, EndpointConfig, Fragmentation, RemoteAddress, Retransmit,
+    Auth, Connection, CredentialId, Dpd, EndpointConfig, Fragmentation, RemoteAddress, Retransmit,
 };
 use crate::endpoint::Endpoint;
 use crate::ikev1::negotiation::{State, header};
 use crate::ikev1::protection::Keys;
 use crate::io::{Command, Input, JobId, Output, Ticket};
-use crate::job::{Credentials, Job, JobResult};
+use crate::job::{Credentials, Job, JobResult, SignatureCredentials};
+use crate::pki;
 use crate::selector::Selector;
 
 /// A datagram of one of the two.
@@ -39,13 +41,48 @@ pub struct Packet {
     pub bytes: Vec<u8>,
 }
 
-/// The pre-shared key of both.
+/// How the two prove who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// By a pre-shared key.
+    Psk,
+    /// By certificates.
+    Certificates,
+    /// By a pre-shared key, in Aggressive Mode.
+    AggressivePsk,
+    /// By certificates, in Aggressive Mode.
+    AggressiveCertificates,
+}
+
+/// The pre-shared key of both, and the certificates of each.
 #[derive(Clone, Debug)]
-struct Keyring(Secret);
+struct Keyring(Secret, [SignatureCredentials; 2]);
+
+const SHARED: CredentialId = CredentialId(0);
+
+/// The handle of a side's certificate.
+fn certificate(host: usize) -> CredentialId {
+    CredentialId(if host == 0 { 1 } else { 2 })
+}
 
 impl Credentials for Keyring {
     fn preshared_key(&self, _: CredentialId) -> Option<&Secret> {
         Some(&self.0)
+    }
+
+    fn signatures(&self, id: CredentialId) -> Option<&SignatureCredentials> {
+        [0, 1]
+            .into_iter()
+            .find(|host| certificate(*host) == id)
+            .and_then(|host| self.1.get(host))
+    }
+
+    fn fetched(&self) -> Arc<Evidence> {
+        Arc::default()
+    }
+
+    fn at(&self) -> i64 {
+        pki::AT
     }
 }
 
@@ -73,13 +110,20 @@ pub struct Bench {
     ids: u64,
     shares: ChaCha20Rng,
     keys: Keyring,
+    proof: Proof,
 }
 
 fn address(host: usize) -> IpAddr {
     IpAddr::from([192, 0, 2, if host == 0 { 1 } else { 2 }])
 }
 
-fn connection(host: usize, fragment_size: Option<usize>) -> Connection {
+fn connection(host: usize, fragment_size: Option<usize>, proof: Proof) -> Connection {
+    let auth = match proof {
+        Proof::Psk | Proof::AggressivePsk => Auth::Psk(SHARED),
+        Proof::Certificates | Proof::AggressiveCertificates => {
+            Auth::Signatures(pki::signatures(certificate(host)))
+        }
+    };
     let fragmentation = match fragment_size {
         Some(_) => Fragmentation::Force,
         None => Fragmentation::Yes,
@@ -94,7 +138,7 @@ fn connection(host: usize, fragment_size: Option<usize>) -> Connection {
         remote_nat_port: 4500,
         local_id: None,
         remote_id: None,
-        credential: CredentialId(1),
+        auth: vec![auth],
         proposals: ["aes128-sha256-x25519", "aes256-sha1-x25519"]
             .iter()
             .filter_map(|text| text.parse().ok())
@@ -112,9 +156,11 @@ fn connection(host: usize, fragment_size: Option<usize>) -> Connection {
             timeout: Duration::from_mins(3),
         }),
         fragmentation,
-        fragment_size: fragment_size.unwrap_or(1280),
+        // Whole, with certificates too, unless cutting is what is tried.
+        fragment_size: fragment_size.unwrap_or(4_000),
         force_encap: false,
         may_initiate: true,
+        aggressive: matches!(proof, Proof::AggressivePsk | Proof::AggressiveCertificates),
         children: vec![Arc::new(child(host))],
     }
 }
@@ -145,8 +191,13 @@ fn child(host: usize) -> Child {
 }
 
 impl Bench {
-    /// Two endpoints that know each other and have said nothing yet.
+    /// Two endpoints that share a key and have said nothing yet.
     pub fn new(fragment_size: Option<usize>) -> Self {
+        Self::with(fragment_size, Proof::Psk)
+    }
+
+    /// Two endpoints that know each other and have said nothing yet.
+    pub fn with(fragment_size: Option<usize>, proof: Proof) -> Self {
         let now = Instant::now();
         let endpoint = |host: u8| {
             let config = EndpointConfig {
@@ -170,10 +221,11 @@ impl Bench {
             tickets: VecDeque::new(),
             ids: 0,
             shares: ChaCha20Rng::seed_from_u64(9),
-            keys: Keyring(Secret::new(b"an open secret".to_vec())),
+            proof,
+            keys: Keyring(Secret::new(b"an open secret".to_vec()), pki::both().clone()),
         };
         for host in [0, 1] {
-            let connections = vec![Arc::new(connection(host, fragment_size))];
+            let connections = vec![Arc::new(connection(host, fragment_size, proof))];
             bench.give(host, Input::Command(Command::Connections(connections)));
             bench.give_ids(host);
             bench.give_qm_ids(host);
@@ -235,7 +287,9 @@ impl Bench {
                     let verdict = matches!(
                         audit.event,
                         Event::MainModeEstablished(_)
+                            | Event::MainModeEstablishedByCertificate { .. }
                             | Event::MainModeFailed(_)
+                            | Event::MainModeFailedByCertificate { .. }
                             | Event::QuickModeEstablished(_)
                             | Event::QuickModeFailed(_)
                     );
@@ -245,7 +299,9 @@ impl Bench {
                     }
                     let pending = matches!(
                         audit.event,
-                        Event::MainModeEstablished(_) | Event::QuickModeEstablished(_)
+                        Event::MainModeEstablished(_)
+                            | Event::MainModeEstablishedByCertificate { .. }
+                            | Event::QuickModeEstablished(_)
                     );
                     let activity = activity.filter(|_| pending);
                     self.tickets.push_back((host, audit.ticket, activity));
@@ -522,8 +578,14 @@ fn stages() -> &'static [Bench] {
     static STAGES: OnceLock<Vec<Bench>> = OnceLock::new();
     STAGES.get_or_init(|| {
         let mut stages = Vec::new();
-        for size in [None, Some(180)] {
-            let mut bench = Bench::new(size);
+        for (size, proof) in [
+            (None, Proof::Psk),
+            (Some(180), Proof::Psk),
+            (None, Proof::Certificates),
+            (None, Proof::AggressivePsk),
+            (None, Proof::AggressiveCertificates),
+        ] {
+            let mut bench = Bench::with(size, proof);
             stages.push(bench.clone());
             bench.initiate(0);
             stages.push(bench.clone());
@@ -654,7 +716,7 @@ fn instruction(bench: &mut Bench, program: &mut Program<'_>, seen: &mut [Packet]
         }
         25 => {
             let size = Some(usize::from(program.byte()) + 1).filter(|_| code & 0x40 != 0);
-            let mut connection = connection(host, size);
+            let mut connection = connection(host, size, bench.proof);
             if code & 0x20 != 0 {
                 // Main Mode stays, whatever becomes of the child.
                 let mut child = child(host);
@@ -670,12 +732,16 @@ fn instruction(bench: &mut Bench, program: &mut Program<'_>, seen: &mut [Packet]
             let exchanges = [
                 ExchangeType::INFORMATIONAL,
                 ExchangeType::QUICK_MODE,
-                ExchangeType::IDENTITY_PROTECTION,
+                if bench.proof == Proof::AggressivePsk {
+                    ExchangeType::AGGRESSIVE
+                } else {
+                    ExchangeType::IDENTITY_PROTECTION
+                },
                 ExchangeType::TRANSACTION,
             ];
             let exchange = exchanges[usize::from(code >> 5 & 3)];
             let id = match exchange {
-                ExchangeType::IDENTITY_PROTECTION => 0,
+                ExchangeType::IDENTITY_PROTECTION | ExchangeType::AGGRESSIVE => 0,
                 _ => u32::from(program.byte()) + 1,
             };
             let len = usize::from(program.byte());

@@ -2,6 +2,12 @@
 //!
 //! A job names a credential by its handle; only who runs it ([`Credentials`]) holds the key.
 
+use std::sync::Arc;
+
+use crypto::cert::{
+    CheckPeer, Checked, Credential, Evidence, Fetch, OwnFault, Refusal, Shown, Sign, Signed,
+    TrustStore,
+};
 use crypto::{CryptoError, Group, Hash, Secret};
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +15,7 @@ use crate::config::CredentialId;
 use crate::plain;
 
 /// The version of this vocabulary, for a border between processes.
-pub const JOB_VERSION: u16 = 2;
+pub const JOB_VERSION: u16 = 3;
 
 /// What is to be done.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -20,9 +26,22 @@ pub enum Job {
         #[serde(with = "plain::group")]
         group: Group,
     },
-    /// Agree with the peer's public value and derive SKEYID and its children from a pre-shared key
-    /// (RFC 2409 section 5).
+    /// Agree with the peer's public value and derive SKEYID and its children (RFC 2409 section 5).
     Derive(Box<Derive>),
+    /// Sign our half of the exchange.
+    Sign {
+        /// With one of these keys.
+        credential: CredentialId,
+        /// What.
+        sign: Sign,
+    },
+    /// Check the peer's half of the exchange: its signature and its certificates.
+    CheckPeer {
+        /// Against this trust.
+        credential: CredentialId,
+        /// What.
+        check: Box<CheckPeer>,
+    },
     /// Agree with the peer's public value, for perfect forward secrecy in Quick Mode (RFC 2409 section
     /// 5.5).
     Agree {
@@ -51,8 +70,9 @@ pub struct Derive {
     pub share: Option<(Vec<u8>, Secret)>,
     /// The peer's public value, as it came.
     pub peer_public: Vec<u8>,
-    /// The pre-shared key.
-    pub credential: CredentialId,
+    /// The pre-shared key; `None`: authentication by signatures, where SKEYID is made of the nonces and of what
+    /// is agreed.
+    pub psk: Option<CredentialId>,
     /// The initiator's nonce.
     pub ni: Vec<u8>,
     /// The responder's nonce.
@@ -99,6 +119,24 @@ pub enum JobResult {
         #[serde(with = "plain::secret")]
         gxy: Secret,
     },
+    /// What [`Job::Sign`] made.
+    Signed(Box<Signed>),
+    /// We cannot sign.
+    CannotSign(OwnFault),
+    /// What [`Job::CheckPeer`] found: the peer is who it says.
+    PeerAccepted(Shown),
+    /// It is not, or we do not take it.
+    PeerRefused {
+        /// Why.
+        refusal: Refusal,
+        /// The certificate, as far as it could be read.
+        shown: Shown,
+        /// It was the peer who sent this: see [`Checked::Refused`].
+        proven: bool,
+    },
+    /// All is well but for revocation. Not for the endpoint: who runs jobs fetches these, gives the job
+    /// `may_fetch: false` and runs it again.
+    NeedsFetch(Vec<Fetch>),
     /// The peer's public value is not one.
     BadPublicValue(String),
     /// The credential is not there any more.
@@ -111,6 +149,26 @@ pub enum JobResult {
 pub trait Credentials {
     /// The pre-shared key behind a handle.
     fn preshared_key(&self, id: CredentialId) -> Option<&Secret>;
+
+    /// The keys and the trust behind a handle.
+    fn signatures(&self, id: CredentialId) -> Option<&SignatureCredentials>;
+
+    /// What is known about revocation beyond that: what was fetched.
+    fn fetched(&self) -> Arc<Evidence>;
+
+    /// Now, in seconds since 1970: what certificates are valid at.
+    fn at(&self) -> i64;
+}
+
+/// The keys of one way to authenticate by signatures, and whom it trusts.
+#[derive(Clone, Debug, Default)]
+pub struct SignatureCredentials {
+    /// Our keys, each with its certificate if it has one, in order of preference.
+    pub own: Vec<Credential>,
+    /// Whom we trust.
+    pub trust: TrustStore,
+    /// CRLs of the operator's.
+    pub evidence: Evidence,
 }
 
 impl Job {
@@ -122,6 +180,18 @@ impl Job {
                 private: share.private,
             }),
             Job::Derive(derive) => derive.run(credentials),
+            Job::Sign { credential, sign } => Ok(match credentials.signatures(*credential) {
+                Some(known) => sign
+                    .run(&known.own, &known.trust, credentials.at())
+                    .map_or_else(JobResult::CannotSign, |signed| {
+                        JobResult::Signed(Box::new(signed))
+                    }),
+                None => JobResult::NoCredential,
+            }),
+            Job::CheckPeer { credential, check } => Ok(match credentials.signatures(*credential) {
+                Some(known) => check_peer(check, known, credentials),
+                None => JobResult::NoCredential,
+            }),
             Job::Agree {
                 group,
                 share,
@@ -133,6 +203,27 @@ impl Job {
             CryptoError::BadPublicValue(why) => JobResult::BadPublicValue(why.to_string()),
             other => JobResult::Failed(other.to_string()),
         })
+    }
+}
+
+fn check_peer(
+    check: &CheckPeer,
+    known: &SignatureCredentials,
+    credentials: &impl Credentials,
+) -> JobResult {
+    let fetched = credentials.fetched();
+    match check.run(&known.trust, &[&known.evidence, &fetched], credentials.at()) {
+        Checked::Accepted(shown) => JobResult::PeerAccepted(shown),
+        Checked::Refused {
+            refusal,
+            shown,
+            proven,
+        } => JobResult::PeerRefused {
+            refusal,
+            shown,
+            proven,
+        },
+        Checked::NeedsFetch { fetches, .. } => JobResult::NeedsFetch(fetches),
     }
 }
 
@@ -152,11 +243,16 @@ fn agree(
 
 impl Derive {
     fn run(&self, credentials: &impl Credentials) -> Result<JobResult, CryptoError> {
-        let Some(psk) = credentials.preshared_key(self.credential) else {
-            return Ok(JobResult::NoCredential);
+        let psk = match self.psk.map(|id| credentials.preshared_key(id)) {
+            Some(None) => return Ok(JobResult::NoCredential),
+            Some(psk) => psk,
+            None => None,
         };
         let (public, gxy) = agree(self.group, self.share.as_ref(), &self.peer_public)?;
-        let skeyid = crypto::skeyid_psk(self.hash, psk.as_bytes(), &self.ni, &self.nr)?;
+        let skeyid = match psk {
+            Some(psk) => crypto::skeyid_psk(self.hash, psk.as_bytes(), &self.ni, &self.nr)?,
+            None => crypto::skeyid_signature(self.hash, &self.ni, &self.nr, &gxy)?,
+        };
         let keys = crypto::keymat(
             self.hash,
             skeyid,
@@ -184,6 +280,18 @@ mod tests {
         fn preshared_key(&self, _: CredentialId) -> Option<&Secret> {
             Some(&self.0)
         }
+
+        fn signatures(&self, _: CredentialId) -> Option<&SignatureCredentials> {
+            None
+        }
+
+        fn fetched(&self) -> Arc<Evidence> {
+            Arc::default()
+        }
+
+        fn at(&self) -> i64 {
+            0
+        }
     }
 
     fn across<T: Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
@@ -204,7 +312,7 @@ mod tests {
                 hash: Hash::Sha384,
                 share: Some((public, private)),
                 peer_public: peer.public,
-                credential: CredentialId(3),
+                psk: Some(CredentialId(3)),
                 ni: vec![1; 16],
                 nr: vec![2; 16],
                 initiator_cookie: [3; 8],

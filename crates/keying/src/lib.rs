@@ -25,6 +25,7 @@ mod invalid;
 mod io;
 pub mod job;
 pub mod limits;
+mod pki;
 mod plain;
 mod remembered;
 pub mod selector;
@@ -38,12 +39,13 @@ pub use changes::Change;
 pub use child::{
     Child, ChildKeys, ChildOutcome, ChildSa, ChildSaId, ChildVerdict, Mode, SelectorConfig,
 };
-pub use config::{Connection, CredentialId, EndpointConfig};
+pub use config::{Auth, Connection, CredentialId, EndpointConfig, SendCertificate, Signatures};
+pub use core::Rates;
 pub use endpoint::Endpoint;
 pub use identity::Identity;
 pub use io::{
     Account, AuditOutput, Command, Input, JobId, Output, Replaced, Ticket, Verdict, VerdictOutcome,
 };
-pub use job::{Credentials, Job, JobResult};
+pub use job::{Credentials, Job, JobResult, SignatureCredentials};
 pub use selector::Selector;
 pub use status::{ChildSaStatus, Counters, MainModeSa, NegotiationStatus, QuickModeStatus, Status};

@@ -14,6 +14,11 @@ pub const MAX_SAS: usize = 65_536;
 pub const MAX_JOBS: usize = 4_096;
 /// A job that has no answer after this is lost: a worker has died or is far behind.
 pub const JOB_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same for the check of a peer's certificates, which may ask a CRL's place or an OCSP responder in the
+/// network. strongSwan sends its message again for 165 s.
+pub const CHECK_TIMEOUT: Duration = Duration::from_secs(40);
+/// CAs that a peer's certificate requests may name: Windows names all that it trusts, a hundred or more.
+pub const MAX_AUTHORITIES: usize = 512;
 /// How often one message is answered again with the same bytes. strongSwan sends a message six times.
 pub const MAX_RESENDS: u32 = 20;
 /// Datagrams kept for an SA while the log writes its event: a Quick Mode, a delete and some DPD.

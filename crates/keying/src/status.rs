@@ -236,14 +236,21 @@ impl Endpoint {
                 role: n.role,
                 cookies: n.cookies(),
                 awaits: match &n.state {
-                    State::SaSent { .. } => "message 2",
-                    State::SaAnswered { .. } => "message 3",
+                    State::SaSent { .. } | State::AggressiveSent { .. } => "message 2",
+                    State::SaAnswered { .. } | State::AggressiveAnswered { .. } => "message 3",
                     State::KeSent { .. } => "message 4",
                     State::KeAnswered { .. } => "message 5",
                     State::IdSent { .. } => "message 6",
                     State::MakingShare { .. }
                     | State::DerivingForId { .. }
-                    | State::DerivingForKe { .. } => "a worker",
+                    | State::SigningForId { .. }
+                    | State::DerivingForKe { .. }
+                    | State::CheckingPeer { .. }
+                    | State::SigningForAnswer { .. }
+                    | State::AggressiveMakingShare { .. }
+                    | State::AggressiveDeriving { .. }
+                    | State::AggressiveDerivingForAnswer { .. }
+                    | State::AggressiveSigning { .. } => "a worker",
                     State::Establishing(_) => "the log",
                     State::Moving => "nothing",
                 },

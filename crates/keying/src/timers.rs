@@ -79,8 +79,7 @@ impl Endpoint {
         };
         let damning = |evidence: &&Evidence| evidence.until <= now && !evidence.contested;
         if let Some(evidence) = n.evidence.as_ref().filter(damning) {
-            let failure = evidence.failure.clone();
-            self.fail(now, &n, failure);
+            self.fail_by(now, &n, evidence);
             return;
         }
         let deadline = n.deadline.is_some_and(|deadline| deadline <= now);
@@ -104,11 +103,10 @@ impl Endpoint {
         }
         if deadline || silent {
             // What somebody said, though it was not proven, tells more than silence.
-            let failure = n
-                .evidence
-                .take()
-                .map_or_else(|| Failure::local(n.silence()), |evidence| evidence.failure);
-            self.fail(now, &n, failure);
+            match n.evidence.take() {
+                Some(evidence) => self.fail_by(now, &n, &evidence),
+                None => drop(self.fail(now, &n, Failure::local(n.silence()))),
+            }
             return;
         }
         self.keep(n);

@@ -5,11 +5,12 @@ use std::time::Instant;
 use audit::{
     Cause, Event, Extra, KeyMod, MainModeEnded, MainModeEstablished, MainModeFailed, Role,
 };
-use isakmp::NotifyType;
+use isakmp::{ExchangeType, NotifyType};
 
 use crate::child::{ChildOutcome, ChildVerdict};
 use crate::core::Core;
 use crate::endpoint::{AfterTicket, Endpoint, Party, established};
+use crate::ikev1::certificates;
 use crate::ikev1::informational::{self, delete, protected};
 use crate::ikev1::messages::notification;
 use crate::ikev1::negotiation::{
@@ -46,7 +47,15 @@ impl Endpoint {
                 self.keep(n);
                 self.odd_about(now, route, Party::Negotiation(id), cause, why);
             }
-            Step::Evidence(failure) => {
+            Step::Evidence(_) | Step::EvidenceUnderKeys { .. } => {
+                let (failure, last_block) = match step {
+                    Step::EvidenceUnderKeys {
+                        failure,
+                        last_block,
+                    } => (failure, Some(last_block)),
+                    Step::Evidence(failure) => (failure, None),
+                    _ => return self.keep(n),
+                };
                 let hold = n
                     .connection
                     .as_ref()
@@ -56,6 +65,7 @@ impl Endpoint {
                     until: after(now, hold),
                     contested: false,
                     kept: false,
+                    last_block,
                 });
                 self.keep(n);
             }
@@ -76,7 +86,7 @@ impl Endpoint {
                 initial_contact,
             } => {
                 let ticket = self.core.audit(
-                    Event::MainModeEstablished(event_of(&n, &sa)),
+                    established_event(&n, &sa),
                     Some(n.activity),
                     Extra {
                         connection: Some(sa.connection.name.clone()),
@@ -124,21 +134,34 @@ impl Endpoint {
         }
     }
 
+    /// Nothing better followed what was seen: the verdict. The peer is told where the message was under the keys.
+    pub(crate) fn fail_by(&mut self, now: Instant, n: &Negotiation, evidence: &Evidence) {
+        if let Some(last_block) = &evidence.last_block {
+            self.tell_failure(n, &evidence.failure, last_block);
+        }
+        self.fail(now, n, evidence.failure.clone());
+    }
+
     /// The peer proved itself and may take the SA for established: it is told that it is not.
     fn tell_failure(&mut self, n: &Negotiation, failure: &Failure, last_block: &[u8]) {
         let refused = matches!(
             failure.cause,
             Cause::IdentityMismatch | Cause::UnsupportedIdentity | Cause::MalformedId
         );
-        let (keys, payload) = match &n.state {
-            State::KeAnswered { proving, .. } if refused => {
-                let kind = NotifyType::AUTHENTICATION_FAILED;
-                (&proving.keys, notification(n.cookies(), kind, Vec::new()))
-            }
-            State::IdSent { proving, .. } | State::KeAnswered { proving, .. } => {
-                (&proving.keys, delete(n.cookies()))
-            }
-            State::Establishing(establishing) => (&establishing.sa.keys, delete(n.cookies())),
+        let kind = certificates::notification(failure.cause)
+            .or(refused.then_some(NotifyType::AUTHENTICATION_FAILED));
+        let (keys, payload) = match (&n.state, kind) {
+            (
+                State::KeAnswered { proving, .. } | State::AggressiveAnswered { proving, .. },
+                Some(kind),
+            ) => (&proving.keys, notification(n.cookies(), kind, Vec::new())),
+            (
+                State::IdSent { proving, .. }
+                | State::KeAnswered { proving, .. }
+                | State::AggressiveAnswered { proving, .. },
+                _,
+            ) => (&proving.keys, delete(n.cookies())),
+            (State::Establishing(establishing), _) => (&establishing.sa.keys, delete(n.cookies())),
             _ => return,
         };
         // What cannot be built is not sent; the peer then waits for its own time-out.
@@ -207,9 +230,15 @@ impl Endpoint {
             detail: failure.detail,
             ..Extra::default()
         };
-        let ticket = self
-            .core
-            .audit(Event::MainModeFailed(event), Some(n.activity), extra);
+        let event = match &n.certificates {
+            Some(certificates) => Event::MainModeFailedByCertificate {
+                event: Box::new(event),
+                local: certificates.local.clone(),
+                remote: certificates.remote.clone(),
+            },
+            None => Event::MainModeFailed(event),
+        };
+        let ticket = self.core.audit(event, Some(n.activity), extra);
         let mut answers = vec![Output::Verdict(verdict)];
         answers.extend(children);
         let told = AfterTicket::Told {
@@ -328,7 +357,9 @@ impl Endpoint {
             self.initial_contact(now, mmsa_id);
         }
         if let Some(old) = n.replaces {
-            self.retire(now, old);
+            // Whoever sent the last message does not know yet whether the other side took it.
+            let unconfirmed = n.exchange == ExchangeType::AGGRESSIVE && n.role == Role::Initiator;
+            self.retire(now, old, unconfirmed);
         }
         if n.end_after.is_none() {
             self.begin_waiting_children(now, mmsa_id);
@@ -345,12 +376,13 @@ impl Endpoint {
         }
     }
 
-    /// An SA has its successor. It ends, as soon as the Quick Modes under it have.
-    fn retire(&mut self, now: Instant, id: u64) {
+    /// An SA has its successor. It ends, as soon as the Quick Modes under it have; a while later where the peer may
+    /// not have the successor yet.
+    fn retire(&mut self, now: Instant, id: u64, unconfirmed: bool) {
         let of_quick_mode = |live: &Live| matches!(live.state, LiveState::Installing { exchange, .. } if exchange.0 == id);
         let busy = self.quick.values().any(|quick| quick.mmsa_id == id)
             || self.children.values().any(of_quick_mode);
-        match self.sas.get_mut(&id).filter(|_| busy) {
+        match self.sas.get_mut(&id).filter(|_| busy || unconfirmed) {
             Some(sa) => {
                 sa.retire_at = Some(now + LINGER);
                 sa.replace_at = None;
@@ -451,8 +483,9 @@ impl Endpoint {
     }
 }
 
-fn event_of(n: &Negotiation, sa: &Sa) -> MainModeEstablished {
-    MainModeEstablished {
+/// 4650 or, where certificates were in play, 4651.
+fn established_event(n: &Negotiation, sa: &Sa) -> Event {
+    let event = MainModeEstablished {
         local_name: Some(sa.local_id.to_string()),
         remote_name: n.remote_name.clone(),
         local: n.route.local,
@@ -467,5 +500,13 @@ fn event_of(n: &Negotiation, sa: &Sa) -> MainModeEstablished {
         role: n.role,
         filter_id: sa.connection.filter_id,
         mmsa_id: sa.mmsa_id,
+    };
+    match &n.certificates {
+        Some(certificates) => Event::MainModeEstablishedByCertificate {
+            event: Box::new(event),
+            local: certificates.local.clone(),
+            remote: certificates.remote.clone(),
+        },
+        None => Event::MainModeEstablished(event),
     }
 }

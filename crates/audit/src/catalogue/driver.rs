@@ -27,9 +27,9 @@ IPsec dropped an inbound packet that failed an integrity check. If this problem 
 \n\
 Remote Network Address:\t%1\n\
 Inbound SA SPI:\t\t%2",
-        raised: "the data plane dropped a packet whose integrity check failed.",
+        raised: "the data plane in user space dropped a packet whose integrity check failed. Rate-limited; what was held back is counted in 4612.",
         advice: "If it goes on, look for a path that changes packets, or for keys that differ.",
-        raised_yet: false,
+        raised_yet: true,
     },
     EventSpec {
         id: 4961,
@@ -46,9 +46,9 @@ IPsec dropped an inbound packet that failed a replay check. If this problem pers
 \n\
 Remote Network Address:\t%1\n\
 Inbound SA SPI:\t\t%2",
-        raised: "the data plane dropped a packet that it had seen before.",
+        raised: "the data plane in user space dropped a packet that it had seen before. Rate-limited; what was held back is counted in 4612.",
         advice: "If it goes on, look for a path that duplicates packets, or for a replay.",
-        raised_yet: false,
+        raised_yet: true,
     },
     EventSpec {
         id: 4962,
@@ -65,9 +65,9 @@ IPsec dropped an inbound packet that failed a replay check. The inbound packet h
 \n\
 Remote Network Address:\t%1\n\
 Inbound SA SPI:\t\t%2",
-        raised: "the data plane dropped a packet older than the replay window.",
+        raised: "the data plane in user space dropped a packet older than the replay window. Rate-limited; what was held back is counted in 4612.",
         advice: "If it goes on, look for a path that reorders packets, or widen the window.",
-        raised_yet: false,
+        raised_yet: true,
     },
     EventSpec {
         id: 4963,
@@ -84,9 +84,9 @@ IPsec dropped an inbound clear text packet that should have been secured. This i
 \n\
 Remote Network Address:\t%1\n\
 Inbound SA SPI:\t\t%2",
-        raised: "the data plane dropped a clear-text packet that should have been protected.",
+        raised: "a packet came in clear text whose traffic the data plane in user space protects, and the kernel dropped it (IPv4). Rate-limited; what was held back is counted in 4612.",
         advice: "Check that the policy of the peer still protects this traffic.",
-        raised_yet: false,
+        raised_yet: true,
     },
     EventSpec {
         id: 4965,
@@ -103,9 +103,9 @@ IPsec received a packet from a remote computer with an incorrect Security Parame
 \n\
 Remote Network Address:\t%1\n\
 Inbound SA SPI:\t\t%2",
-        raised: "the data plane dropped a packet with an SPI that it does not know.",
+        raised: "the data plane in user space dropped a packet with an SPI that it does not know. Rate-limited; what was held back is counted in 4612.",
         advice: "Usually the peer still uses an SA that we lost: it ends with the next rekey. Else bring the connection down at the peer.",
-        raised_yet: false,
+        raised_yet: true,
     },
     EventSpec {
         id: 5478,

@@ -163,7 +163,7 @@ Additional Information:\n\
 \tMain Mode Filter ID:\t%22",
         raised: "a Main Mode SA was established with a certificate on either side, in either role.",
         advice: "Nothing. Look for certificates and CAs that you do not expect.",
-        raised_yet: false,
+        raised_yet: true,
     },
     EventSpec {
         id: 4652,
@@ -237,7 +237,7 @@ Failure Information:\n\
 \tResponder Cookie:\t%22",
         raised: "a Main Mode negotiation with certificates failed, in either role. Exactly one for each negotiation, however many retransmissions there were.",
         advice: "Read `Extra.Cause` and `Extra.Advice`; `mainmode explain CAUSE` says more.",
-        raised_yet: false,
+        raised_yet: true,
     },
     EventSpec {
         id: 4653,

@@ -100,7 +100,10 @@ causes! {
                 "Add the keying module to `keying` of the connection, or make the peer use one that is listed there."
             AggressiveModeRefused "aggressive-mode-refused" 13_850
                 "the peer asked for Aggressive Mode"
-                "Set the peer to Main Mode: Aggressive Mode exposes the pre-shared key to offline guessing."
+                "Set the peer to Main Mode: Aggressive Mode exposes a pre-shared key to offline guessing. Or write `exchange` in the connection."
+            MainModeRefused "main-mode-refused" 13_850
+                "the peer asked for Main Mode, and the connection for it is for Aggressive Mode"
+                "Write the same `exchange` at both ends: Main Mode, if the peer can."
             IdentityMismatch "identity-mismatch" 13_801
                 "the peer proved the key, but gave an identity that the connection does not name"
                 "Write the identity that the peer sends as `id` of the remote, or correct it at the peer."

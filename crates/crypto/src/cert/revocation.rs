@@ -51,7 +51,12 @@ pub enum Fetch {
 
 /// What has to be fetched to know whether a certificate of the chain is revoked: nothing of which the evidence
 /// knows already, OCSP before CRLs, at most [`MAX_FETCHES`].
-pub fn needed_fetches(chain: &Chain, evidence: &Evidence, at: i64, policy: Policy) -> Vec<Fetch> {
+pub fn needed_fetches(
+    chain: &Chain,
+    evidence: &[&Evidence],
+    at: i64,
+    policy: Policy,
+) -> Vec<Fetch> {
     let mut fetches = Vec::new();
     if policy.revocation == Revocation::Off {
         return fetches;
@@ -90,7 +95,7 @@ pub fn needed_fetches(chain: &Chain, evidence: &Evidence, at: i64, policy: Polic
 /// A [`Refusal`] with [`Fault::Revoked`] or [`Fault::RevocationUnknown`].
 pub fn check_revocation(
     chain: &Chain,
-    evidence: &Evidence,
+    evidence: &[&Evidence],
     at: i64,
     policy: Policy,
 ) -> Result<(), Refusal> {
@@ -129,17 +134,20 @@ pub fn check_revocation(
 }
 
 /// What all sources together say: one that says revoked is believed before one that says good.
-fn status(certificate: &Certificate, issuer: &Certificate, evidence: &Evidence, at: i64) -> Status {
+fn status(
+    certificate: &Certificate,
+    issuer: &Certificate,
+    evidence: &[&Evidence],
+    at: i64,
+) -> Status {
     let mut unknown = Vec::new();
     let mut good = false;
-    let said = evidence
-        .ocsp
-        .iter()
+    let answers = evidence.iter().flat_map(|evidence| &evidence.ocsp);
+    let lists = evidence.iter().flat_map(|evidence| &evidence.crls);
+    let said = answers
         .map(|answer| answer.status(certificate, issuer, at))
         .chain(
-            evidence
-                .crls
-                .iter()
+            lists
                 .filter(|crl| crl.is_of(certificate))
                 .map(|crl| crl.status(certificate, issuer, at)),
         );

@@ -23,8 +23,6 @@ pub struct Sign {
     pub hash: Vec<u8>,
     /// The CAs that the peer asks for, in DER.
     pub requests: Vec<Vec<u8>>,
-    /// Seconds since 1970.
-    pub at: i64,
 }
 
 /// Our signature, and what goes with it.
@@ -39,12 +37,17 @@ pub struct Signed {
 }
 
 impl Sign {
-    /// Chooses a credential and signs.
+    /// Chooses a credential and signs. `at`: now, in seconds since 1970.
     ///
     /// # Errors
     /// [`OwnFault`].
-    pub fn run(&self, credentials: &[Credential], trust: &TrustStore) -> Result<Signed, OwnFault> {
-        let credential = choose(credentials, self.method, &self.requests, trust, self.at)?;
+    pub fn run(
+        &self,
+        credentials: &[Credential],
+        trust: &TrustStore,
+        at: i64,
+    ) -> Result<Signed, OwnFault> {
+        let credential = choose(credentials, self.method, &self.requests, trust, at)?;
         Ok(Signed {
             signature: credential.sign(self.method, &self.hash)?,
             certificates: credential
@@ -72,8 +75,6 @@ pub struct CheckPeer {
     pub hash: Vec<u8>,
     /// The content of the peer's Signature payload.
     pub signature: Vec<u8>,
-    /// Seconds since 1970.
-    pub at: i64,
     /// What is asked of the certificates.
     pub policy: Policy,
     /// Whether something may still be fetched. `false` once that was tried: then the policy decides.
@@ -91,8 +92,9 @@ pub enum Checked {
         refusal: Refusal,
         /// The certificate, as far as it could be read.
         shown: Shown,
-        /// Whether the signature fits the key in the certificate: then it was the peer who sent this, and no
-        /// true message can follow.
+        /// Whether the signature fits the key in the certificate, and the certificate is as its CA made it: then
+        /// it was the peer who sent this, and no true message can follow. The signature on the exchange does
+        /// not cover the certificates: alone it tells nothing about them.
         proven: bool,
     },
     /// All is well but for revocation, of which too little is known: fetch these and ask again.
@@ -105,17 +107,18 @@ pub enum Checked {
 }
 
 impl CheckPeer {
-    /// Checks the signature, the chain, the identity, and revocation, in this order.
-    pub fn run(&self, trust: &TrustStore, evidence: &Evidence) -> Checked {
+    /// Checks the signature, the chain, the identity, and revocation, in this order. `at`: now, in seconds since
+    /// 1970.
+    pub fn run(&self, trust: &TrustStore, evidence: &[&Evidence], at: i64) -> Checked {
         let mut shown = Shown::default();
         let mut proven = false;
-        match self.check(trust, evidence, &mut shown, &mut proven) {
+        match self.check(trust, evidence, at, &mut shown, &mut proven) {
             Ok(fetches) if fetches.is_empty() => Checked::Accepted(shown),
             Ok(fetches) => Checked::NeedsFetch { fetches, shown },
             Err(refusal) => Checked::Refused {
+                proven: proven && comes_after_its_signature(refusal.fault),
                 refusal,
                 shown,
-                proven,
             },
         }
     }
@@ -123,7 +126,8 @@ impl CheckPeer {
     fn check(
         &self,
         trust: &TrustStore,
-        evidence: &Evidence,
+        evidence: &[&Evidence],
+        at: i64,
         shown: &mut Shown,
         proven: &mut bool,
     ) -> Result<Vec<Fetch>, Refusal> {
@@ -144,26 +148,31 @@ impl CheckPeer {
         );
         *proven = signature.is_ok();
         // A refused certificate is told before a wrong signature with it: it is the fault nearer to the root.
-        let chain = check_chain(&leaf, &others, trust, self.at, self.policy)?;
+        let chain = check_chain(&leaf, &others, trust, at, self.policy)?;
         *shown = Shown::of(&leaf, Some(chain.anchor()));
         signature?;
         self.identity.check(&leaf)?;
-        self.revocation(&chain, evidence)
+        self.revocation(&chain, evidence, at)
     }
 
-    fn revocation(&self, chain: &Chain, evidence: &Evidence) -> Result<Vec<Fetch>, Refusal> {
+    fn revocation(
+        &self,
+        chain: &Chain,
+        evidence: &[&Evidence],
+        at: i64,
+    ) -> Result<Vec<Fetch>, Refusal> {
         if self.may_fetch {
-            let fetches = needed_fetches(chain, evidence, self.at, self.policy);
+            let fetches = needed_fetches(chain, evidence, at, self.policy);
             if !fetches.is_empty() {
                 // What is revoked already need not be asked about.
                 let known = Policy {
                     revocation: super::chain::Revocation::Relaxed,
                     ..self.policy
                 };
-                return check_revocation(chain, evidence, self.at, known).map(|()| fetches);
+                return check_revocation(chain, evidence, at, known).map(|()| fetches);
             }
         }
-        check_revocation(chain, evidence, self.at, self.policy).map(|()| Vec::new())
+        check_revocation(chain, evidence, at, self.policy).map(|()| Vec::new())
     }
 
     /// The peer's certificate and what else it sent; `None`: it sent nothing, and raw keys are known.
@@ -226,6 +235,18 @@ impl CheckPeer {
         Err(refused
             .unwrap_or_else(|| Refusal::new(Fault::Missing, "no key of the peer is known here")))
     }
+}
+
+/// Whether a fault is found only in a certificate whose own signature was found right.
+fn comes_after_its_signature(fault: Fault) -> bool {
+    matches!(
+        fault,
+        Fault::Expired
+            | Fault::NotYetValid
+            | Fault::NameMismatch
+            | Fault::Revoked
+            | Fault::RevocationUnknown
+    )
 }
 
 mod hash_by_name {

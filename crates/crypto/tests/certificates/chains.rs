@@ -4,7 +4,7 @@ use crypto::cert::{
     Certificate, CheckPeer, Checked, Evidence, Fault, PeerIdentity, TrustStore, load_certificates,
 };
 
-use super::lab::{DAY, Lab, fault, fqdn};
+use super::lab::{DAY, Lab, fault, fault_at, fqdn, now};
 
 const CA: &str = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n";
 
@@ -15,7 +15,8 @@ fn a_good_chain_is_taken_and_named_as_the_openssl_command_names_it() {
     lab.issue("sub", "root", CA);
     lab.issue("gw", "sub", "subjectAltName=DNS:gw.example\n");
     let check = lab.peer("gw", &["sub"]);
-    let Checked::Accepted(shown) = check.run(&lab.trust(&["root"]), &Evidence::default()) else {
+    let Checked::Accepted(shown) = check.run(&lab.trust(&["root"]), &[&Evidence::default()], now())
+    else {
         panic!("refused");
     };
     lab.openssl("x509 -in gw.pem -outform DER -out gw.der");
@@ -68,12 +69,9 @@ fn each_fault_of_a_certificate_is_told_from_the_others() {
     let trust = lab.trust(&["root"]);
     let good = lab.peer("gw", &[]);
     assert_eq!(fault(&good, &trust), None);
-    let at = |days: i64| CheckPeer {
-        at: good.at + days * DAY,
-        ..good.clone()
-    };
-    assert_eq!(fault(&at(101), &trust), Some(Fault::Expired));
-    assert_eq!(fault(&at(-1), &trust), Some(Fault::NotYetValid));
+    let at = |days: i64| fault_at(&good, &trust, &Evidence::default(), now() + days * DAY);
+    assert_eq!(at(101), Some(Fault::Expired));
+    assert_eq!(at(-1), Some(Fault::NotYetValid));
     let named = CheckPeer {
         identity: fqdn("branch.example"),
         ..good.clone()
@@ -118,7 +116,7 @@ fn a_refusal_says_whether_the_peer_proved_that_the_certificate_is_its_own() {
     lab.root("root");
     lab.issue("gw", "root", "subjectAltName=DNS:gw.example\n");
     let mut check = lab.peer("gw", &[]);
-    check.at += 200 * DAY;
+    let later = now() + 200 * DAY;
     for right in [true, false] {
         if !right {
             check.signature[0] ^= 1;
@@ -127,7 +125,7 @@ fn a_refusal_says_whether_the_peer_proved_that_the_certificate_is_its_own() {
             refusal,
             proven,
             shown,
-        } = check.run(&lab.trust(&["root"]), &Evidence::default())
+        } = check.run(&lab.trust(&["root"]), &[&Evidence::default()], later)
         else {
             panic!("taken");
         };
@@ -135,6 +133,15 @@ fn a_refusal_says_whether_the_peer_proved_that_the_certificate_is_its_own() {
         assert!(refusal.detail.contains("CN=gw"), "{refusal}");
         assert!(shown.thumbprint.is_some() && shown.root_ca.is_none());
     }
+    // A certificate that somebody else put in the place of the true one proves nothing.
+    let check = lab.peer("gw", &[]);
+    let Checked::Refused {
+        refusal, proven, ..
+    } = check.run(&TrustStore::default(), &[&Evidence::default()], now())
+    else {
+        panic!("taken");
+    };
+    assert_eq!((refusal.fault, proven), (Fault::Untrusted, false));
 }
 
 #[test]

@@ -99,9 +99,8 @@ fn our_certificate_is_chosen_by_what_the_peer_asks_for_and_each_lack_has_its_own
             method: Method::Ecdsa256,
             hash: vec![7; 32],
             requests: requests.iter().map(|name| name.to_vec()).collect(),
-            at,
         }
-        .run(credentials, &trust)
+        .run(credentials, &trust, at)
         .map(|signed| signed.certificates)
     };
     let (one, two) = (lab.certificate("one"), lab.certificate("two"));

@@ -144,7 +144,6 @@ impl Lab {
             made_with,
             signature: sign(&key, method, &hash).unwrap(),
             hash,
-            at: now(),
             policy: Policy::default(),
             may_fetch: false,
         }
@@ -172,7 +171,16 @@ pub fn fault(check: &CheckPeer, trust: &TrustStore) -> Option<Fault> {
 }
 
 pub fn fault_with(check: &CheckPeer, trust: &TrustStore, evidence: &Evidence) -> Option<Fault> {
-    match check.run(trust, evidence) {
+    fault_at(check, trust, evidence, now())
+}
+
+pub fn fault_at(
+    check: &CheckPeer,
+    trust: &TrustStore,
+    evidence: &Evidence,
+    at: i64,
+) -> Option<Fault> {
+    match check.run(trust, &[evidence], at) {
         Checked::Accepted(_) => None,
         Checked::Refused { refusal, .. } => Some(refusal.fault),
         Checked::NeedsFetch { fetches, .. } => panic!("{fetches:?}"),

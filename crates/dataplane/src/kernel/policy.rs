@@ -32,7 +32,7 @@ const PORT: u32 = 128;
 
 /// Which packets a policy looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) enum Path {
+pub(crate) enum Path {
     /// Leaving this host.
     Out,
     /// For this host.
@@ -42,7 +42,7 @@ pub(super) enum Path {
 }
 
 impl Path {
-    fn number(self) -> u8 {
+    pub(crate) fn number(self) -> u8 {
         match self {
             Self::Out => XFRM_POLICY_OUT,
             Self::In => XFRM_POLICY_IN,
@@ -61,15 +61,15 @@ impl Path {
 
 /// What makes a policy one in the kernel: a second with the same key replaces it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) struct PolicyKey {
-    pub(super) path: Path,
-    pub(super) source: IpNet,
-    pub(super) destination: IpNet,
-    pub(super) protocol: u8,
-    pub(super) source_port: u16,
-    pub(super) destination_port: u16,
-    pub(super) mark: Option<Mark>,
-    pub(super) interface_id: Option<u32>,
+pub(crate) struct PolicyKey {
+    pub(crate) path: Path,
+    pub(crate) source: IpNet,
+    pub(crate) destination: IpNet,
+    pub(crate) protocol: u8,
+    pub(crate) source_port: u16,
+    pub(crate) destination_port: u16,
+    pub(crate) mark: Option<Mark>,
+    pub(crate) interface_id: Option<u32>,
 }
 
 /// How packets of a policy are protected.
@@ -89,7 +89,7 @@ pub(super) struct Template {
 
 impl PolicyKey {
     /// More specific traffic comes first.
-    pub(super) fn priority(&self) -> u32 {
+    pub(crate) fn priority(&self) -> u32 {
         let bits = u32::from(self.source.prefix_len()) + u32::from(self.destination.prefix_len());
         let ports = u32::from(self.source_port != 0) + u32::from(self.destination_port != 0);
         WIDEST - bits * PREFIX_BIT - u32::from(self.protocol != 0) * PROTOCOL - ports * PORT
@@ -110,7 +110,7 @@ impl PolicyKey {
 ///
 /// # Errors
 /// [`PlaneError::TooManyPolicies`].
-pub(super) fn keys(
+pub(crate) fn keys(
     local: &Selector,
     remote: &Selector,
     mode: Mode,
@@ -194,7 +194,7 @@ pub(super) fn trap_keys(trap: &crate::Trap) -> Result<Vec<PolicyKey>, PlaneError
 }
 
 /// The traffic of a policy.
-pub(super) fn selector(key: &PolicyKey) -> XfrmSelector {
+pub(crate) fn selector(key: &PolicyKey) -> XfrmSelector {
     let port_mask = |port: u16| if port == 0 { 0 } else { u16::MAX };
     XfrmSelector {
         saddr: Address::from_ip(&key.source.network()),
@@ -257,7 +257,7 @@ pub(super) fn delete(key: &PolicyKey) -> XfrmMessage {
     XfrmMessage::DeletePolicy(find(key))
 }
 
-fn find(key: &PolicyKey) -> DelGetMessage {
+pub(crate) fn find(key: &PolicyKey) -> DelGetMessage {
     DelGetMessage {
         user_policy_id: UserPolicyId {
             selector: selector(key),

@@ -34,6 +34,15 @@ struct Entry {
     rank: Rank,
 }
 
+/// What traffic belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protector {
+    /// A child SA.
+    Sa(u64),
+    /// One that is still to be negotiated.
+    Trap,
+}
+
 /// What makes one of two selectors with the same remote subnet come first: the smaller comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
@@ -102,6 +111,26 @@ impl Tables {
         let newest = entries.find(|association| fits(association))?;
         let before = newest.still().and_then(|id| self.children.get(&id));
         Some(before.filter(|before| fits(before)).unwrap_or(newest))
+    }
+
+    /// Whose traffic a packet is that came in the clear.
+    pub(super) fn protects(&self, packet: &Inner) -> Option<Protector> {
+        let mut children = self.children.values();
+        let sa = children.find(|sa| packet.fits(&sa.remote, &sa.local));
+        let waits = || {
+            let mut traps = self.traps.values();
+            traps.any(|trap| {
+                let mut remotes = trap.remote_selectors.iter();
+                remotes.any(|remote| {
+                    let mut locals = trap.local_selectors.iter();
+                    locals.any(|local| packet.fits(remote, local))
+                })
+            })
+        };
+        match sa {
+            Some(sa) => Some(Protector::Sa(sa.id)),
+            None => waits().then_some(Protector::Trap),
+        }
     }
 
     /// The trap for an outgoing packet that has no SA.

@@ -1,20 +1,22 @@
 //! What the threads of the plane have to tell, on a thread of its own, so that no packet waits for whoever
 //! listens.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::{PlaneEvent, Refusal, Refused};
 
 /// Events that wait at most. Whoever does not listen for so long has lost some, and is told so.
 const WAITING: usize = 1024;
-/// Refusals of one kind told in [`REFUSALS_EVERY`], at most: enough to see who sends what, and no more than a
-/// log can bear when somebody floods.
-const REFUSALS_TOLD: u32 = 10;
-/// The time that [`REFUSALS_TOLD`] is for.
+/// Refusals of one kind told in [`REFUSALS_EVERY`] about one source: enough to see that it persists.
+const TOLD_OF_SOURCE: u32 = 10;
+/// The same about all sources: no more than whoever listens can bear when somebody floods in the name of many.
+const TOLD_OF_ALL: u32 = 500;
+/// The time that [`TOLD_OF_SOURCE`] and [`TOLD_OF_ALL`] are for.
 const REFUSALS_EVERY: Duration = Duration::from_secs(1);
 /// One trap asks again after this time: the negotiation that it asked for takes as long.
 const ACQUIRE_EVERY: Duration = Duration::from_secs(1);
@@ -41,28 +43,36 @@ pub(super) struct Told {
     receiver: Receiver<Note>,
 }
 
+/// What may be told of one kind of refusal.
 #[derive(Default)]
 struct Allowance {
     since: Option<Instant>,
     told: u32,
+    /// At most as many as [`TOLD_OF_ALL`].
+    of_source: HashMap<IpAddr, u32>,
     held_back: u64,
 }
 
 impl Allowance {
-    /// How many packets the next event stands for; `None` when there is to be none yet.
-    fn next(&mut self, now: Instant) -> Option<u64> {
+    /// Whether a packet of this source is told of; else it is counted.
+    fn may_tell(&mut self, now: Instant, source: IpAddr) -> bool {
         if self
             .since
             .is_none_or(|since| now.duration_since(since) >= REFUSALS_EVERY)
         {
             (self.since, self.told) = (Some(now), 0);
+            self.of_source.clear();
+        }
+        if self.told < TOLD_OF_ALL {
+            let of_source = self.of_source.entry(source).or_default();
+            if *of_source < TOLD_OF_SOURCE {
+                *of_source += 1;
+                self.told += 1;
+                return true;
+            }
         }
         self.held_back += 1;
-        if self.told == REFUSALS_TOLD {
-            return None;
-        }
-        self.told += 1;
-        Some(std::mem::take(&mut self.held_back))
+        false
     }
 }
 
@@ -91,28 +101,36 @@ impl Teller {
         let _ = self.sender.send(Note::Stop);
     }
 
-    /// Counts a refused packet, and tells of it unless there were too many.
+    /// Counts a refused packet, and tells of it, or later how many there were.
     pub(super) fn refuse(&self, refusal: Refusal, id: Option<u64>, remote: IpAddr, packet: &[u8]) {
         self.counts[refusal as usize].fetch_add(1, Ordering::Relaxed);
-        let allowance = &self.refusals[refusal as usize];
-        let count = {
-            let mut allowance = allowance.lock().unwrap_or_else(PoisonError::into_inner);
-            allowance.next(Instant::now())
-        };
+        if !self.allowance(refusal).may_tell(Instant::now(), remote) {
+            return;
+        }
         let number = |at: usize| {
             let bytes = packet.get(at..).and_then(<[u8]>::first_chunk);
             bytes.map_or(0, |bytes| u32::from_be_bytes(*bytes))
         };
-        if let Some(count) = count {
-            self.tell(PlaneEvent::Refused(Refused {
-                refusal,
-                id,
-                remote,
-                spi: number(0),
-                sequence: number(4),
-                count,
-            }));
-        }
+        self.tell(PlaneEvent::Refused(Refused {
+            refusal,
+            id,
+            remote,
+            spi: number(0),
+            sequence: number(4),
+        }));
+    }
+
+    fn allowance(&self, refusal: Refusal) -> MutexGuard<'_, Allowance> {
+        let allowance = &self.refusals[refusal as usize];
+        allowance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was not told of one by one.
+    fn take_held_back(&self) -> impl Iterator<Item = PlaneEvent> {
+        Refusal::ALL.into_iter().filter_map(|refusal| {
+            let count = std::mem::take(&mut self.allowance(refusal).held_back);
+            (count > 0).then_some(PlaneEvent::RefusedMore(refusal, count))
+        })
     }
 
     pub(super) fn refused(&self, refusal: Refusal) -> u64 {
@@ -142,16 +160,22 @@ impl Told {
     /// Gives every event to `events`, and calls `tick` once a second, until [`Teller::stop`].
     pub(super) fn run(&self, teller: &Teller, events: &dyn Fn(PlaneEvent), tick: &dyn Fn()) {
         let mut next_tick = Instant::now() + TICK;
+        let rest = || {
+            let more = teller.take_held_back().chain(teller.take_lost());
+            more.for_each(events);
+        };
         loop {
             let wait = next_tick.saturating_duration_since(Instant::now());
+            if wait.is_zero() {
+                rest();
+                tick();
+                next_tick = Instant::now() + TICK;
+                continue;
+            }
             match self.receiver.recv_timeout(wait) {
                 Ok(Note::Event(event)) => events(event),
-                Ok(Note::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => {
-                    teller.take_lost().into_iter().for_each(events);
-                    tick();
-                    next_tick = Instant::now() + TICK;
-                }
+                Ok(Note::Stop) | Err(RecvTimeoutError::Disconnected) => return rest(),
+                Err(RecvTimeoutError::Timeout) => {}
             }
         }
     }
@@ -162,14 +186,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_of_refusals_is_counted_to_the_last_and_told_of_a_few_times_a_second() {
+    fn a_flood_of_refusals_is_counted_to_the_last_and_hides_no_other_source() {
+        let (teller, told) = channel();
+        let source = |n: u32| IpAddr::from(n.to_be_bytes());
+        let refuse = |n| teller.refuse(Refusal::Replayed, None, source(n), &[7; 8]);
+        (0..1000).for_each(|_| refuse(1));
+        refuse(2);
+        let sources: Vec<IpAddr> = told
+            .receiver
+            .try_iter()
+            .filter_map(|note| match note {
+                Note::Event(PlaneEvent::Refused(refused)) => Some(refused.remote),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(sources.len() as u64, u64::from(TOLD_OF_SOURCE) + 1);
+        assert_eq!(sources.last(), Some(&source(2)));
+        let more = 1000 - u64::from(TOLD_OF_SOURCE);
+        let expected = PlaneEvent::RefusedMore(Refusal::Replayed, more);
+        assert_eq!(teller.take_held_back().collect::<Vec<_>>(), [expected]);
+        assert_eq!(teller.take_held_back().count(), 0);
+        assert_eq!(teller.refused(Refusal::Replayed), 1001);
+    }
+
+    #[test]
+    fn a_flood_in_many_names_is_told_of_so_much_and_forgotten() {
         let mut allowance = Allowance::default();
-        let start = Instant::now();
-        let told: u64 = (0..1000).filter_map(|_| allowance.next(start)).sum();
-        assert_eq!(told, u64::from(REFUSALS_TOLD));
-        // The next one stands for all that were held back.
-        assert_eq!(allowance.next(start + REFUSALS_EVERY), Some(1001 - told));
-        assert_eq!(allowance.next(start + REFUSALS_EVERY), Some(1));
+        let now = Instant::now();
+        let told = (0..100_000_u32)
+            .filter(|n| allowance.may_tell(now, IpAddr::from(n.to_be_bytes())))
+            .count();
+        assert_eq!(told, TOLD_OF_ALL as usize);
+        assert!(allowance.of_source.len() <= TOLD_OF_ALL as usize);
+        assert!(allowance.may_tell(now + REFUSALS_EVERY, IpAddr::from([0; 4])));
     }
 
     #[test]

@@ -24,6 +24,7 @@ use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleFlags, RuleMessa
 use netlink_sys::protocols::NETLINK_ROUTE;
 use serde::{Deserialize, Serialize};
 
+use super::shield::{Policy, Shield};
 use crate::kernel::ledger::Ledger;
 use crate::kernel::netlink::Netlink;
 use crate::kernel::route::{EXCEPTION, PROTOCOL, address_in, connected_inside, family};
@@ -32,6 +33,8 @@ use crate::{Mark, PlaneError, RouteTable, Selector};
 /// The metric of the routes that let nothing pass: above that of the routes into the device, which have the
 /// kernel's own (0, and 1024 with IPv6), and below that of exceptions, as the route into the device is.
 const GUARD: u32 = 2048;
+/// What [`Ways::add`] does, when it fails.
+const DOING: &str = "setting a route into the tunnel";
 /// `rp_filter`: what comes in must come by the way that leads back (RFC 3704 section 2.2).
 const STRICT: u8 = 1;
 /// `rp_filter`: there must be some way back.
@@ -58,6 +61,8 @@ pub(super) enum Entry {
     Filter { interface: u32, before: u8 },
     /// A route of our table that has no device to go with.
     Route { table: u32, key: RouteKey },
+    /// What the kernel drops, or lets pass.
+    Policy(Policy),
 }
 
 /// A route of our table.
@@ -87,6 +92,7 @@ pub(super) struct Ways {
     /// The TUN device.
     device: u32,
     held: BTreeMap<RouteKey, BTreeSet<Owner>>,
+    shield: Shield,
 }
 
 impl Ways {
@@ -108,6 +114,7 @@ impl Ways {
             mark,
             device: 0,
             held: BTreeMap::new(),
+            shield: Shield::open(),
         };
         ways.undo()?;
         Ok(ways)
@@ -115,9 +122,19 @@ impl Ways {
 
     pub(super) fn set_device(&mut self, device: u32) {
         self.device = device;
+        // What comes out of the device must pass before anything is dropped.
+        let free = device_name(device)
+            .map(|name| format!("/proc/sys/net/ipv4/conf/{name}/disable_policy"));
+        if free.is_none_or(|file| std::fs::write(file, "1").is_err()) {
+            self.shield.give_up();
+        }
     }
 
-    /// Leads what goes to the remote side into the device.
+    pub(super) fn shield(&self) -> &Shield {
+        &self.shield
+    }
+
+    /// Leads what goes to the remote side into the device, and lets nothing come from there but by the device.
     pub(super) fn add(
         &mut self,
         owner: &Owner,
@@ -125,43 +142,51 @@ impl Ways {
         remote: &Selector,
         peer: IpAddr,
     ) -> Result<(), PlaneError> {
-        const DOING: &str = "setting a route into the tunnel";
-        let Some(table) = self.table else {
+        let mut excepted = BTreeMap::new();
+        for net in remote.prefixes() {
+            excepted.insert(net, self.exceptions(net, local)?);
+        }
+        let all = excepted.values().flatten().copied().collect();
+        self.shield
+            .add(&mut self.ledger, owner, local, remote, &all)?;
+        let Some(RouteTable { table, .. }) = self.table else {
             return Ok(());
         };
         let source = address_in(&mut self.netlink, local).map_err(|f| f.during(DOING))?;
-        self.rule(table, remote.first.is_ipv6())?;
+        self.rule(remote.first.is_ipv6())?;
         if remote.contains(peer) {
             self.loosen(peer)?;
         }
-        for net in remote.prefixes() {
-            let way = RouteKey {
-                net,
-                kind: Kind::Way,
-            };
-            // What is connected is as it was when the first of several came.
-            let mut except = if self.held.contains_key(&way) {
-                let keys = self.held.keys();
-                let inside = keys.filter(|key| key.kind == Kind::Except && net.contains(&key.net));
-                inside.map(|key| key.net).collect()
-            } else {
-                connected_inside(&mut self.netlink, &net).map_err(|f| f.during(DOING))?
-            };
-            except.extend(
-                local
-                    .prefixes()
-                    .filter(|own| *own != net && net.contains(own)),
-            );
+        for (net, except) in excepted {
             // The exceptions first: nothing next door is to be lost for a moment.
             for net in except {
                 let kind = Kind::Except;
-                self.hold(owner, table.table, RouteKey { net, kind }, None)?;
+                self.hold(owner, table, RouteKey { net, kind }, None)?;
             }
-            let kind = Kind::Guard;
-            self.hold(owner, table.table, RouteKey { net, kind }, None)?;
-            self.hold(owner, table.table, way, source)?;
+            for (kind, source) in [(Kind::Guard, None), (Kind::Way, source)] {
+                self.hold(owner, table, RouteKey { net, kind }, source)?;
+            }
         }
         Ok(())
+    }
+
+    /// What of a remote net is not led into the device: networks that this host is connected to, as they are when the
+    /// first of several has it, and the local side.
+    fn exceptions(&mut self, net: IpNet, local: &Selector) -> Result<BTreeSet<IpNet>, PlaneError> {
+        let kind = Kind::Way;
+        let mut except: BTreeSet<IpNet> = if self.held.contains_key(&RouteKey { net, kind }) {
+            let keys = self.held.keys();
+            let inside = keys.filter(|key| key.kind == Kind::Except && net.contains(&key.net));
+            inside.map(|key| key.net).collect()
+        } else {
+            connected_inside(&mut self.netlink, &net).map_err(|f| f.during(DOING))?
+        };
+        except.extend(
+            local
+                .prefixes()
+                .filter(|own| *own != net && net.contains(own)),
+        );
+        Ok(except)
     }
 
     fn hold(
@@ -190,8 +215,9 @@ impl Ways {
 
     /// Removes the routes that are there for nobody else.
     pub(super) fn release(&mut self, owner: &Owner) -> Result<(), PlaneError> {
+        let mut result = self.shield.release(&mut self.ledger, owner);
         let Some(table) = self.table else {
-            return Ok(());
+            return result;
         };
         let mut gone = Vec::new();
         for (key, owners) in &mut self.held {
@@ -199,7 +225,6 @@ impl Ways {
                 gone.push(*key);
             }
         }
-        let mut result = Ok(());
         // In the order of kinds backwards: the exceptions last, as they came first.
         gone.sort_by_key(|key| std::cmp::Reverse(key.kind));
         for key in gone {
@@ -236,6 +261,7 @@ impl Ways {
                     }
                 }
                 Entry::Route { table, key } => self.remove_route(table, key),
+                Entry::Policy(policy) => self.shield.remove(&mut self.ledger, policy),
                 Entry::Filter { interface, before } => {
                     // Somebody who has set it meanwhile has the last word; so has who removed the interface.
                     match filter_of(interface).filter(|file| read(file) == Some(LOOSE)) {
@@ -249,8 +275,10 @@ impl Ways {
         result
     }
 
-    fn rule(&mut self, table: RouteTable, v6: bool) -> Result<(), PlaneError> {
-        let RouteTable { table, priority } = table;
+    fn rule(&mut self, v6: bool) -> Result<(), PlaneError> {
+        let Some(RouteTable { table, priority }) = self.table else {
+            return Ok(());
+        };
         let entry = Entry::Rule {
             table,
             priority,
@@ -327,11 +355,15 @@ fn gone(errno: Option<i32>) -> bool {
 
 /// Where an interface's reverse-path filter is set, in the thread's own network namespace.
 fn filter_of(interface: u32) -> Option<PathBuf> {
-    let name = nix::net::if_::if_indextoname(interface).ok()?;
-    let name = name.to_str().ok()?;
+    let name = device_name(interface)?;
     Some(PathBuf::from(format!(
         "/proc/sys/net/ipv4/conf/{name}/rp_filter"
     )))
+}
+
+fn device_name(interface: u32) -> Option<String> {
+    let name = nix::net::if_::if_indextoname(interface).ok()?;
+    Some(name.to_str().ok()?.to_owned())
 }
 
 fn read(file: &Path) -> Option<u8> {

@@ -18,7 +18,7 @@ use nix::{getsockopt_impl, sockopt_impl};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::association::Path;
-use crate::Mark;
+use crate::{Mark, exempt};
 
 /// Datagrams that the kernel takes as one (`UDP_MAX_SEGMENTS` before Linux 6.9).
 const MAX_SEGMENTS: usize = 64;
@@ -70,6 +70,18 @@ pub(super) fn mark(fd: &impl AsFd, mark: Mark) -> nix::Result<()> {
     setsockopt(fd, sockopt::Mark, &mark.value)
 }
 
+/// Makes the packets of a bound socket pass in both directions, whatever is led into the tunnels and whatever must not
+/// come in unprotected.
+pub(super) fn set_free(fd: &impl AsFd, its: Mark) -> nix::Result<()> {
+    mark(fd, its)?;
+    let bound = getsockname::<SockaddrStorage>(fd.as_fd().as_raw_fd())?;
+    if let Some(bound) = address(&bound) {
+        // A kernel without IPsec drops nothing.
+        let _ = exempt(fd, bound.ip());
+    }
+    Ok(())
+}
+
 impl Wire {
     /// A NAT-T socket that somebody else has bound.
     pub(super) fn udp(fd: OwnedFd, its: Mark) -> nix::Result<Self> {
@@ -105,7 +117,7 @@ impl Wire {
     }
 
     fn prepare(&self, its: Mark) -> nix::Result<()> {
-        mark(&self.fd, its)?;
+        set_free(&self.fd, its)?;
         let fd = &self.fd;
         if self.bound.is_ipv4() {
             setsockopt(fd, sockopt::Ipv4PacketInfo, &true)?;

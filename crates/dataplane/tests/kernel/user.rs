@@ -318,6 +318,7 @@ fn a_peer_in_its_own_selector_is_reached() -> Outcome {
         let ike = nat_socket(&lab.left, "192.0.2.1:500")?;
         dataplane::bypass(&ike, UserOptions::new("").mark)?;
         let peer = nat_socket(&lab.right, "192.0.2.2:500")?;
+        dataplane::bypass(&peer, UserOptions::new("").mark)?;
         peer.set_read_timeout(Some(PATIENCE))?;
         ike.send_to(b"ike", "192.0.2.2:500")?;
         let (len, from) = peer.recv_from(&mut [0; 9])?;

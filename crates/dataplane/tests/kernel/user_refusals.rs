@@ -9,10 +9,14 @@ use dataplane::{ChildSa, Mode, Plane, PlaneEvent, Refusal, User, UserOptions};
 use crate::capture::Capture;
 use crate::lab::{Lab, PATIENCE, Watched, ensure, same};
 use crate::sas::pair;
-use crate::user::{SUITES, nat_socket, open};
+use crate::user::{self, SUITES, nat_socket, open};
 use crate::{Outcome, OwnTrial};
 
 pub const TRIALS: &[OwnTrial] = &[
+    (
+        "what_should_have_been_protected_is_dropped_and_told",
+        what_should_have_been_protected_is_dropped_and_told,
+    ),
     (
         "what_must_not_pass_is_refused_counted_and_told",
         what_must_not_pass_is_refused_counted_and_told,
@@ -189,7 +193,7 @@ fn what_must_not_pass_is_refused_counted_and_told() -> Outcome {
         .iter()
         .map(|refusal| bare.left.plane.refused(*refusal))
         .collect();
-    same("counts", &format!("{counts:?}"), "[1, 1, 1, 1, 1, 4]")?;
+    same("counts", &format!("{counts:?}"), "[1, 1, 1, 1, 1, 4, 0]")?;
     let counters = bare.left.plane.counters(1)?;
     ensure(
         counters.replayed == 2 && counters.integrity_failures == 1 && counters.inbound.packets == 4,
@@ -238,4 +242,71 @@ fn a_peer_behind_a_nat_that_changed_its_mind_is_noticed() -> Outcome {
     elsewhere.set_read_timeout(Some(PATIENCE))?;
     elsewhere.recv_from(&mut [0; 2000])?;
     Ok(())
+}
+
+fn what_should_have_been_protected_is_dropped_and_told() -> Outcome {
+    let mut lab = Lab::new()?;
+    let behind = lab.behind_left()?;
+    lab.left.sysctl("net/ipv4/ip_forward", "1")?;
+    lab.right.ip("route add 10.1.0.0/16 via 192.0.2.1")?;
+    let inside = nat_socket(&lab.left, "10.1.0.1:7000")?;
+    let beyond = nat_socket(&behind, "10.1.0.9:7000")?;
+    let peer = nat_socket(&lab.right, "10.2.0.1:7000")?;
+    let stranger = nat_socket(&lab.right, "192.0.2.2:7000")?;
+    for socket in [&inside, &beyond] {
+        socket.set_read_timeout(Some(PATIENCE))?;
+    }
+    // The first of these that arrives is the one that is meant to.
+    let arrives = |from: &UdpSocket, word: &str| -> Outcome {
+        for (to, address) in [(&inside, "10.1.0.1:7000"), (&beyond, "10.1.0.9:7000")] {
+            from.send_to(word.as_bytes(), address)?;
+            let mut buffer = [0; 20];
+            let (len, _) = to.recv_from(&mut buffer)?;
+            same(
+                "what arrived",
+                &String::from_utf8_lossy(&buffer[..len]),
+                word,
+            )?;
+        }
+        Ok(())
+    };
+    arrives(&peer, "before")?;
+    let mut left = user::plane(&lab, &lab.left, Vec::new())?;
+    let is_lost = |left: &Watched<User>| -> Outcome {
+        for address in ["10.1.0.1:7000", "10.1.0.9:7000"] {
+            peer.send_to(b"in the clear", address)?;
+            left.event(|event| match event {
+                PlaneEvent::Refused(refused) => (refused.refusal == Refusal::ClearText
+                    && refused.remote.to_string() == "10.2.0.1"
+                    && refused.spi == 0)
+                    .then_some(()),
+                _ => None,
+            })?;
+        }
+        Ok(())
+    };
+    let (sa, _) = pair(&SUITES[0], Mode::Tunnel, 1);
+    user::install(&lab.left, &mut left, &sa)?;
+    is_lost(&left)?;
+    // What comes after it is not it; and all else is as it was.
+    arrives(&stranger, "another's")?;
+    behind.pings("10.1.0.1")?;
+    lab.left.pings("-I 10.1.0.1 10.1.0.1")?;
+    lab.left.inside(|| left.plane.remove(1))?;
+    arrives(&peer, "after it")?;
+    // What is waited for is as good; and a side that is everywhere leaves out the networks next door.
+    let trap = crate::policies::trap(Mode::Tunnel);
+    lab.left.inside(|| left.plane.trap(&trap))?;
+    is_lost(&left)?;
+    lab.left.inside(|| left.plane.untrap(&trap.name))?;
+    arrives(&peer, "after the trap")?;
+    let mut all = sa;
+    all.remote_selector = crate::policies::net("0.0.0.0/0");
+    user::install(&lab.left, &mut left, &all)?;
+    is_lost(&left)?;
+    behind.pings("10.1.0.1")?;
+    arrives(&stranger, "next door")?;
+    lab.left.inside(|| left.plane.close())?;
+    arrives(&peer, "at the end")?;
+    same("policies", lab.left.xfrm()?.trim(), "")
 }

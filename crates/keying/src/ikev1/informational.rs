@@ -11,6 +11,7 @@ use isakmp::{
 };
 use rand_core::Rng as _;
 
+use super::authentication::Proves;
 use super::duplicates::digest;
 use super::messages::{Payloads, notification};
 use super::negotiation::{Failure, Negotiation, Proving, State, Step, header};
@@ -227,6 +228,17 @@ fn informational(core: &mut Core, sa: &mut Sa, rest: &[RawPayload]) -> SaStep {
                 let _ = send(core, sa, &[answer]);
                 SaStep::Stay
             }
+            // It refused our last message of phase 1 after we took the SA for established.
+            NotifyType::AUTHENTICATION_FAILED
+            | NotifyType::INVALID_SIGNATURE
+            | NotifyType::INVALID_CERTIFICATE
+            | NotifyType::INVALID_CERT_AUTHORITY
+            | NotifyType::CERT_TYPE_UNSUPPORTED
+            | NotifyType::CERTIFICATE_UNAVAILABLE
+                if is_of(&notification.spi, sa.cookies()) =>
+            {
+                SaStep::Deleted
+            }
             NotifyType::INITIAL_CONTACT => SaStep::InitialContact,
             NotifyType::CONNECTED => SaStep::Connected(notification.spi),
             kind if kind.is_error() => SaStep::QuickModeRefused(notification),
@@ -305,7 +317,9 @@ fn failure_of(n: &Negotiation, kind: NotifyType) -> Failure {
                 | NotifyType::INVALID_HASH_INFORMATION
                 | NotifyType::PAYLOAD_MALFORMED
         );
-    let cause = if about_message_5 {
+    let cause = if about_message_5 && n.certificates.is_some() {
+        Cause::CertificateRefusedByPeer
+    } else if about_message_5 {
         Cause::AuthenticationRefused
     } else {
         Cause::from_peer_notify(kind.0)
@@ -319,8 +333,13 @@ pub(crate) fn during_negotiation(n: &Negotiation, datagram: &Datagram<'_>) -> St
         return in_clear(n, datagram);
     }
     match &n.state {
-        State::IdSent { proving, .. } => encrypted(n, proving, datagram, true),
-        State::KeAnswered { proving, .. } => encrypted(n, proving, datagram, false),
+        State::IdSent { proving, .. } => encrypted(n, proving, datagram, Some("message 5")),
+        State::KeAnswered { proving, .. } => encrypted(n, proving, datagram, None),
+        // A peer with another pre-shared key has other keys too.
+        State::AggressiveAnswered { proving, .. } => {
+            let by_psk = proving.chosen.method.responder == Proves::Psk;
+            encrypted(n, proving, datagram, by_psk.then_some("message 2"))
+        }
         _ => Step::Invalid(
             Cause::PacketOutOfPlace,
             "encrypted before there are keys".to_owned(),
@@ -355,7 +374,7 @@ fn encrypted(
     n: &Negotiation,
     proving: &Proving,
     datagram: &Datagram<'_>,
-    answers_message_5: bool,
+    answers: Option<&str>,
 ) -> Step {
     let message_id = datagram.header.message_id;
     let opened = match proving.keys.exchange_iv(&proving.iv, message_id) {
@@ -365,13 +384,14 @@ fn encrypted(
     let opened = match opened {
         Ok(opened) => opened,
         Err(OpenError::Crypto(error)) => return Failure::from(error).into(),
-        Err(_) if answers_message_5 => {
-            return Step::Evidence(
-                Failure::local(Cause::PskMismatch)
-                    .with("the peer answered message 5 with something that does not decrypt"),
-            );
+        Err(_) => {
+            return match answers {
+                Some(answered) => Step::Evidence(Failure::local(Cause::PskMismatch).with(format!(
+                    "the peer answered {answered} with something that does not decrypt"
+                ))),
+                None => Step::Invalid(Cause::PacketTampered, "it does not decrypt".to_owned()),
+            };
         }
-        Err(_) => return Step::Invalid(Cause::PacketTampered, "it does not decrypt".to_owned()),
     };
     let proven = proving.keys.authenticated(message_id, &opened).is_some();
     let Ok(payloads) = Payloads::of(opened.chain) else {

@@ -1,4 +1,4 @@
-//! Main Mode with a pre-shared key, the initiator's half (RFC 2409 section 5.4).
+//! Main Mode, the initiator's half (RFC 2409 section 5).
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,37 +6,47 @@ use std::time::Instant;
 use audit::{AuthMethod, Cause, KeyMod, MmState, Role};
 use isakmp::{Cookie, Datagram, ExchangeType, NotifyType, Payload, RawPayload};
 
+use super::aggressive;
+use super::authentication::{Method, Proves};
+use super::certificates::{self, NotAccepted};
 use super::duplicates::Duplicates;
-use super::messages::{self, Payloads, identification, notification};
-use super::nat::{self, Nat};
+use super::messages::{self, Payloads, Requested, identification, notification};
+use super::nat;
 use super::negotiation::{
-    Failure, KeSent, Negotiation, NegotiationId, Peer, Proving, Route, State, Step, new_cookie,
+    Failure, Heard, KeSent, Negotiation, NegotiationId, Peer, Proving, Route, State, Step,
+    new_cookie,
 };
 use super::proposals;
-use super::protection::Proof;
-use super::shared::{check_identity, check_key_exchange, keys_of, new_sa, proven_identity};
+use super::shared::{
+    check_hash, check_identity, check_key_exchange, check_signature, derive, keys_of, new_sa,
+    own_hash, read_identity,
+};
 use crate::config::Connection;
 use crate::core::Core;
 use crate::endpoint::Party;
 use crate::identity::Identity;
-use crate::job::{Derive, Job, JobResult};
+use crate::job::{Job, JobResult};
 use crate::limits::{JOB_TIMEOUT, OUR_NONCE_LEN};
 
-/// Begins a negotiation: message 1 goes out.
+/// Begins a negotiation: message 1 of Main Mode goes out, or is being made, for Aggressive Mode. Else it has failed,
+/// as the step says.
 pub(crate) fn begin(
     core: &mut Core,
     now: Instant,
     connection: &Arc<Connection>,
     route: Route,
     replaces: Option<u64>,
-) -> Negotiation {
+) -> (Negotiation, Step) {
     let initiator_cookie = new_cookie(core);
-    let offer = proposals::offer(&connection.proposals, connection.lifetime);
-    let sa = Payload::Sa(offer).to_raw();
     let mut negotiation = Negotiation {
         id: NegotiationId(core.number()),
         role: Role::Initiator,
         key_mod: KeyMod::IkeV1,
+        exchange: if connection.aggressive {
+            ExchangeType::AGGRESSIVE
+        } else {
+            ExchangeType::IDENTITY_PROTECTION
+        },
         origin: route.remote,
         begun: now,
         connection: Some(connection.clone()),
@@ -47,6 +57,8 @@ pub(crate) fn begin(
         activity: core.activity(),
         sent: MmState::None,
         auth: AuthMethod::Unknown,
+        certificates: None,
+        requested: Requested::default(),
         local_name: None,
         remote_name: None,
         peer: Peer::default(),
@@ -59,16 +71,24 @@ pub(crate) fn begin(
         end_after: None,
         terminations: Vec::new(),
         fragment_id: 0,
-        state: State::SaSent {
-            sa_body: sa.body.clone(),
-        },
+        state: State::Moving,
+    };
+    if connection.aggressive {
+        let step = aggressive::begin(core, &mut negotiation, now, connection);
+        return (negotiation, step);
+    }
+    let methods = Method::all_of(connection, true);
+    let offer = proposals::offer(&methods, &connection.proposals, connection.lifetime);
+    let sa = Payload::Sa(offer).to_raw();
+    negotiation.state = State::SaSent {
+        sa_body: sa.body.clone(),
     };
     let mut payloads = vec![sa];
     payloads.extend(messages::vendor_ids(connection));
     let header = negotiation.header(ExchangeType::IDENTITY_PROTECTION, 0);
     let message = isakmp::build::message(header, &payloads);
     negotiation.launch(core, now, message, MmState::SentFirst);
-    negotiation
+    (negotiation, Step::Stay)
 }
 
 /// Message 2: what the responder chose.
@@ -79,12 +99,14 @@ pub(crate) fn message_2(
     datagram: &Datagram<'_>,
     payloads: &Payloads,
 ) -> Step {
-    let (State::SaSent { sa_body }, Some(connection)) = (&n.state, &n.connection) else {
+    let (State::SaSent { .. }, Some(connection)) = (&n.state, &n.connection) else {
         return Step::Stay;
     };
     let chosen = match payloads.sa() {
         Ok((sa, _)) => {
-            match proposals::check_answer(&connection.proposals, connection.lifetime, sa) {
+            let methods = Method::all_of(connection, true);
+            let (suites, lifetime) = (&connection.proposals, connection.lifetime);
+            match proposals::check_answer(&methods, suites, lifetime, sa) {
                 Ok(chosen) => chosen,
                 Err(refusal) => {
                     return Step::Evidence(Failure::local(refusal.cause).with(refusal.detail));
@@ -101,14 +123,17 @@ pub(crate) fn message_2(
     ) else {
         return Failure::local(Cause::QueueFull).into();
     };
+    n.authenticates_by(chosen.method);
+    let State::SaSent { sa_body } = std::mem::replace(&mut n.state, State::Moving) else {
+        return Step::Stay;
+    };
     n.state = State::MakingShare {
         job,
-        sa_body: sa_body.clone(),
+        sa_body,
         chosen,
     };
     n.responder_cookie = datagram.header.responder_cookie;
-    n.auth = AuthMethod::PresharedKey;
-    n.peer.learn(payloads.all());
+    n.learn(payloads.all());
     n.deadline = Some(now + JOB_TIMEOUT);
     Step::Stay
 }
@@ -136,6 +161,10 @@ pub(crate) fn share_made(
         Payload::KeyExchange(public.clone()).to_raw(),
         Payload::Nonce(nonce.clone()).to_raw(),
     ];
+    if let (Some(connection), Proves::Signature(method)) = (&n.connection, chosen.method.responder)
+    {
+        payloads.extend(certificates::requests(connection, Some(method)));
+    }
     if n.peer.nat_t {
         match nat_payloads(n, &chosen) {
             Ok(digests) => payloads.extend(digests),
@@ -222,19 +251,20 @@ pub(crate) fn message_4(
         Ok(nat) => nat.unwrap_or_default(),
         Err(error) => return Failure::from(error).into(),
     };
-    let derive = Derive {
-        group: sent.chosen.suite.group,
-        hash: sent.chosen.suite.hash,
-        share: Some((sent.public.clone(), sent.private.clone())),
-        peer_public: peer_public.clone(),
-        credential: connection.credential,
-        ni: sent.nonce.clone(),
-        nr: peer_nonce,
-        initiator_cookie: n.initiator_cookie.0,
-        responder_cookie: n.responder_cookie.0,
-    };
-    let Some(job) = core.start_job(Party::Negotiation(n.id), Job::Derive(Box::new(derive))) else {
-        return Failure::local(Cause::QueueFull).into();
+    let share = Some((sent.public.clone(), sent.private.clone()));
+    let nonces = [sent.nonce.clone(), peer_nonce];
+    let job = derive(
+        core,
+        n,
+        connection,
+        &sent.chosen,
+        share,
+        peer_public.clone(),
+        nonces,
+    );
+    let job = match job {
+        Ok(job) => job,
+        Err(failure) => return failure.into(),
     };
     n.state = State::DerivingForId {
         job,
@@ -243,7 +273,7 @@ pub(crate) fn message_4(
         nat,
     };
     n.deadline = Some(now + JOB_TIMEOUT);
-    n.peer.learn(payloads.all());
+    n.learn(payloads.all());
     Step::Stay
 }
 
@@ -265,7 +295,7 @@ pub(crate) fn derived(
         return Step::Stay;
     };
     n.deadline = None;
-    let (keys, skeyid) = match keys_of(&sent.chosen, result) {
+    let (keys, skeyid) = match keys_of(core, n, &sent.chosen, result) {
         Ok((keys, skeyid, _)) => (keys, skeyid),
         Err(failure) if failure.cause == Cause::KeInvalid => {
             // The true message 4 may still come.
@@ -275,62 +305,100 @@ pub(crate) fn derived(
         }
         Err(failure) => return failure.into(),
     };
-    match prove(
-        core,
-        n,
-        now,
-        *sent,
+    let Some(connection) = n.connection.clone() else {
+        return Step::Stay;
+    };
+    let iv = match crypto::phase1_iv(keys.hash, keys.cipher, &sent.public, &peer_public) {
+        Ok(iv) => iv,
+        Err(error) => return Failure::from(error).into(),
+    };
+    n.float(&connection, nat);
+    let local_id = connection
+        .local_id
+        .clone()
+        .unwrap_or_else(|| Identity::from(n.route.local.ip()));
+    let proving = Box::new(Proving {
+        sa_body: sent.sa_body,
+        chosen: sent.chosen,
+        own_public: sent.public,
         peer_public,
-        keys,
         skeyid,
-        nat,
-        first_contact,
-    ) {
+        keys,
+        iv,
+        local_id,
+    });
+    let id_body = identification(&proving.local_id).body;
+    let hash = match own_hash(n, &proving, &id_body) {
+        Ok(hash) => hash,
+        Err(error) => return Failure::from(error).into(),
+    };
+    let sent = match proving.chosen.method.initiator {
+        Proves::Psk => {
+            let proof = vec![Payload::Hash(hash).to_raw()];
+            message_5(core, n, now, proving, nat, proof, first_contact)
+        }
+        Proves::Signature(method) => match certificates::sign(core, n, &connection, method, hash) {
+            Ok(job) => {
+                n.deadline = Some(now + JOB_TIMEOUT);
+                n.state = State::SigningForId {
+                    job,
+                    proving,
+                    nat,
+                    first_contact,
+                };
+                Ok(())
+            }
+            Err(failure) => Err(failure),
+        },
+    };
+    match sent {
         Ok(()) => Step::Stay,
         Err(failure) => failure.into(),
     }
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "everything that the state before it held"
-)]
-fn prove(
+/// Our proof for message 5 is signed.
+pub(crate) fn signed(
     core: &mut Core,
     n: &mut Negotiation,
     now: Instant,
-    sent: KeSent,
-    peer_public: Vec<u8>,
-    keys: super::protection::Keys,
-    skeyid: crypto::Secret,
-    nat: Nat,
+    result: JobResult,
+) -> Step {
+    let State::SigningForId {
+        proving,
+        nat,
+        first_contact,
+        ..
+    } = std::mem::replace(&mut n.state, State::Moving)
+    else {
+        return Step::Stay;
+    };
+    n.deadline = None;
+    let (Some(connection), Proves::Signature(method)) =
+        (n.connection.clone(), proving.chosen.method.initiator)
+    else {
+        return Step::Stay;
+    };
+    let sent = certificates::signed(n, &connection, method, result)
+        .and_then(|proof| message_5(core, n, now, proving, nat, proof, first_contact));
+    match sent {
+        Ok(()) => Step::Stay,
+        Err(failure) => failure.into(),
+    }
+}
+
+/// Sends message 5: our identity, and our proof with what belongs to it.
+fn message_5(
+    core: &mut Core,
+    n: &mut Negotiation,
+    now: Instant,
+    mut proving: Box<Proving>,
+    nat: nat::Nat,
+    proof: Vec<RawPayload>,
     first_contact: bool,
 ) -> Result<(), Failure> {
-    let Some(connection) = n.connection.clone() else {
-        return Ok(());
-    };
-    let nat_traversal = nat.any() || (connection.force_encap && n.peer.nat_t);
-    if nat_traversal && !n.route.marked {
-        n.route.local.set_port(connection.local_nat_port);
-        n.route.remote.set_port(connection.remote_nat_port);
-        n.route.marked = true;
-    }
-    let local_id = connection
-        .local_id
-        .clone()
-        .unwrap_or_else(|| Identity::from(n.route.local.ip()));
-    let id = identification(&local_id);
-    let hash = Proof {
-        skeyid: &skeyid,
-        own_public: &sent.public,
-        other_public: &peer_public,
-        own_cookie: &n.initiator_cookie.0,
-        other_cookie: &n.responder_cookie.0,
-        sa_body: &sent.sa_body,
-        id_body: &id.body,
-    }
-    .compute(keys.hash)?;
-    let mut payloads = vec![id, Payload::Hash(hash).to_raw()];
+    let mut payloads = vec![identification(&proving.local_id)];
+    payloads.extend(proof);
     if first_contact {
         payloads.push(notification(
             n.cookies(),
@@ -339,25 +407,12 @@ fn prove(
         ));
     }
     let (first, chain) = isakmp::emit_chain(&payloads);
-    let iv = crypto::phase1_iv(keys.hash, keys.cipher, &sent.public, &peer_public)?;
-    let ciphertext = keys.seal(&iv, &chain)?;
-    let iv = keys.last_block(&ciphertext);
+    let ciphertext = proving.keys.seal(&proving.iv, &chain)?;
+    proving.iv = proving.keys.last_block(&ciphertext);
     let header = n.header(ExchangeType::IDENTITY_PROTECTION, 0);
     let message = isakmp::build::encrypted_message(header, first, &ciphertext);
-    n.local_name = Some(local_id.to_string());
-    n.state = State::IdSent {
-        proving: Box::new(Proving {
-            sa_body: sent.sa_body,
-            chosen: sent.chosen,
-            own_public: sent.public,
-            peer_public,
-            skeyid,
-            keys,
-            iv,
-            local_id,
-        }),
-        nat,
-    };
+    n.local_name = Some(proving.local_id.to_string());
+    n.state = State::IdSent { proving, nat };
     n.launch(core, now, message, MmState::SentThird);
     Ok(())
 }
@@ -368,45 +423,85 @@ pub(crate) fn message_6(
     n: &mut Negotiation,
     now: Instant,
     datagram: &Datagram<'_>,
+    route: Route,
 ) -> Step {
-    let (State::IdSent { proving, nat }, Some(connection)) = (&n.state, n.connection.clone())
-    else {
+    let State::IdSent { proving, nat } = &n.state else {
         return Step::Stay;
     };
-    let message = match proven_identity(n, proving, datagram) {
+    let proves = proving.chosen.method.responder;
+    let message = match read_identity(proving, datagram, proves) {
         Ok(message) => message,
         Err(step) => return step,
     };
-    // From here on all is proven.
+    let heard = Heard::new(message, route, proving.keys.last_block(datagram.body));
+    match proves {
+        Proves::Psk => match check_hash(n, proving, &heard.message) {
+            Ok(()) => accepted(core, n, now, heard),
+            Err(step) => step,
+        },
+        Proves::Signature(method) => {
+            let (proving, nat) = (proving.clone(), *nat);
+            check_signature(core, n, now, proving, nat, method, heard)
+        }
+    }
+}
+
+/// The responder's signature and certificates were looked at.
+pub(crate) fn checked(
+    core: &mut Core,
+    n: &mut Negotiation,
+    now: Instant,
+    result: JobResult,
+) -> Step {
+    let State::CheckingPeer {
+        proving,
+        nat,
+        heard,
+        ..
+    } = std::mem::replace(&mut n.state, State::Moving)
+    else {
+        return Step::Stay;
+    };
+    n.deadline = None;
+    n.state = State::IdSent { proving, nat };
+    match certificates::checked(n, result) {
+        Ok(()) => accepted(core, n, now, *heard),
+        Err(NotAccepted::Proven(failure)) => Step::FailProven {
+            failure,
+            last_block: heard.last_block,
+        },
+        Err(NotAccepted::Unproven(failure)) => {
+            n.duplicates.retract();
+            Step::EvidenceUnderKeys {
+                failure,
+                last_block: heard.last_block,
+            }
+        }
+        Err(NotAccepted::Own(failure)) => failure.into(),
+    }
+}
+
+/// The responder proved that it is who it says: whether that is the one we want.
+fn accepted(core: &mut Core, n: &mut Negotiation, now: Instant, heard: Heard) -> Step {
+    let Heard {
+        message,
+        last_block,
+        ..
+    } = heard;
     n.remote_name = Some(Identity::describe(
         message.identification.id_type.0,
         &message.identification.data,
     ));
-    let last_block = proving.keys.last_block(datagram.body);
-    let remote_id = match check_identity(
-        &connection,
-        &message.identification,
-        n.route.remote.ip(),
-        *nat,
-    ) {
-        Ok(identity) => identity,
-        Err(failure) => {
-            return Step::FailProven {
-                failure,
-                last_block,
-            };
-        }
+    let (State::IdSent { proving, nat }, Some(connection)) = (&n.state, n.connection.clone())
+    else {
+        return Step::Stay;
     };
-    match new_sa(
-        core,
-        n,
-        now,
-        proving,
-        *nat,
-        last_block.clone(),
-        &connection,
-        remote_id,
-    ) {
+    let remote = n.route.remote.ip();
+    let sa = check_identity(&connection, &message.identification, remote, *nat).and_then(|id| {
+        let block = last_block.clone();
+        new_sa(core, n, now, proving, *nat, block, &connection, id)
+    });
+    match sa {
         Ok(sa) => Step::Establish {
             heard_block: sa.last_block.clone(),
             sa: Box::new(sa),

@@ -3,15 +3,17 @@
 
 use audit::Cause;
 use isakmp::{
-    Chain, Cookie, Datagram, ExchangeType, Identification, Notification, NotifyType, Payload,
-    PayloadType, ProtocolId, RawPayload, SecurityAssociation, Trailing, parse_chain, vendor,
+    CertificateEncoding, Chain, Cookie, Datagram, ExchangeType, IdType, Identification,
+    Notification, NotifyType, Payload, PayloadType, ProtocolId, RawPayload, SecurityAssociation,
+    Trailing, parse_chain, vendor,
 };
 
-use super::negotiation::{Failure, header};
+use super::authentication::Proves;
+use super::negotiation::{Failure, Step, header};
 use super::protection::{Keys, OpenError, Opened};
 use crate::config::{Connection, Fragmentation};
 use crate::identity::Identity;
-use crate::limits::NONCE_LEN;
+use crate::limits::{MAX_AUTHORITIES, NONCE_LEN};
 
 /// A message in clear that cannot be taken: 4976 and dropped.
 pub(crate) type Malformed = String;
@@ -104,13 +106,67 @@ impl Payloads {
         let (_, public) = self.one(PayloadType::KE)?;
         let (_, nonce) = self.one(PayloadType::NONCE)?;
         self.refuse(&[PayloadType::SA, PayloadType::ID, PayloadType::HASH])?;
-        if !NONCE_LEN.contains(&nonce.len()) {
-            return Err(format!(
-                "the nonce has {} bytes; 8 to 256 are right",
-                nonce.len()
-            ));
-        }
+        check_nonce(nonce)?;
         Ok((public.to_vec(), nonce.to_vec()))
+    }
+
+    /// The SA of Aggressive Mode's message 1 or 2, which must come first, with its body as it came.
+    pub(crate) fn aggressive_sa(&self) -> Result<(&SecurityAssociation, &[u8]), Malformed> {
+        self.first_sa()?;
+        match self.one(PayloadType::SA)? {
+            (Payload::Sa(sa), body) => Ok((sa, body)),
+            _ => Err("the SA payload is not one".to_owned()),
+        }
+    }
+
+    /// The public value and the nonce of Aggressive Mode's message 1 or 2.
+    pub(crate) fn aggressive_key_exchange(&self) -> Result<(Vec<u8>, Vec<u8>), Malformed> {
+        let (_, public) = self.one(PayloadType::KE)?;
+        let (_, nonce) = self.one(PayloadType::NONCE)?;
+        check_nonce(nonce)?;
+        Ok((public.to_vec(), nonce.to_vec()))
+    }
+
+    /// The peer's identity, with its body as it came.
+    pub(crate) fn identification(&self) -> Result<(&Identification, &[u8]), Malformed> {
+        match self.one(PayloadType::ID)? {
+            (Payload::Identification(identification), body) => Ok((identification, body)),
+            _ => Err("the identification payload is not one".to_owned()),
+        }
+    }
+
+    /// The peer's identity and its proof, and what belongs to them.
+    pub(crate) fn identity_message(&self, proves: Proves) -> Result<IdentityMessage, Failure> {
+        let (identification, id_body) = self
+            .identification()
+            .map_err(|why| malformed(PayloadType::ID).with(why))?;
+        Ok(IdentityMessage {
+            identification: identification.clone(),
+            id_body: id_body.to_vec(),
+            ..self.proof(proves)?
+        })
+    }
+
+    /// The peer's proof and what belongs to it, without an identity.
+    pub(crate) fn proof(&self, proves: Proves) -> Result<IdentityMessage, Failure> {
+        let (proof, other) = match proves {
+            Proves::Psk => (PayloadType::HASH, PayloadType::SIGNATURE),
+            Proves::Signature(_) => (PayloadType::SIGNATURE, PayloadType::HASH),
+        };
+        let (_, content) = self.one(proof).map_err(|why| malformed(proof).with(why))?;
+        self.refuse(&[other])
+            .map_err(|why| malformed(other).with(why))?;
+        let mut requested = Requested::default();
+        requested.learn(self.all());
+        Ok(IdentityMessage {
+            proof: content.to_vec(),
+            certificates: self.certificates(),
+            requested,
+            initial_contact: self
+                .notifications()
+                .any(|n| n.kind == NotifyType::INITIAL_CONTACT),
+            ..IdentityMessage::default()
+        })
     }
 
     /// The NAT-D payloads of message 3 or 4, in order.
@@ -124,6 +180,21 @@ impl Payloads {
             .collect()
     }
 
+    /// The X.509 certificates, in order.
+    fn certificates(&self) -> Vec<Vec<u8>> {
+        self.parsed
+            .iter()
+            .filter_map(|payload| match payload {
+                Payload::Certificate(certificate)
+                    if certificate.encoding == CertificateEncoding::X509_SIGNATURE =>
+                {
+                    Some(certificate.data.clone())
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
     /// The notifications.
     pub(crate) fn notifications(&self) -> impl Iterator<Item = &Notification> {
         self.parsed.iter().filter_map(|payload| match payload {
@@ -131,6 +202,16 @@ impl Payloads {
             _ => None,
         })
     }
+}
+
+fn check_nonce(nonce: &[u8]) -> Result<(), Malformed> {
+    if NONCE_LEN.contains(&nonce.len()) {
+        return Ok(());
+    }
+    Err(format!(
+        "the nonce has {} bytes; 8 to 256 are right",
+        nonce.len()
+    ))
 }
 
 /// Why a message 1 is refused of which nothing is malformed: only who knows the DOI and the situation of its SA
@@ -157,59 +238,131 @@ pub(crate) fn foreign(datagram: &Datagram<'_>) -> Option<Failure> {
     Some(Failure::local(cause).with(error.to_string()))
 }
 
-/// Message 5 or 6, decrypted; nothing of it proven yet.
+/// What a peer says of itself, and how it proves it; nothing of it proven yet.
+#[derive(Clone, Debug)]
 pub(crate) struct IdentityMessage {
     pub identification: Identification,
     /// `IDii_b` or `IDir_b`.
     pub id_body: Vec<u8>,
-    pub hash: Vec<u8>,
+    /// The content of the HASH or the Signature payload.
+    pub proof: Vec<u8>,
+    /// X.509 certificates, in order.
+    pub certificates: Vec<Vec<u8>>,
+    pub requested: Requested,
     pub initial_contact: bool,
 }
 
-/// Decrypts message 5 or 6. What does not fit is evidence only: anybody can send it.
+impl Default for IdentityMessage {
+    fn default() -> Self {
+        IdentityMessage {
+            identification: Identification {
+                id_type: IdType(0),
+                protocol: 0,
+                port: 0,
+                data: Vec::new(),
+            },
+            id_body: Vec::new(),
+            proof: Vec::new(),
+            certificates: Vec::new(),
+            requested: Requested::default(),
+            initial_contact: false,
+        }
+    }
+}
+
+/// What the peer's certificate requests ask for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Requested {
+    /// There was a request.
+    pub asked: bool,
+    /// The CAs that were named, in DER; an empty one means any.
+    pub authorities: Vec<Vec<u8>>,
+}
+
+impl Requested {
+    /// Takes in the requests of a message.
+    pub(crate) fn learn(&mut self, payloads: &[Payload]) {
+        for payload in payloads {
+            if let Payload::CertificateRequest(request) = payload
+                && request.encoding == CertificateEncoding::X509_SIGNATURE
+            {
+                self.asked = true;
+                if self.authorities.len() < MAX_AUTHORITIES {
+                    self.authorities.push(request.authority.clone());
+                }
+            }
+        }
+    }
+}
+
+/// Why an encrypted message of Main Mode is not taken.
+pub(crate) enum Unread {
+    /// Anybody can have sent it: evidence at most.
+    Damning(Failure),
+    /// It says nothing about anybody: 4976.
+    Noise(String),
+}
+
+impl From<Failure> for Unread {
+    fn from(failure: Failure) -> Self {
+        Unread::Damning(failure)
+    }
+}
+
+impl From<Unread> for Step {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Damning(failure) => Step::Evidence(failure),
+            Unread::Noise(why) => Step::Invalid(Cause::PacketTampered, why),
+        }
+    }
+}
+
+/// Decrypts message 5 or 6, in which the peer `proves` itself.
 pub(crate) fn open_identity(
     keys: &Keys,
     iv: &[u8],
     datagram: &Datagram<'_>,
-) -> Result<IdentityMessage, Failure> {
+    proves: Proves,
+) -> Result<IdentityMessage, Unread> {
+    let payloads = open_payloads(keys, iv, datagram, proves)?;
+    for kind in [PayloadType::SA, PayloadType::KE, PayloadType::NONCE] {
+        payloads
+            .refuse(&[kind])
+            .map_err(|why| malformed(kind).with(why))?;
+    }
+    Ok(payloads.identity_message(proves)?)
+}
+
+/// Decrypts a message of phase 1 in which the peer `proves` itself.
+pub(crate) fn open_payloads(
+    keys: &Keys,
+    iv: &[u8],
+    datagram: &Datagram<'_>,
+    proves: Proves,
+) -> Result<Payloads, Unread> {
+    // Only with a pre-shared key do the keys depend on what the two sides were told.
+    let unreadable = |why: String| match proves {
+        Proves::Psk => Unread::Damning(Failure::local(Cause::PskMismatch).with(why)),
+        Proves::Signature(_) => Unread::Noise(why),
+    };
     let opened = keys
         .open(&datagram.header, iv, datagram.body)
         .map_err(|error| match error {
-            OpenError::Length => Failure::local(Cause::PskMismatch).with(format!(
+            OpenError::Length => unreadable(format!(
                 "{} bytes are not a whole number of blocks",
                 datagram.body.len()
             )),
-            OpenError::Nonsense => {
-                Failure::local(Cause::PskMismatch).with("the peer's identity does not decrypt")
-            }
-            OpenError::Broken(kind) => {
-                malformed(kind).with(format!("the {kind} payload is broken"))
-            }
-            OpenError::Crypto(error) => error.into(),
+            OpenError::Nonsense => unreadable("the peer's identity does not decrypt".to_owned()),
+            OpenError::Broken(kind) => malformed(kind)
+                .with(format!("the {kind} payload is broken"))
+                .into(),
+            OpenError::Crypto(error) => Failure::from(error).into(),
         })?;
     let Opened { chain, .. } = opened;
     let payloads = Payloads::of(chain).map_err(|error| {
         malformed(error.payload().unwrap_or(PayloadType::NONE)).with(error.to_string())
     })?;
-    let one = |kind| payloads.one(kind).map_err(|why| malformed(kind).with(why));
-    let (_, id_body) = one(PayloadType::ID)?;
-    let (_, hash) = one(PayloadType::HASH)?;
-    for kind in [
-        PayloadType::SA,
-        PayloadType::KE,
-        PayloadType::NONCE,
-        PayloadType::SIGNATURE,
-    ] {
-        payloads
-            .refuse(&[kind])
-            .map_err(|why| malformed(kind).with(why))?;
-    }
-    let Some(identification) = payloads.all().iter().find_map(|payload| match payload {
-        Payload::Identification(identification) => Some(identification.clone()),
-        _ => None,
-    }) else {
-        return Err(malformed(PayloadType::ID));
-    };
     // HASH_I covers the identity alone. What else the message ends with makes the IV of the next one:
     // altered on the way and taken for true, it would lose both sides each other.
     let cookies = [
@@ -221,19 +374,10 @@ pub(crate) fn open_identity(
         .notifications()
         .any(|n| n.protocol == ProtocolId::ISAKMP && n.spi.len() == 16 && n.spi != cookies)
     {
-        return Err(
-            malformed(PayloadType::NOTIFY).with("a notification names another SA's cookies")
-        );
+        let why = "a notification names another SA's cookies";
+        return Err(malformed(PayloadType::NOTIFY).with(why).into());
     }
-    let initial_contact = payloads
-        .notifications()
-        .any(|n| n.kind == NotifyType::INITIAL_CONTACT);
-    Ok(IdentityMessage {
-        identification,
-        id_body: id_body.to_vec(),
-        hash: hash.to_vec(),
-        initial_contact,
-    })
+    Ok(payloads)
 }
 
 /// The cause that a broken payload has, in a message that is decrypted.
@@ -265,6 +409,38 @@ pub(crate) fn vendor_ids(connection: &Connection) -> Vec<RawPayload> {
     ids.into_iter()
         .map(|id| Payload::VendorId(id).to_raw())
         .collect()
+}
+
+/// What asks the peer for its certificate: one payload for each CA, or one that names none (RFC 4945 section
+/// 3.2.1).
+pub(crate) fn certificate_requests(authorities: &[Vec<u8>]) -> Vec<RawPayload> {
+    const ANY: &[Vec<u8>] = &[Vec::new()];
+    let authorities = if authorities.is_empty() {
+        ANY
+    } else {
+        authorities
+    };
+    authorities
+        .iter()
+        .map(|authority| {
+            Payload::CertificateRequest(isakmp::CertificateRequest {
+                encoding: CertificateEncoding::X509_SIGNATURE,
+                authority: authority.clone(),
+            })
+            .to_raw()
+        })
+        .collect()
+}
+
+/// A Certificate payload for each certificate.
+pub(crate) fn certificates(ders: &[Vec<u8>]) -> impl Iterator<Item = RawPayload> {
+    ders.iter().map(|der| {
+        Payload::Certificate(isakmp::Certificate {
+            encoding: CertificateEncoding::X509_SIGNATURE,
+            data: der.clone(),
+        })
+        .to_raw()
+    })
 }
 
 /// An ID payload for phase 1: protocol and port are zero (RFC 2407 section 4.6.2).

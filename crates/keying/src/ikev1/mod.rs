@@ -1,5 +1,8 @@
 //! IKE version 1: Main Mode, Quick Mode and the INFORMATIONAL exchange (RFC 2409), sans I/O.
 
+pub(crate) mod aggressive;
+pub(crate) mod authentication;
+pub(crate) mod certificates;
 pub(crate) mod duplicates;
 pub(crate) mod fragments;
 pub(crate) mod informational;

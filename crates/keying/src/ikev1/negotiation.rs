@@ -5,12 +5,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use audit::{ActivityId, AuthMethod, Cause, FailurePoint, KeyMod, MmState, Role};
+use audit::{ActivityId, AuthMethod, Cause, FailurePoint, KeyMod, MmCertificate, MmState, Role};
 use crypto::Secret;
-use isakmp::{Cookie, ExchangeType, Flags, Header, Payload, PayloadType, non_esp, vendor};
+use crypto::cert::Shown;
+use isakmp::{
+    Cookie, ExchangeType, Flags, Header, Payload, PayloadType, SecurityAssociation, non_esp, vendor,
+};
 use rand_core::Rng as _;
 
+use super::authentication::Method;
 use super::duplicates::Duplicates;
+use super::messages::{IdentityMessage, Requested};
 use super::nat::Nat;
 use super::proposals::Chosen;
 use super::protection::Keys;
@@ -133,6 +138,9 @@ pub(crate) struct Evidence {
     pub contested: bool,
     /// The message is kept: should the SA come to stand, it is looked at again under it.
     pub kept: bool,
+    /// The last block of the message: should it turn out to be the peer's, the peer is told under the keys, whose
+    /// IVs come from it.
+    pub last_block: Option<Vec<u8>>,
 }
 
 /// A Main Mode negotiation.
@@ -141,6 +149,8 @@ pub(crate) struct Negotiation {
     pub id: NegotiationId,
     pub role: Role,
     pub key_mod: KeyMod,
+    /// Main Mode or Aggressive Mode.
+    pub exchange: ExchangeType,
     /// Where message 1 came from, or went to.
     pub origin: SocketAddr,
     /// When message 1 came or went.
@@ -156,6 +166,9 @@ pub(crate) struct Negotiation {
     /// The last message that we sent.
     pub sent: MmState,
     pub auth: AuthMethod,
+    /// The certificates of both sides, once certificates are in play.
+    pub certificates: Option<Certificates>,
+    pub requested: Requested,
     pub local_name: Option<String>,
     pub remote_name: Option<String>,
     pub peer: Peer,
@@ -175,6 +188,22 @@ pub(crate) struct Negotiation {
     pub terminations: Vec<u64>,
     pub fragment_id: u16,
     pub state: State,
+}
+
+/// The certificates of both sides, as far as they were shown.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Certificates {
+    pub local: MmCertificate,
+    pub remote: MmCertificate,
+}
+
+/// A certificate as events name it.
+pub(crate) fn audited(shown: Shown) -> MmCertificate {
+    MmCertificate {
+        thumbprint: shown.thumbprint,
+        issuing_ca: shown.issuing_ca,
+        root_ca: shown.root_ca,
+    }
 }
 
 /// Where a negotiation stands.
@@ -197,6 +226,14 @@ pub(crate) enum State {
         peer_public: Vec<u8>,
         nat: Nat,
     },
+    /// Initiator: keys are there, our proof for message 5 is being signed.
+    SigningForId {
+        job: JobId,
+        proving: Box<Proving>,
+        nat: Nat,
+        /// There is no live SA with this peer.
+        first_contact: bool,
+    },
     /// Initiator: message 5 is out.
     IdSent { proving: Box<Proving>, nat: Nat },
     /// Responder: message 2 is out.
@@ -212,6 +249,57 @@ pub(crate) enum State {
     },
     /// Responder: message 4 is out.
     KeAnswered { proving: Box<Proving>, nat: Nat },
+    /// Message 5 or 6 is here, and the peer's signature and certificates are being checked.
+    CheckingPeer {
+        job: JobId,
+        proving: Box<Proving>,
+        nat: Nat,
+        heard: Box<Heard>,
+    },
+    /// Responder: the peer is who it says, our proof for message 6 is being signed.
+    SigningForAnswer {
+        job: JobId,
+        proving: Box<Proving>,
+        nat: Nat,
+        heard: Box<Heard>,
+        remote_id: Identity,
+    },
+    /// Initiator of Aggressive Mode: a key pair is being made for message 1.
+    AggressiveMakingShare { job: JobId },
+    /// Initiator of Aggressive Mode: message 1 is out.
+    AggressiveSent { sent: Box<AggressiveSent> },
+    /// Initiator of Aggressive Mode: message 2 is here, keys are being derived.
+    AggressiveDeriving {
+        job: JobId,
+        sent: Box<AggressiveSent>,
+        chosen: Chosen,
+        peer_public: Vec<u8>,
+        nat: Nat,
+        message: Box<IdentityMessage>,
+    },
+    /// Responder of Aggressive Mode: message 1 is here, keys are being derived.
+    AggressiveDerivingForAnswer {
+        job: JobId,
+        sa_body: Vec<u8>,
+        chosen: Chosen,
+        answer: SecurityAssociation,
+        peer_public: Vec<u8>,
+        nonce: Vec<u8>,
+        message: Box<IdentityMessage>,
+    },
+    /// Responder of Aggressive Mode: our proof for message 2 is being signed.
+    AggressiveSigning {
+        job: JobId,
+        proving: Box<Proving>,
+        answer: SecurityAssociation,
+        nonce: Vec<u8>,
+        message: Box<IdentityMessage>,
+    },
+    /// Responder of Aggressive Mode: message 2 is out. `message` has the identity that message 1 gave.
+    AggressiveAnswered {
+        proving: Box<Proving>,
+        message: Box<IdentityMessage>,
+    },
     /// Both proofs hold; the log is writing the event.
     Establishing(Box<Establishing>),
     /// Moved on; never seen from outside a step.
@@ -239,6 +327,46 @@ pub(crate) struct Proving {
     pub keys: Keys,
     /// The IV of the next message of the exchange, and what the IVs of INFORMATIONALs come from.
     pub iv: Vec<u8>,
+    pub local_id: Identity,
+}
+
+/// Message 5 or 6, as it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Heard {
+    pub message: IdentityMessage,
+    /// Where it came from.
+    pub route: Route,
+    /// Its last block.
+    pub last_block: Vec<u8>,
+    /// Initiator of Aggressive Mode: what was sent, should this not be the responder's message after all.
+    pub sent: Option<Box<AggressiveSent>>,
+    /// Responder of Aggressive Mode: the identity of message 1, should this not be the initiator's message.
+    pub answered: Option<Box<IdentityMessage>>,
+    /// There is no live SA with this peer.
+    pub first_contact: bool,
+}
+
+impl Heard {
+    /// A message of Main Mode.
+    pub(crate) fn new(message: IdentityMessage, route: Route, last_block: Vec<u8>) -> Self {
+        Heard {
+            message,
+            route,
+            last_block,
+            sent: None,
+            answered: None,
+            first_contact: false,
+        }
+    }
+}
+
+/// What an initiator holds after message 1 of Aggressive Mode.
+#[derive(Clone, Debug)]
+pub(crate) struct AggressiveSent {
+    pub sa_body: Vec<u8>,
+    pub public: Vec<u8>,
+    pub private: Secret,
+    pub nonce: Vec<u8>,
     pub local_id: Identity,
 }
 
@@ -272,6 +400,11 @@ pub(crate) enum Step {
     Invalid(Cause, String),
     /// Damning, but not proven.
     Evidence(Failure),
+    /// The same of a message under the keys, with its last block: should nothing better follow, the peer is told.
+    EvidenceUnderKeys {
+        failure: Failure,
+        last_block: Vec<u8>,
+    },
     /// The negotiation failed.
     Fail(Failure),
     /// The negotiation failed although the peer proved itself and may take the SA for established: it
@@ -311,9 +444,28 @@ impl Negotiation {
         match &self.state {
             State::MakingShare { job, .. }
             | State::DerivingForId { job, .. }
-            | State::DerivingForKe { job, .. } => Some(*job),
+            | State::SigningForId { job, .. }
+            | State::DerivingForKe { job, .. }
+            | State::CheckingPeer { job, .. }
+            | State::SigningForAnswer { job, .. }
+            | State::AggressiveMakingShare { job }
+            | State::AggressiveDeriving { job, .. }
+            | State::AggressiveDerivingForAnswer { job, .. }
+            | State::AggressiveSigning { job, .. } => Some(*job),
             _ => None,
         }
+    }
+
+    /// Takes in what a message says beside what it is for: vendor IDs and certificate requests.
+    pub(crate) fn learn(&mut self, payloads: &[Payload]) {
+        self.peer.learn(payloads);
+        self.requested.learn(payloads);
+    }
+
+    /// The method of authentication is agreed.
+    pub(crate) fn authenticates_by(&mut self, method: Method) {
+        self.auth = method.audited();
+        self.certificates = method.signature().map(|_| Certificates::default());
     }
 
     pub(crate) fn cookies(&self) -> (Cookie, Cookie) {
@@ -323,14 +475,23 @@ impl Negotiation {
     /// What silence in this state means.
     pub(crate) fn silence(&self) -> Cause {
         match &self.state {
-            State::SaSent { .. } => Cause::NoAnswer,
+            State::SaSent { .. } | State::AggressiveSent { .. } => Cause::NoAnswer,
             State::KeSent { .. } => Cause::SilenceAfterMessage2,
             State::IdSent { .. } => Cause::SilenceAfterMessage4,
-            State::SaAnswered { .. } => Cause::SilenceAfterMessage1,
+            State::SaAnswered { .. } | State::AggressiveAnswered { .. } => {
+                Cause::SilenceAfterMessage1
+            }
             State::KeAnswered { .. } => Cause::SilenceAfterMessage3,
             State::MakingShare { .. }
             | State::DerivingForId { .. }
-            | State::DerivingForKe { .. } => Cause::WorkerTimeout,
+            | State::SigningForId { .. }
+            | State::DerivingForKe { .. }
+            | State::CheckingPeer { .. }
+            | State::SigningForAnswer { .. }
+            | State::AggressiveMakingShare { .. }
+            | State::AggressiveDeriving { .. }
+            | State::AggressiveDerivingForAnswer { .. }
+            | State::AggressiveSigning { .. } => Cause::WorkerTimeout,
             State::Establishing(_) | State::Moving => Cause::LogUnwritable,
         }
     }
@@ -416,6 +577,34 @@ impl Negotiation {
             .connection
             .as_ref()
             .map(|connection| after(now, connection.half_open_timeout));
+        if self.exchange == ExchangeType::AGGRESSIVE {
+            self.repeat_answer(core, now, datagrams);
+        }
+    }
+
+    /// Sends the answer again until the peer's next message comes: where nothing else makes a lost one good.
+    fn repeat_answer(&mut self, core: &mut Core, now: Instant, datagrams: Vec<Vec<u8>>) {
+        let Some(connection) = &self.connection else {
+            return;
+        };
+        let Retransmit { tries, first, .. } = connection.retransmit;
+        let wait = core.jitter(first);
+        self.flight = Some(Flight {
+            datagrams,
+            left: tries,
+            wait: first,
+            next: after(now, wait),
+        });
+    }
+
+    /// Goes on at the ports for IKE behind a NAT, where there is one (RFC 3947 section 4).
+    pub(crate) fn float(&mut self, connection: &Connection, nat: Nat) {
+        let nat_traversal = nat.any() || (connection.force_encap && self.peer.nat_t);
+        if nat_traversal && !self.route.marked {
+            self.route.local.set_port(connection.local_nat_port);
+            self.route.remote.set_port(connection.remote_nat_port);
+            self.route.marked = true;
+        }
     }
 
     /// Whether this datagram is the one that we sent last: it came back.

@@ -7,9 +7,12 @@ use audit::Cause;
 use crypto::{Cipher, Group, Hash, Proposal as Suite};
 use isakmp::{Attribute, Proposal, ProtocolId, SecurityAssociation, Transform, oakley};
 
+use super::authentication::Method;
+
 /// What both sides agreed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Chosen {
+    pub method: Method,
     pub suite: Suite,
     /// As offered; `None` where the offer named none.
     pub lifetime: Option<Duration>,
@@ -25,18 +28,28 @@ impl Chosen {
     }
 }
 
-/// Our offer: one proposal, a transform for each suite, the best first.
-pub(crate) fn offer(suites: &[Suite], lifetime: Duration) -> SecurityAssociation {
-    let transforms = suites
-        .iter()
+/// Our offer: one proposal, a transform for each method of authentication with each suite, the best first.
+pub(crate) fn offer(
+    methods: &[Method],
+    suites: &[Suite],
+    lifetime: Duration,
+) -> SecurityAssociation {
+    let transforms = all(methods, suites)
         .zip(1..=u8::MAX)
-        .map(|(suite, number)| Transform {
+        .map(|((method, suite), number)| Transform {
             number,
             id: oakley::TRANSFORM_KEY_IKE,
-            attributes: attributes(*suite, lifetime),
+            attributes: attributes(method, suite, lifetime),
         })
         .collect();
     isakmp_sa(1, transforms)
+}
+
+/// Every method with every suite, by preference.
+fn all(methods: &[Method], suites: &[Suite]) -> impl Iterator<Item = (Method, Suite)> {
+    methods
+        .iter()
+        .flat_map(move |method| suites.iter().map(move |suite| (*method, *suite)))
 }
 
 /// The answer to an offer: the one transform, as it was offered.
@@ -57,7 +70,7 @@ fn isakmp_sa(number: u8, transforms: Vec<Transform>) -> SecurityAssociation {
     }
 }
 
-fn attributes(suite: Suite, lifetime: Duration) -> Vec<Attribute> {
+fn attributes(method: Method, suite: Suite, lifetime: Duration) -> Vec<Attribute> {
     let mut list = vec![Attribute::short(
         oakley::ENCRYPTION,
         suite.cipher.row().number,
@@ -67,7 +80,7 @@ fn attributes(suite: Suite, lifetime: Duration) -> Vec<Attribute> {
     }
     list.push(Attribute::short(oakley::HASH, suite.hash.row().number));
     list.push(Attribute::short(oakley::GROUP, suite.group.row().number));
-    list.push(Attribute::short(oakley::AUTH_METHOD, oakley::PRESHARED_KEY));
+    list.push(Attribute::short(oakley::AUTH_METHOD, method.number));
     list.push(Attribute::short(oakley::LIFE_TYPE, oakley::LIFE_SECONDS));
     let seconds = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX);
     list.push(match u16::try_from(seconds) {
@@ -137,8 +150,8 @@ impl Meaning {
         meaning
     }
 
-    fn is(&self, suite: Suite) -> bool {
-        self.auth == Some(u64::from(oakley::PRESHARED_KEY)) && self.names(suite)
+    fn is(&self, method: Method, suite: Suite) -> bool {
+        self.auth == Some(u64::from(method.number)) && self.names(suite)
     }
 
     fn names(&self, suite: Suite) -> bool {
@@ -178,7 +191,10 @@ impl Meaning {
         });
         let auth = match small(self.auth) {
             Some(oakley::PRESHARED_KEY) => String::new(),
-            Some(number) => format!(" (authentication method {number})"),
+            Some(number) => match oakley::auth_method_name(number) {
+                Some(name) => format!(" ({name})"),
+                None => format!(" (authentication method {number})"),
+            },
             None => " (no authentication method)".to_owned(),
         };
         format!("{cipher}-{hash}-{group}{auth}")
@@ -200,6 +216,7 @@ const TRANSFORMS_SHOWN: usize = 8;
 
 /// Chooses from a peer's offer, by our preference.
 pub(crate) fn choose(
+    methods: &[Method],
     ours: &[Suite],
     offered: &SecurityAssociation,
 ) -> Result<(Chosen, SecurityAssociation), Refusal> {
@@ -231,10 +248,13 @@ pub(crate) fn choose(
                 .map(move |t| (proposal.number, t, Meaning::of(t)))
         })
         .collect();
-    for suite in ours {
-        if let Some((number, transform, meaning)) = meanings.iter().find(|(_, _, m)| m.is(*suite)) {
+    for (method, suite) in all(methods, ours) {
+        if let Some((number, transform, meaning)) =
+            meanings.iter().find(|(_, _, m)| m.is(method, suite))
+        {
             let chosen = Chosen {
-                suite: *suite,
+                method,
+                suite,
                 lifetime: meaning.lifetime(),
             };
             return Ok((chosen, answer(*number, (*transform).clone())));
@@ -245,20 +265,24 @@ pub(crate) fn choose(
         .map(|(_, _, meaning)| meaning)
         .collect();
     Err(Refusal {
-        cause: refusal_cause(ours, &meanings),
-        detail: refusal_detail(ours, &meanings),
+        cause: refusal_cause(methods, ours, &meanings),
+        detail: refusal_detail(methods, ours, &meanings),
     })
 }
 
 /// The most specific cause: an authentication method or a weak algorithm that policy refuses, where that
 /// alone stands in the way of every transform; else that nothing fits.
-fn refusal_cause(ours: &[Suite], offered: &[Meaning]) -> Cause {
+fn refusal_cause(methods: &[Method], ours: &[Suite], offered: &[Meaning]) -> Cause {
     let all = |test: &dyn Fn(&Meaning) -> bool| !offered.is_empty() && offered.iter().all(test);
-    let known_method = |m: &Meaning| {
+    let refused_method = |m: &Meaning| {
         m.auth
-            .is_some_and(|auth| auth != u64::from(oakley::PRESHARED_KEY) && (2..=5).contains(&auth))
+            .and_then(|auth| u16::try_from(auth).ok())
+            .is_some_and(|auth| {
+                oakley::auth_method_name(auth).is_some()
+                    && methods.iter().all(|method| method.number != auth)
+            })
     };
-    if all(&|m| known_method(m) && ours.iter().any(|suite| m.names(*suite))) {
+    if all(&|m| refused_method(m) && ours.iter().any(|suite| m.names(*suite))) {
         return Cause::AuthMethodRefused;
     }
     let weak_cipher = |m: &Meaning| {
@@ -291,7 +315,7 @@ fn refusal_cause(ours: &[Suite], offered: &[Meaning]) -> Cause {
     }
 }
 
-fn refusal_detail(ours: &[Suite], offered: &[Meaning]) -> String {
+fn refusal_detail(methods: &[Method], ours: &[Suite], offered: &[Meaning]) -> String {
     let mut theirs: Vec<String> = offered
         .iter()
         .take(TRANSFORMS_SHOWN)
@@ -304,8 +328,18 @@ fn refusal_detail(ours: &[Suite], offered: &[Meaning]) -> String {
         theirs.push("nothing for ISAKMP".to_owned());
     }
     let own: Vec<String> = ours.iter().map(ToString::to_string).collect();
+    let how: Vec<&str> = methods
+        .iter()
+        .filter(|method| method.number != oakley::PRESHARED_KEY)
+        .filter_map(|method| oakley::auth_method_name(method.number))
+        .collect();
+    let how = if how.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", how.join(", "))
+    };
     format!(
-        "the peer offered {}; the connection has {}",
+        "the peer offered {}; the connection has {}{how}",
         theirs.join(", "),
         own.join(", ")
     )
@@ -313,6 +347,7 @@ fn refusal_detail(ours: &[Suite], offered: &[Meaning]) -> String {
 
 /// Checks message 2's choice against what was offered.
 pub(crate) fn check_answer(
+    methods: &[Method],
     ours: &[Suite],
     lifetime: Duration,
     answer: &SecurityAssociation,
@@ -345,7 +380,9 @@ pub(crate) fn check_answer(
         ));
     }
     let meaning = Meaning::of(transform);
-    let Some(suite) = ours.iter().find(|suite| meaning.is(**suite)) else {
+    let Some((method, suite)) =
+        all(methods, ours).find(|(method, suite)| meaning.is(*method, *suite))
+    else {
         return Err(altered(format!(
             "the peer chose {}, which was not offered",
             meaning.describe()
@@ -359,7 +396,8 @@ pub(crate) fn check_answer(
         )));
     }
     Ok(Chosen {
-        suite: *suite,
+        method,
+        suite,
         lifetime: meaning.lifetime().or(Some(lifetime)),
     })
 }
@@ -371,16 +409,18 @@ mod tests {
     fn suites(names: &[&str]) -> Vec<Suite> {
         names.iter().map(|name| name.parse().unwrap()).collect()
     }
+    const PSK: &[Method] = &[Method::PSK];
     const HOUR: Duration = Duration::from_hours(1);
 
     #[test]
     fn the_responders_preference_decides() {
         let offered = offer(
+            PSK,
             &suites(&["aes128-sha1-modp2048", "aes256-sha256-modp2048"]),
             HOUR,
         );
         let ours = suites(&["aes256-sha256-modp2048", "aes128-sha1-modp2048"]);
-        let (chosen, answer) = choose(&ours, &offered).unwrap();
+        let (chosen, answer) = choose(PSK, &ours, &offered).unwrap();
         assert_eq!(chosen.suite, ours[0]);
         assert_eq!(chosen.lifetime, Some(HOUR));
         assert_eq!(
@@ -392,26 +432,29 @@ mod tests {
     #[test]
     fn what_was_chosen_is_accepted_and_anything_else_is_named() {
         let ours = suites(&["aes256-sha256-modp2048", "3des-sha1-modp1024"]);
-        let offered = offer(&ours, HOUR);
+        let offered = offer(PSK, &ours, HOUR);
         for suite in &ours {
-            let (_, answer) = choose(&[*suite], &offered).unwrap();
-            assert_eq!(check_answer(&ours, HOUR, &answer).unwrap().suite, *suite);
+            let (_, answer) = choose(PSK, &[*suite], &offered).unwrap();
+            assert_eq!(
+                check_answer(PSK, &ours, HOUR, &answer).unwrap().suite,
+                *suite
+            );
         }
         assert_eq!(
-            check_answer(&ours, HOUR, &offered).unwrap_err().cause,
+            check_answer(PSK, &ours, HOUR, &offered).unwrap_err().cause,
             Cause::ProposalAltered
         );
-        let (_, mut answer) = choose(&ours, &offered).unwrap();
+        let (_, mut answer) = choose(PSK, &ours, &offered).unwrap();
         answer.proposals[0].transforms[0].attributes[2] = Attribute::short(oakley::HASH, 1);
-        let refusal = check_answer(&ours, HOUR, &answer).unwrap_err();
+        let refusal = check_answer(PSK, &ours, HOUR, &answer).unwrap_err();
         assert!(
             refusal.detail.contains("aes256-md5-modp2048"),
             "{}",
             refusal.detail
         );
-        let (_, answer) = choose(&ours, &offer(&ours, HOUR / 2)).unwrap();
+        let (_, answer) = choose(PSK, &ours, &offer(PSK, &ours, HOUR / 2)).unwrap();
         assert!(
-            check_answer(&ours, HOUR, &answer)
+            check_answer(PSK, &ours, HOUR, &answer)
                 .unwrap_err()
                 .detail
                 .contains("lifetime")
@@ -422,7 +465,7 @@ mod tests {
     fn a_refused_offer_names_the_most_specific_cause() {
         let ours = suites(&["aes256-sha256-modp2048"]);
         let cause = |offered: &[&str]| {
-            choose(&ours, &offer(&suites(offered), HOUR))
+            choose(PSK, &ours, &offer(PSK, &suites(offered), HOUR))
                 .unwrap_err()
                 .cause
         };
@@ -438,18 +481,48 @@ mod tests {
             Cause::NoAcceptableProposal
         );
         assert_eq!(cause(&[]), Cause::NoAcceptableProposal);
-        let mut rsa = offer(&ours, HOUR);
+        let mut rsa = offer(PSK, &ours, HOUR);
         for attribute in &mut rsa.proposals[0].transforms[0].attributes {
             if attribute.class == oakley::AUTH_METHOD {
                 *attribute = Attribute::short(oakley::AUTH_METHOD, 3);
             }
         }
         assert_eq!(
-            choose(&ours, &rsa).unwrap_err().cause,
+            choose(PSK, &ours, &rsa).unwrap_err().cause,
             Cause::AuthMethodRefused
         );
         rsa.doi = 2;
-        assert_eq!(choose(&ours, &rsa).unwrap_err().cause, Cause::UnknownDoi);
+        assert_eq!(
+            choose(PSK, &ours, &rsa).unwrap_err().cause,
+            Cause::UnknownDoi
+        );
+    }
+
+    #[test]
+    fn a_method_of_authentication_is_chosen_by_our_preference_too() {
+        use crypto::cert::Method as SignatureMethod;
+        let ours = suites(&["aes256-sha256-modp2048", "aes128-sha256-modp2048"]);
+        let [rsa, ecdsa] =
+            [SignatureMethod::Rsa, SignatureMethod::Ecdsa256].map(Method::signatures);
+        let offered = offer(&[Method::PSK, rsa], &ours, HOUR);
+        assert_eq!(offered.proposals[0].transforms.len(), 4);
+        let (chosen, answer) = choose(&[ecdsa, rsa, Method::PSK], &ours, &offered).unwrap();
+        assert_eq!((chosen.method, chosen.suite), (rsa, ours[0]));
+        let checked = check_answer(&[Method::PSK, rsa], &ours, HOUR, &answer).unwrap();
+        assert_eq!(checked.method, rsa);
+        assert!(check_answer(PSK, &ours, HOUR, &answer).is_err());
+        let refusal = choose(&[ecdsa], &ours, &offered).unwrap_err();
+        assert_eq!(refusal.cause, Cause::AuthMethodRefused);
+        assert!(
+            refusal.detail.contains("RSA signatures"),
+            "{}",
+            refusal.detail
+        );
+        assert!(
+            refusal.detail.contains("ECDSA on P-256"),
+            "{}",
+            refusal.detail
+        );
     }
 
     #[test]
@@ -463,22 +536,22 @@ mod tests {
             Attribute::short(16_384, 1),
             Attribute::long(oakley::ENCRYPTION, vec![0; 9]),
         ] {
-            let mut offered = offer(&ours, HOUR);
+            let mut offered = offer(PSK, &ours, HOUR);
             offered.proposals[0].transforms[0]
                 .attributes
                 .push(extra.clone());
-            assert!(choose(&ours, &offered).is_err(), "{extra:?}");
+            assert!(choose(PSK, &ours, &offered).is_err(), "{extra:?}");
         }
     }
 
     #[test]
     fn lifetimes_may_come_in_seconds_and_kilobytes() {
         let ours = suites(&["aes256-sha256-modp2048"]);
-        let mut offered = offer(&ours, HOUR * 48);
+        let mut offered = offer(PSK, &ours, HOUR * 48);
         let list = &mut offered.proposals[0].transforms[0].attributes;
         list.push(Attribute::short(oakley::LIFE_TYPE, oakley::LIFE_KILOBYTES));
         list.push(Attribute::long(oakley::LIFE_DURATION, vec![0, 1, 0, 0]));
-        let (chosen, _) = choose(&ours, &offered).unwrap();
+        let (chosen, _) = choose(PSK, &ours, &offered).unwrap();
         assert_eq!(chosen.lifetime, Some(HOUR * 48));
         assert_eq!(chosen.effective_lifetime(HOUR), HOUR);
         assert_eq!(chosen.effective_lifetime(HOUR * 100), HOUR * 48);

@@ -1,28 +1,28 @@
-//! Main Mode with a pre-shared key, the responder's half (RFC 2409 section 5.4).
+//! Main Mode, the responder's half (RFC 2409 section 5).
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use audit::{AuthMethod, Cause, KeyMod, MmState, Role};
-use isakmp::{Datagram, ExchangeType, Payload};
+use isakmp::{Datagram, ExchangeType, Payload, RawPayload};
 
+use super::authentication::{Method, Proves};
+use super::certificates::{self, NotAccepted};
 use super::duplicates::Duplicates;
 use super::initiator::nat_payloads;
-use super::messages::{Payloads, identification, vendor_ids};
-use super::nat;
+use super::messages::{Payloads, Requested, identification, vendor_ids};
+use super::nat::{self, Nat};
 use super::negotiation::{
-    Failure, Negotiation, NegotiationId, Peer, Proving, Route, State, Step, new_cookie,
+    Failure, Heard, Negotiation, NegotiationId, Peer, Proving, Route, State, Step, new_cookie,
 };
 use super::proposals;
-use super::protection::Proof;
 use super::shared::{
-    accepts, check_identity, check_key_exchange, keys_of, new_sa, proven_identity,
+    accepts, check_hash, check_identity, check_key_exchange, check_signature, derive, keys_of,
+    new_sa, own_hash, read_identity,
 };
-use crate::config::Connection;
+use crate::config::Candidate;
 use crate::core::Core;
-use crate::endpoint::Party;
 use crate::identity::Identity;
-use crate::job::{Derive, Job, JobResult};
+use crate::job::JobResult;
 use crate::limits::{JOB_TIMEOUT, OUR_NONCE_LEN, after};
 
 /// A negotiation that a peer's message 1 begins; nothing of it is judged yet.
@@ -36,6 +36,7 @@ pub(crate) fn begin(
         id: NegotiationId(core.number()),
         role: Role::Responder,
         key_mod: KeyMod::IkeV1,
+        exchange: datagram.header.exchange,
         origin: route.remote,
         begun: now,
         connection: None,
@@ -46,6 +47,8 @@ pub(crate) fn begin(
         activity: core.activity(),
         sent: MmState::None,
         auth: AuthMethod::Unknown,
+        certificates: None,
+        requested: Requested::default(),
         local_name: None,
         remote_name: None,
         peer: Peer::default(),
@@ -68,7 +71,7 @@ pub(crate) fn message_1(
     n: &mut Negotiation,
     now: Instant,
     payloads: &Payloads,
-    candidates: &[Arc<Connection>],
+    candidates: &[Candidate],
 ) -> Step {
     let (sa, sa_body) = match payloads.sa() {
         Ok(found) => found,
@@ -83,11 +86,13 @@ pub(crate) fn message_1(
             ))
             .into();
     };
-    n.connection = Some(first.clone());
+    n.connection = Some(first.connection.clone());
     let mut refused = None;
     let mut taken = None;
-    for connection in candidates {
-        match proposals::choose(&connection.proposals, sa) {
+    for candidate in candidates {
+        let connection = &candidate.connection;
+        let methods = Method::all_of(connection, candidate.by_psk);
+        match proposals::choose(&methods, &connection.proposals, sa) {
             Ok(found) => {
                 taken = Some((connection, found));
                 break;
@@ -102,17 +107,24 @@ pub(crate) fn message_1(
         );
         return failure.into();
     };
+    // What is agreed now has to be so whichever of them the identity tells: suite, method, and the key that
+    // SKEYID is made of.
+    let method = chosen.method;
     n.alternatives = candidates
         .iter()
         .filter(|other| {
-            other.proposals.contains(&chosen.suite) && other.credential == connection.credential
+            let credential = method.credential(&other.connection);
+            other.connection.proposals.contains(&chosen.suite)
+                && credential.is_some()
+                && (method.signature().is_some()
+                    || other.by_psk && credential == method.credential(connection))
         })
-        .cloned()
+        .map(|other| other.connection.clone())
         .collect();
     n.connection = Some(connection.clone());
     n.responder_cookie = new_cookie(core);
-    n.auth = AuthMethod::PresharedKey;
-    n.peer.learn(payloads.all());
+    n.authenticates_by(method);
+    n.learn(payloads.all());
     let mut reply = vec![Payload::Sa(answer).to_raw()];
     reply.extend(vendor_ids(connection));
     let message = isakmp::build::message(n.header(ExchangeType::IDENTITY_PROTECTION, 0), &reply);
@@ -158,19 +170,11 @@ pub(crate) fn message_3(
         Err(error) => return Failure::from(error).into(),
     };
     let nonce = core.bytes(OUR_NONCE_LEN);
-    let derive = Derive {
-        group: chosen.suite.group,
-        hash: chosen.suite.hash,
-        share: None,
-        peer_public: peer_public.clone(),
-        credential: connection.credential,
-        ni: peer_nonce,
-        nr: nonce.clone(),
-        initiator_cookie: n.initiator_cookie.0,
-        responder_cookie: n.responder_cookie.0,
-    };
-    let Some(job) = core.start_job(Party::Negotiation(n.id), Job::Derive(Box::new(derive))) else {
-        return Failure::local(Cause::QueueFull).into();
+    let nonces = [peer_nonce, nonce.clone()];
+    let public = peer_public.clone();
+    let job = match derive(core, n, connection, chosen, None, public, nonces) {
+        Ok(job) => job,
+        Err(failure) => return failure.into(),
     };
     n.state = State::DerivingForKe {
         job,
@@ -181,7 +185,7 @@ pub(crate) fn message_3(
         nat,
     };
     n.deadline = Some(now + JOB_TIMEOUT);
-    n.peer.learn(payloads.all());
+    n.learn(payloads.all());
     Step::Stay
 }
 
@@ -206,7 +210,7 @@ pub(crate) fn derived(
     let Some(connection) = n.connection.clone() else {
         return Step::Stay;
     };
-    let (keys, skeyid, own_public) = match keys_of(&chosen, result) {
+    let (keys, skeyid, own_public) = match keys_of(core, n, &chosen, result) {
         Ok(found) => found,
         Err(failure) if failure.cause == Cause::KeInvalid => {
             // The true message 3 may still come.
@@ -225,6 +229,9 @@ pub(crate) fn derived(
         Payload::KeyExchange(own_public.clone()).to_raw(),
         Payload::Nonce(nonce).to_raw(),
     ];
+    if let Proves::Signature(method) = chosen.method.initiator {
+        payloads.extend(certificates::requests(&connection, Some(method)));
+    }
     if n.peer.nat_t {
         match nat_payloads(n, &chosen) {
             Ok(digests) => payloads.extend(digests),
@@ -253,7 +260,7 @@ pub(crate) fn derived(
     Step::Stay
 }
 
-/// Message 5: the initiator's identity and proof. Message 6 waits for the event's ticket.
+/// Message 5: the initiator's identity and proof.
 pub(crate) fn message_5(
     core: &mut Core,
     n: &mut Negotiation,
@@ -264,60 +271,221 @@ pub(crate) fn message_5(
     let State::KeAnswered { proving, nat } = &n.state else {
         return Step::Stay;
     };
-    let message = match proven_identity(n, proving, datagram) {
+    let proves = proving.chosen.method.initiator;
+    let message = match read_identity(proving, datagram, proves) {
         Ok(message) => message,
         Err(step) => return step,
     };
-    // From here on all is proven, the peer's new port with it.
-    n.route = route;
-    n.remote_name = Some(Identity::describe(
-        message.identification.id_type.0,
-        &message.identification.data,
-    ));
-    let mut proving = proving.clone();
-    let nat = *nat;
-    let last_block = proving.keys.last_block(datagram.body);
-    // Of the connections for this address, the one that names this identity; else the one whose
-    // mismatch is reported.
-    let remote = route.remote.ip();
-    let presented = Identity::from_payload(
-        message.identification.id_type.0,
-        &message.identification.data,
-    );
-    if let Ok(identity) = &presented
+    let heard = Heard::new(message, route, proving.keys.last_block(datagram.body));
+    let (mut proving, nat) = (proving.clone(), *nat);
+    match proves {
+        Proves::Psk => match check_hash(n, &proving, &heard.message) {
+            Ok(()) => {
+                choose_connection(n, &mut proving, nat, &heard);
+                accepted(core, n, now, proving, nat, heard)
+            }
+            Err(step) => step,
+        },
+        Proves::Signature(method) => {
+            // Whom we trust depends on who the peer says it is.
+            choose_connection(n, &mut proving, nat, &heard);
+            check_signature(core, n, now, proving, nat, method, heard)
+        }
+    }
+}
+
+/// Of the connections for this address, the one that names this identity; else the one whose mismatch is
+/// reported.
+fn choose_connection(n: &mut Negotiation, proving: &mut Proving, nat: Nat, heard: &Heard) {
+    let presented = &heard.message.identification;
+    let remote = heard.route.remote.ip();
+    if let Ok(identity) = Identity::from_payload(presented.id_type.0, &presented.data)
         && let Some(connection) = n
             .alternatives
             .iter()
-            .find(|connection| accepts(connection, identity, remote, nat))
+            .find(|connection| accepts(connection, &identity, remote, nat))
     {
-        n.connection = Some(connection.clone());
         if let Some(id) = &connection.local_id {
             proving.local_id = id.clone();
         }
+        n.connection = Some(connection.clone());
     }
+}
+
+/// The initiator's signature and certificates were looked at.
+pub(crate) fn checked(
+    core: &mut Core,
+    n: &mut Negotiation,
+    now: Instant,
+    result: JobResult,
+) -> Step {
+    let State::CheckingPeer {
+        proving,
+        nat,
+        heard,
+        ..
+    } = std::mem::replace(&mut n.state, State::Moving)
+    else {
+        return Step::Stay;
+    };
+    n.state = State::KeAnswered {
+        proving: proving.clone(),
+        nat,
+    };
+    match certificates::checked(n, result) {
+        Ok(()) => accepted(core, n, now, proving, nat, *heard),
+        Err(NotAccepted::Proven(failure)) => Step::FailProven {
+            failure,
+            last_block: heard.last_block,
+        },
+        Err(NotAccepted::Unproven(failure)) => {
+            // The true message 5 may still come.
+            n.duplicates.retract();
+            n.deadline = n
+                .connection
+                .as_ref()
+                .map(|connection| after(now, connection.half_open_timeout));
+            Step::EvidenceUnderKeys {
+                failure,
+                last_block: heard.last_block,
+            }
+        }
+        Err(NotAccepted::Own(failure)) => failure.into(),
+    }
+}
+
+/// The initiator proved that it is who it says: whether a connection is for it, and our own proof.
+fn accepted(
+    core: &mut Core,
+    n: &mut Negotiation,
+    now: Instant,
+    proving: Box<Proving>,
+    nat: Nat,
+    heard: Heard,
+) -> Step {
+    // All is proven, the peer's new port with it.
+    n.route = heard.route;
+    let presented = &heard.message.identification;
+    n.remote_name = Some(Identity::describe(presented.id_type.0, &presented.data));
     let Some(connection) = n.connection.clone() else {
         return Step::Stay;
     };
-    let remote_id = match check_identity(&connection, &message.identification, remote, nat) {
+    let remote = n.route.remote.ip();
+    let remote_id = match check_identity(&connection, presented, remote, nat) {
         Ok(identity) => identity,
         Err(failure) => {
             return Step::FailProven {
                 failure,
-                last_block,
+                last_block: heard.last_block,
             };
         }
     };
-    let reply = match message_6(n, &proving, &last_block) {
-        Ok(reply) => reply,
-        Err(failure) => return failure.into(),
+    let id_body = identification(&proving.local_id).body;
+    let hash = match own_hash(n, &proving, &id_body) {
+        Ok(hash) => hash,
+        Err(error) => return Failure::from(error).into(),
     };
-    let next_block = reply.1;
-    let datagrams = n.datagrams(reply.0);
+    match proving.chosen.method.responder {
+        Proves::Psk => {
+            let proof = vec![Payload::Hash(hash).to_raw()];
+            answered(core, n, now, &proving, nat, heard, remote_id, proof)
+        }
+        Proves::Signature(method) => {
+            n.requested.asked |= heard.message.requested.asked;
+            let authorities = &heard.message.requested.authorities;
+            n.requested.authorities.extend_from_slice(authorities);
+            match certificates::sign(core, n, &connection, method, hash) {
+                Ok(job) => {
+                    n.deadline = Some(now + JOB_TIMEOUT);
+                    n.state = State::SigningForAnswer {
+                        job,
+                        proving,
+                        nat,
+                        heard: Box::new(heard),
+                        remote_id,
+                    };
+                    Step::Stay
+                }
+                Err(failure) => failure.into(),
+            }
+        }
+    }
+}
+
+/// Our proof for message 6 is signed.
+pub(crate) fn signed(
+    core: &mut Core,
+    n: &mut Negotiation,
+    now: Instant,
+    result: JobResult,
+) -> Step {
+    let State::SigningForAnswer {
+        proving,
+        nat,
+        heard,
+        remote_id,
+        ..
+    } = std::mem::replace(&mut n.state, State::Moving)
+    else {
+        return Step::Stay;
+    };
+    n.state = State::KeAnswered {
+        proving: proving.clone(),
+        nat,
+    };
+    let (Some(connection), Proves::Signature(method)) =
+        (n.connection.clone(), proving.chosen.method.responder)
+    else {
+        return Step::Stay;
+    };
+    match certificates::signed(n, &connection, method, result) {
+        Ok(proof) => answered(core, n, now, &proving, nat, *heard, remote_id, proof),
+        Err(failure) => Step::FailProven {
+            failure,
+            last_block: heard.last_block,
+        },
+    }
+}
+
+/// Builds message 6, which waits for the event's ticket: both proofs hold.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "everything that the last state of a negotiation held"
+)]
+fn answered(
+    core: &mut Core,
+    n: &mut Negotiation,
+    now: Instant,
+    proving: &Proving,
+    nat: Nat,
+    heard: Heard,
+    remote_id: Identity,
+    proof: Vec<RawPayload>,
+) -> Step {
+    let Heard {
+        message,
+        last_block,
+        ..
+    } = heard;
+    let Some(connection) = n.connection.clone() else {
+        return Step::Stay;
+    };
+    let mut payloads = vec![identification(&proving.local_id)];
+    payloads.extend(proof);
+    let (first, chain) = isakmp::emit_chain(&payloads);
+    let ciphertext = match proving.keys.seal(&last_block, &chain) {
+        Ok(ciphertext) => ciphertext,
+        Err(error) => return Failure::from(error).into(),
+    };
+    let next_block = proving.keys.last_block(&ciphertext);
+    let header = n.header(ExchangeType::IDENTITY_PROTECTION, 0);
+    let reply = isakmp::build::encrypted_message(header, first, &ciphertext);
+    let reply = n.datagrams(reply);
     match new_sa(
         core,
         n,
         now,
-        &proving,
+        proving,
         nat,
         next_block,
         &connection,
@@ -325,7 +493,7 @@ pub(crate) fn message_5(
     ) {
         Ok(sa) => Step::Establish {
             sa: Box::new(sa),
-            reply: datagrams,
+            reply,
             heard_block: last_block,
             initial_contact: message.initial_contact,
         },
@@ -334,27 +502,4 @@ pub(crate) fn message_5(
             last_block,
         },
     }
-}
-
-/// Builds message 6; gives its last block too.
-fn message_6(n: &Negotiation, proving: &Proving, iv: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Failure> {
-    let id = identification(&proving.local_id);
-    let hash = Proof {
-        skeyid: &proving.skeyid,
-        own_public: &proving.own_public,
-        other_public: &proving.peer_public,
-        own_cookie: &n.responder_cookie.0,
-        other_cookie: &n.initiator_cookie.0,
-        sa_body: &proving.sa_body,
-        id_body: &id.body,
-    }
-    .compute(proving.keys.hash)?;
-    let (first, chain) = isakmp::emit_chain(&[id, Payload::Hash(hash).to_raw()]);
-    let ciphertext = proving.keys.seal(iv, &chain)?;
-    let last_block = proving.keys.last_block(&ciphertext);
-    let header = n.header(ExchangeType::IDENTITY_PROTECTION, 0);
-    Ok((
-        isakmp::build::encrypted_message(header, first, &ciphertext),
-        last_block,
-    ))
 }

@@ -6,20 +6,27 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use audit::{Cause, Role};
-use crypto::Secret;
-use isakmp::{Datagram, Identification};
+use crypto::cert::Method as SignatureMethod;
+use crypto::{CryptoError, Hash, Secret};
+use isakmp::{Cookie, Datagram, ExchangeType, Identification};
 
+use super::authentication::{Method, Proves};
+use super::certificates;
 use super::messages::{IdentityMessage, open_identity};
 use super::nat::Nat;
-use super::negotiation::{Failure, Negotiation, Proving, Step};
+use super::negotiation::{Failure, Heard, Negotiation, Proving, State, Step};
 use super::proposals::Chosen;
 use super::protection::{Keys, Proof};
 use super::sa::Sa;
 use crate::config::{Connection, RemoteAddress};
 use crate::core::Core;
+use crate::endpoint::Party;
 use crate::identity::{Identity, IdentityError};
-use crate::job::JobResult;
-use crate::limits::{Bucket, EXCHANGE_BURST, KEEPALIVE, QUICK_BURST, REPLY_HOLD, after};
+use crate::io::{JobId, Output};
+use crate::job::{Derive, Job, JobResult};
+use crate::limits::{
+    Bucket, CHECK_TIMEOUT, EXCHANGE_BURST, KEEPALIVE, QUICK_BURST, REPLY_HOLD, after,
+};
 
 /// A public value of the wrong size is refused before a worker sees it.
 pub(crate) fn check_key_exchange(chosen: &Chosen, public: &[u8]) -> Result<(), Failure> {
@@ -35,8 +42,10 @@ pub(crate) fn check_key_exchange(chosen: &Chosen, public: &[u8]) -> Result<(), F
     )))
 }
 
-/// The keys, SKEYID and our public value that a derivation gave.
+/// The keys, SKEYID and our public value that a derivation gave. The operator who asks for keys gets this one.
 pub(crate) fn keys_of(
+    core: &mut Core,
+    n: &Negotiation,
     chosen: &Chosen,
     result: JobResult,
 ) -> Result<(Keys, Secret, Vec<u8>), Failure> {
@@ -50,6 +59,12 @@ pub(crate) fn keys_of(
         } => {
             let (cipher, hash) = (chosen.suite.cipher, chosen.suite.hash);
             let cipher_key = crypto::cipher_key(hash, cipher, &e)?;
+            if core.log_keys {
+                core.out.push_back(Output::PhaseOneKey {
+                    initiator_cookie: n.initiator_cookie,
+                    key: cipher_key.clone(),
+                });
+            }
             Ok((
                 Keys {
                     cipher,
@@ -68,38 +83,162 @@ pub(crate) fn keys_of(
                 .with("the pre-shared key is not there any more"))
         }
         JobResult::Failed(why) => Err(Failure::local(Cause::DhFailure).with(why)),
-        JobResult::Share { .. } | JobResult::Agreed { .. } => Err(Failure::local(Cause::DhFailure)),
+        _ => Err(Failure::local(Cause::DhFailure)),
     }
 }
 
-/// Message 5 or 6, decrypted, with the peer's `HASH_I` or `HASH_R` found right. Else what is to be done: nobody
-/// has proven anything then, so that it is evidence at most.
-pub(crate) fn proven_identity(
-    n: &Negotiation,
+/// Message 5 or 6, decrypted. Else what is to be done: nobody has proven anything then, so that it is evidence at
+/// most.
+pub(crate) fn read_identity(
     proving: &Proving,
     datagram: &Datagram<'_>,
+    proves: Proves,
 ) -> Result<IdentityMessage, Step> {
-    let message = open_identity(&proving.keys, &proving.iv, datagram).map_err(Step::Evidence)?;
-    let (peers_cookie, our_cookie) = match n.role {
-        Role::Initiator => (&n.responder_cookie, &n.initiator_cookie),
-        Role::Responder => (&n.initiator_cookie, &n.responder_cookie),
-    };
-    let expected = Proof {
+    open_identity(&proving.keys, &proving.iv, datagram, proves).map_err(Step::from)
+}
+
+/// `HASH_I` or `HASH_R` of ours, over our ID payload (RFC 2409 section 5).
+pub(crate) fn own_hash(
+    n: &Negotiation,
+    proving: &Proving,
+    id_body: &[u8],
+) -> Result<Vec<u8>, CryptoError> {
+    let (cookies, proves) = sides(n, proving)[0];
+    Proof {
+        skeyid: &proving.skeyid,
+        own_public: &proving.own_public,
+        other_public: &proving.peer_public,
+        own_cookie: &cookies.0.0,
+        other_cookie: &cookies.1.0,
+        sa_body: &proving.sa_body,
+        id_body,
+    }
+    .compute(hash_of(proves, proving))
+}
+
+/// `HASH_I` or `HASH_R` as the peer must have it.
+pub(crate) fn peers_hash(
+    n: &Negotiation,
+    proving: &Proving,
+    id_body: &[u8],
+) -> Result<Vec<u8>, CryptoError> {
+    let (cookies, proves) = sides(n, proving)[1];
+    Proof {
         skeyid: &proving.skeyid,
         own_public: &proving.peer_public,
         other_public: &proving.own_public,
-        own_cookie: &peers_cookie.0,
-        other_cookie: &our_cookie.0,
+        own_cookie: &cookies.0.0,
+        other_cookie: &cookies.1.0,
         sa_body: &proving.sa_body,
-        id_body: &message.id_body,
+        id_body,
     }
-    .compute(proving.keys.hash)
-    .map_err(Failure::from)?;
-    if crypto::ct_eq(&expected, &message.hash) {
-        Ok(message)
+    .compute(hash_of(proves, proving))
+}
+
+/// Our side and the peer's: the cookies, its own first, and what it proves itself with.
+fn sides(n: &Negotiation, proving: &Proving) -> [((Cookie, Cookie), Proves); 2] {
+    let method = proving.chosen.method;
+    let initiator = (n.cookies(), method.initiator);
+    let responder = ((n.responder_cookie, n.initiator_cookie), method.responder);
+    match n.role {
+        Role::Initiator => [initiator, responder],
+        Role::Responder => [responder, initiator],
+    }
+}
+
+/// The hash whose HMAC makes a proof: some signatures bring their own (RFC 4754 section 4).
+fn hash_of(proves: Proves, proving: &Proving) -> Hash {
+    match proves {
+        Proves::Psk => proving.keys.hash,
+        Proves::Signature(method) => method.hash().unwrap_or(proving.keys.hash),
+    }
+}
+
+/// The peer's hash has to be right.
+pub(crate) fn check_hash(
+    n: &Negotiation,
+    proving: &Proving,
+    message: &IdentityMessage,
+) -> Result<(), Step> {
+    let expected = peers_hash(n, proving, &message.id_body).map_err(Failure::from)?;
+    if crypto::ct_eq(&expected, &message.proof) {
+        return Ok(());
+    }
+    // In Main Mode a wrong key shows before that: the message does not decrypt.
+    let by_key = n.exchange == ExchangeType::AGGRESSIVE && proving.chosen.method == Method::PSK;
+    let cause = if by_key {
+        Cause::PskMismatch
     } else {
-        Err(Step::Evidence(Failure::local(Cause::HashMismatch)))
+        Cause::HashMismatch
+    };
+    Err(Step::Evidence(Failure::local(cause)))
+}
+
+/// Has the peer's signature checked: the negotiation waits for that.
+pub(crate) fn check_signature(
+    core: &mut Core,
+    n: &mut Negotiation,
+    now: Instant,
+    proving: Box<Proving>,
+    nat: Nat,
+    method: SignatureMethod,
+    heard: Heard,
+) -> Step {
+    let Some(connection) = n.connection.clone() else {
+        return Failure::local(Cause::PolicyChanged).into();
+    };
+    let job = peers_hash(n, &proving, &heard.message.id_body)
+        .map_err(Failure::from)
+        .and_then(|hash| certificates::check(core, n, &connection, &proving, method, &heard, hash));
+    match job {
+        Ok(job) => {
+            let presented = &heard.message.identification;
+            n.remote_name = Some(Identity::describe(presented.id_type.0, &presented.data));
+            n.deadline = Some(now + CHECK_TIMEOUT);
+            n.state = State::CheckingPeer {
+                job,
+                proving,
+                nat,
+                heard: Box::new(heard),
+            };
+            Step::Stay
+        }
+        Err(failure) => failure.into(),
     }
+}
+
+/// Starts the job that derives the keys.
+pub(crate) fn derive(
+    core: &mut Core,
+    n: &Negotiation,
+    connection: &Connection,
+    chosen: &Chosen,
+    share: Option<(Vec<u8>, Secret)>,
+    peer_public: Vec<u8>,
+    nonces: [Vec<u8>; 2],
+) -> Result<JobId, Failure> {
+    let psk = match chosen.method.signature() {
+        Some(_) => None,
+        None => Some(
+            connection
+                .psk()
+                .ok_or_else(|| Failure::local(Cause::PolicyChanged))?,
+        ),
+    };
+    let [ni, nr] = nonces;
+    let derive = Derive {
+        group: chosen.suite.group,
+        hash: chosen.suite.hash,
+        share,
+        peer_public,
+        psk,
+        ni,
+        nr,
+        initiator_cookie: n.initiator_cookie.0,
+        responder_cookie: n.responder_cookie.0,
+    };
+    core.start_job(Party::Negotiation(n.id), Job::Derive(Box::new(derive)))
+        .ok_or_else(|| Failure::local(Cause::QueueFull))
 }
 
 /// UDP's protocol number.
@@ -224,7 +363,7 @@ mod tests {
     use isakmp::IdType;
 
     use super::*;
-    use crate::config::{CredentialId, Fragmentation, Retransmit};
+    use crate::config::{Auth, CredentialId, Fragmentation, Retransmit};
 
     fn connection() -> Connection {
         Connection {
@@ -237,7 +376,7 @@ mod tests {
             remote_nat_port: 4500,
             local_id: None,
             remote_id: None,
-            credential: CredentialId(0),
+            auth: vec![Auth::Psk(CredentialId(0))],
             proposals: Vec::new(),
             lifetime: std::time::Duration::from_hours(1),
             retransmit: Retransmit {
@@ -252,6 +391,7 @@ mod tests {
             fragment_size: 1280,
             force_encap: false,
             may_initiate: false,
+            aggressive: false,
             children: Vec::new(),
         }
     }

@@ -6,7 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use audit::{Cause, Event};
+use audit::Cause;
+use crypto::cert::Evidence;
 use crypto::{Group, Secret};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
@@ -14,11 +15,12 @@ use rand_core::{Rng as _, SeedableRng as _};
 use super::ledger::Ledger;
 use crate::child::{ChildSa, ChildSaId, ChildVerdict};
 use crate::config::{
-    Connection, CredentialId, Dpd, EndpointConfig, Fragmentation, RemoteAddress, Retransmit,
+    Auth, Connection, CredentialId, Dpd, EndpointConfig, Fragmentation, RemoteAddress, Retransmit,
 };
 use crate::endpoint::Endpoint;
 use crate::io::{AuditOutput, Command, Input, JobId, Output, Replaced, Verdict};
-use crate::job::{Credentials, Job, JobResult};
+use crate::job::{Credentials, Job, JobResult, SignatureCredentials};
+use crate::pki;
 
 /// See the module.
 #[expect(
@@ -35,6 +37,10 @@ pub(super) struct Host {
     pub keys: Keyring,
     pub hold_jobs: bool,
     pub held_jobs: Vec<(JobId, JobResult)>,
+    /// What is to be checked of a peer never is.
+    pub lose_checks: bool,
+    /// What is sent in place of our own certificate.
+    pub replace_certificate: Option<Vec<u8>>,
     pub hold_tickets: bool,
     pub held_tickets: Vec<crate::io::Ticket>,
     /// The log cannot be written, and that counts.
@@ -66,13 +72,28 @@ pub(super) struct Host {
     rng: ChaCha20Rng,
 }
 
-/// The pre-shared keys of a host.
+/// The pre-shared keys of a host, and its certificates.
 #[derive(Clone, Default)]
-pub(super) struct Keyring(pub BTreeMap<CredentialId, Secret>);
+pub(super) struct Keyring(
+    pub BTreeMap<CredentialId, Secret>,
+    pub BTreeMap<CredentialId, SignatureCredentials>,
+);
 
 impl Credentials for Keyring {
     fn preshared_key(&self, id: CredentialId) -> Option<&Secret> {
         self.0.get(&id)
+    }
+
+    fn signatures(&self, id: CredentialId) -> Option<&SignatureCredentials> {
+        self.1.get(&id)
+    }
+
+    fn fetched(&self) -> Arc<Evidence> {
+        Arc::default()
+    }
+
+    fn at(&self) -> i64 {
+        pki::AT
     }
 }
 
@@ -88,7 +109,7 @@ pub(super) fn connection(name: &str, remote: IpAddr) -> Connection {
         remote_nat_port: 4500,
         local_id: None,
         remote_id: None,
-        credential: CredentialId(1),
+        auth: vec![Auth::Psk(CredentialId(1))],
         proposals: vec!["aes128-sha256-x25519".parse().expect("a proposal")],
         lifetime: Duration::from_hours(1),
         retransmit: Retransmit {
@@ -106,6 +127,7 @@ pub(super) fn connection(name: &str, remote: IpAddr) -> Connection {
         fragment_size: 1280,
         force_encap: false,
         may_initiate: true,
+        aggressive: false,
         children: Vec::new(),
     }
 }
@@ -126,6 +148,8 @@ impl Host {
             keys,
             hold_jobs: false,
             held_jobs: Vec::new(),
+            lose_checks: false,
+            replace_certificate: None,
             hold_tickets: false,
             held_tickets: Vec::new(),
             refuse_writes: false,
@@ -262,7 +286,13 @@ impl Host {
                 peer_public: peer_public.clone(),
             }
             .run(&self.keys),
-            job => job.run(&self.keys),
+            job => match (job.run(&self.keys), &self.replace_certificate) {
+                (JobResult::Signed(mut signed), Some(der)) => {
+                    signed.certificates = vec![der.clone()];
+                    JobResult::Signed(signed)
+                }
+                (result, _) => result,
+            },
         }
     }
 
@@ -297,26 +327,24 @@ impl Host {
 
     /// The only failure.
     pub(super) fn failure(&self) -> &audit::MainModeFailed {
-        let all = self.of(4653);
+        let events = self.events.iter();
+        let all: Vec<_> = events.filter_map(|e| e.event.main_mode_failed()).collect();
         let [one] = all.as_slice() else {
-            panic!("{} failures: {:?}", all.len(), self.causes(4653));
+            panic!("{all:?}");
         };
-        match &one.event {
-            Event::MainModeFailed(failed) => failed,
-            other => panic!("{other:?}"),
-        }
+        one
     }
 
     /// The only SA established.
     pub(super) fn established(&self) -> &audit::MainModeEstablished {
-        let all = self.of(4650);
+        let events = self.events.iter();
+        let all: Vec<_> = events
+            .filter_map(|e| e.event.main_mode_established())
+            .collect();
         let [one] = all.as_slice() else {
-            panic!("{} established", all.len());
+            panic!("{all:?}");
         };
-        match &one.event {
-            Event::MainModeEstablished(established) => established,
-            other => panic!("{other:?}"),
-        }
+        one
     }
 }
 

@@ -160,12 +160,17 @@ impl Ledger {
                     *self.verdicts.entry(activity).or_default() += 1;
                 };
                 match &audit.event {
+                    Event::MainModeEstablishedByCertificate { event, .. } => {
+                        verdict();
+                        assert!(self.ids.insert(event.mmsa_id), "an ID used twice");
+                        self.pending.insert(audit.ticket, (event.mmsa_id, activity));
+                    }
                     Event::MainModeEstablished(event) => {
                         verdict();
                         assert!(self.ids.insert(event.mmsa_id), "an ID used twice");
                         self.pending.insert(audit.ticket, (event.mmsa_id, activity));
                     }
-                    Event::MainModeFailed(_) => {
+                    Event::MainModeFailed(_) | Event::MainModeFailedByCertificate { .. } => {
                         verdict();
                         self.failed += 1;
                     }

@@ -1,5 +1,7 @@
 //! Two endpoints and a network between them: what the crate promises, tried.
 
+mod aggressive;
+mod certificates;
 mod connections;
 mod failures;
 mod handshake;

@@ -12,7 +12,7 @@ use rand_core::{Rng as _, SeedableRng as _};
 use super::host::Host;
 use crate::child::{ChildSa, ChildSaId, Mode};
 use crate::io::{Command, Input, JobId, Output, Ticket};
-use crate::job::JobResult;
+use crate::job::{Job, JobResult};
 
 /// The host that tests let initiate.
 pub(super) const A: usize = 0;
@@ -218,7 +218,8 @@ impl Net {
                 }
                 Output::Job(id, job) => {
                     let result = self.hosts[host].work(&job);
-                    let lost = self.lose_job > 0 && below(&mut self.rng, self.lose_job) == 0;
+                    let lost = self.lose_job > 0 && below(&mut self.rng, self.lose_job) == 0
+                        || self.hosts[host].lose_checks && matches!(job, Job::CheckPeer { .. });
                     let wait = self.some(self.work);
                     if self.hosts[host].hold_jobs {
                         self.hosts[host].held_jobs.push((id, result));

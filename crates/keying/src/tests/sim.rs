@@ -15,6 +15,7 @@ use super::{address, pair_with, quick};
 use crate::child::Child;
 use crate::config::{Dpd, Fragmentation};
 use crate::io::Command;
+use crate::pki;
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name)
@@ -121,6 +122,8 @@ fn run(seed: u64) -> String {
     let child_life = Duration::from_secs([6, 30, 3_600][below(&mut rng, 3) as usize]);
     let suite = ["aes128gcm16-x25519", "aes128-sha256"][below(&mut rng, 2) as usize];
     let auto = below(&mut rng, 4);
+    let certificates = below(&mut rng, 4) == 0;
+    let aggressive = below(&mut rng, 4) == 0;
     let mut net = pair_with(seed, |host, connection| {
         if children {
             let mut child = quick::child(host, "net", &[suite]);
@@ -137,10 +140,20 @@ fn run(seed: u64) -> String {
         if small {
             connection.fragment_size = 160;
         }
+        connection.aggressive = aggressive;
+        if certificates {
+            let signatures = pki::signatures(crate::CredentialId(2));
+            connection.auth = vec![crate::Auth::Signatures(signatures)];
+        }
         if faults.nat && host == B {
             connection.remote_address = crate::config::RemoteAddress::Host(outside());
         }
     });
+    for host in [A, B] {
+        let side = pki::both()[host].clone();
+        net.hosts[host].keys.1.insert(crate::CredentialId(2), side);
+    }
+    let wrong_key = wrong_key && !certificates;
     if wrong_key {
         let other = crypto::Secret::new(b"another secret".to_vec());
         net.hosts[B].keys.0.insert(crate::CredentialId(1), other);
@@ -320,13 +333,13 @@ fn recover(net: &mut Net, faults: Faults, wrong_key: bool, faultless: bool) {
     }
     for host in &net.hosts {
         for event in &host.events {
-            // An SA that ended before its message 6 arrived says so under keys that begin with it: the
-            // initiator cannot read that.
+            // An SA that ended before the last message of its negotiation arrived says so under an IV that
+            // begins with that message: who waits for the message cannot read that.
             let unread = event
                 .extra
                 .detail
                 .as_deref()
-                .is_some_and(|detail| detail.contains("answered message 5"));
+                .is_some_and(|detail| detail.contains("answered message"));
             let code = event.extra.cause.and_then(audit::Cause::code);
             if let (4653, Some(13_801 | 13_870), false) = (event.event.id(), code, unread) {
                 assert!(wrong_key, "a wrong key, where it was right: {event:?}");

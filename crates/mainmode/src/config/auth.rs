@@ -2,6 +2,7 @@
 
 use crypto::Secret;
 
+use super::certificate;
 use super::diagnostic::Findings;
 use super::model::{Auth, Config};
 use super::secret;
@@ -32,19 +33,33 @@ pub fn read(
         );
         return None;
     }
-    let mut ways = Vec::with_capacity(tables.len());
+    let mut ways: Vec<Auth> = Vec::with_capacity(tables.len());
     for table in &tables {
+        if certificate::KEYS.iter().any(|name| table.has(name)) {
+            let signatures = certificate::read(table, source, findings);
+            ways.extend(signatures.map(|way| Auth::Signatures(Box::new(way))));
+            for name in ["psk", "psk-file"] {
+                if let Some(field) = table.get(name) {
+                    findings.error_help(
+                        field.key_span,
+                        format!("\"{name}\" and a key to sign with are two ways to authenticate"),
+                        "make auth a list of two tables: the one that is preferred first",
+                    );
+                }
+            }
+            continue;
+        }
         let Some(secret) = psk(table, source, others_read, findings) else {
             continue;
         };
-        if ways.is_empty() {
-            ways.push(Auth::Psk(secret));
-        } else {
+        if ways.iter().any(|way| matches!(way, Auth::Psk(_))) {
             findings.error_help(
                 table.span.clone(),
                 "a second pre-shared key: a peer cannot tell which one is meant",
                 "keep one, or make two connections with remotes of their own",
             );
+        } else {
+            ways.push(Auth::Psk(secret));
         }
     }
     (!ways.is_empty()).then_some(ways)
@@ -57,7 +72,6 @@ fn psk(
     others_read: bool,
     findings: &mut Findings,
 ) -> Option<Secret> {
-    let later = ["certificate", "key", "ca", "kerberos"];
     let (field, inline) = match (table.get("psk"), table.get("psk-file")) {
         (Some(_), Some(file)) => {
             findings.error_help(
@@ -70,11 +84,11 @@ fn psk(
         (Some(field), None) => (field, true),
         (None, Some(field)) => (field, false),
         (None, None) => {
-            if !later.iter().any(|name| table.has(name)) {
+            if !table.has("kerberos") {
                 findings.error_help(
                     table.span.clone(),
                     "this names no way to authenticate",
-                    format!("write auth = {EXAMPLE}"),
+                    format!("write auth = {EXAMPLE}, or auth = {}", certificate::EXAMPLE),
                 );
             }
             return None;

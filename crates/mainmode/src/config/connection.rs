@@ -4,12 +4,14 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crypto::Proposal;
+use crypto::cert::{Certificate, PeerIdentity};
+use isakmp::IdType;
 use keying::identity::Identity;
 
 use super::diagnostic::Findings;
 use super::model::{
-    Connection, DataPlane, Dpd, Encap, Fragmentation, IKE_PORT, ListenConfig, Local, NAT_PORT,
-    Remote, RemoteAddress, Retransmit, Start,
+    Auth, Connection, DataPlane, Dpd, Encap, Exchange, Fragmentation, IKE_PORT, ListenConfig,
+    Local, NAT_PORT, Remote, RemoteAddress, Retransmit, Start,
 };
 use super::sections::ports;
 use super::source::Source;
@@ -72,6 +74,7 @@ pub fn read(
         .and_then(|field| remote(&field, findings));
     let auth = required(table, "auth", auth::EXAMPLE, findings)
         .and_then(|field| auth::read(&field, source, others_read, findings));
+    let exchange = exchange(table, auth.as_deref().unwrap_or_default(), findings);
     let proposals = proposals(table, findings);
     let lifetime = seconds(table, "lifetime", "\"8h\"", LIFETIME, findings);
     let retransmit = retransmit(table, findings);
@@ -94,6 +97,8 @@ pub fn read(
     let (name, name_span) = name?;
     let (local, local_span) = local?;
     let (remote, remote_span) = remote?;
+    let auth = auth?;
+    let local = with_identity(local, &auth, &local_span, findings);
     check_families(&local, &remote, &local_span, findings);
     Some(WrittenConnection {
         connection: Connection {
@@ -101,7 +106,8 @@ pub fn read(
             name,
             local,
             remote,
-            auth: auth?,
+            auth,
+            exchange,
             proposals,
             lifetime,
             retransmit,
@@ -201,6 +207,54 @@ fn local(
     Some((local, span))
 }
 
+/// Who we are where the file does not say: with a certificate that does not hold our address, its subject.
+/// Where it does say, the certificate should hold it: peers look for it there.
+fn with_identity(
+    local: Local,
+    auth: &[Auth],
+    span: &Range<usize>,
+    findings: &mut Findings,
+) -> Local {
+    let certificates: Vec<&Certificate> = auth
+        .iter()
+        .filter_map(|auth| match auth {
+            Auth::Signatures(way) => way.credentials.own.first()?.certificate(),
+            Auth::Psk(_) => None,
+        })
+        .collect();
+    let holds = |identity: &Identity, certificate: &Certificate| {
+        PeerIdentity {
+            kind: identity.kind.0,
+            data: identity.data.clone(),
+        }
+        .is_in(certificate)
+    };
+    let Some(first) = certificates.first() else {
+        return local;
+    };
+    let id = match (&local.id, local.address) {
+        (Some(id), _) => Some(id.clone()),
+        (None, Some(address)) if holds(&Identity::from(address), first) => None,
+        (None, _) => Identity::from_payload(IdType::DER_ASN1_DN.0, first.subject()).ok(),
+    };
+    if let Some(id) = &id {
+        for certificate in certificates
+            .iter()
+            .filter(|certificate| !holds(id, certificate))
+        {
+            findings.warn(
+                span.clone(),
+                format!(
+                    "the certificate of {} does not hold the identity {id}: peers that look for it there refuse us",
+                    certificate.subject_words()
+                ),
+                "write an id that the certificate has as subjectAltName or subject, or issue it anew",
+            );
+        }
+    }
+    Local { id, ..local }
+}
+
 fn remote(field: &Field<'_>, findings: &mut Findings) -> Option<(Remote, Range<usize>)> {
     let side = field.table("connection.remote", findings, REMOTE_EXAMPLE)?;
     let example = "\"198.51.100.7\", \"any\", a subnet or a host name";
@@ -240,6 +294,33 @@ fn identity(side: &Table<'_>, findings: &mut Findings) -> Result<Option<Identity
         Identity::parse(text).map_err(|error| error.to_string())
     });
     id.map(Some).ok_or(Wrong)
+}
+
+/// `exchange`. Aggressive Mode with a pre-shared key takes a second word, which names what it costs.
+fn exchange(table: &Table<'_>, auth: &[Auth], findings: &mut Findings) -> Exchange {
+    let accepted = table
+        .get("psk-exposed-to-guessing")
+        .is_some_and(|field| field.boolean(findings) == Some(true));
+    let Some(field) = table.get("exchange") else {
+        return Exchange::Main;
+    };
+    let words = [
+        ("main", Exchange::Main),
+        ("aggressive", Exchange::Aggressive),
+    ];
+    let exchange = field.word(findings, &words).unwrap_or(Exchange::Main);
+    let psk = auth.iter().any(|auth| matches!(auth, Auth::Psk(_)));
+    if exchange == Exchange::Aggressive && psk {
+        let what = "Aggressive Mode shows a hash made with the pre-shared key to whoever asks: the key can be guessed offline, without limit";
+        if accepted {
+            let help = "use Main Mode or certificates if the peer can; else a key of 32 random characters or more";
+            findings.warn(field.span, what, help);
+        } else {
+            let help = "use Main Mode or certificates; where the peer can do neither, add psk-exposed-to-guessing = true";
+            findings.error_help(field.span, what, help);
+        }
+    }
+    exchange
 }
 
 fn proposals(table: &Table<'_>, findings: &mut Findings) -> Vec<Proposal> {

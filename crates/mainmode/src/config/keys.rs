@@ -28,8 +28,6 @@ const fn later(table: &'static str, name: &'static str, what: &'static str) -> K
     }
 }
 
-const CERTIFICATES: &str = "authentication by certificate";
-
 /// The keys, in the order in which the documentation has them.
 pub static KEYS: &[Key] = &[
     key("", "audit"),
@@ -56,6 +54,8 @@ pub static KEYS: &[Key] = &[
     key("connection", "local"),
     key("connection", "remote"),
     key("connection", "auth"),
+    key("connection", "exchange"),
+    key("connection", "psk-exposed-to-guessing"),
     key("connection", "proposals"),
     key("connection", "lifetime"),
     key("connection", "retransmit"),
@@ -78,9 +78,18 @@ pub static KEYS: &[Key] = &[
     key("connection.remote", "id"),
     key("connection.auth", "psk"),
     key("connection.auth", "psk-file"),
-    later("connection.auth", "certificate", CERTIFICATES),
-    later("connection.auth", "key", CERTIFICATES),
-    later("connection.auth", "ca", CERTIFICATES),
+    key("connection.auth", "certificate"),
+    key("connection.auth", "key"),
+    key("connection.auth", "passphrase"),
+    key("connection.auth", "passphrase-file"),
+    key("connection.auth", "ca"),
+    key("connection.auth", "peer-certificate"),
+    key("connection.auth", "peer-key"),
+    key("connection.auth", "send-certificate"),
+    key("connection.auth", "crl"),
+    key("connection.auth", "revocation"),
+    key("connection.auth", "min-rsa-bits"),
+    key("connection.auth", "allow-sha1"),
     later("connection.auth", "kerberos", "authentication by Kerberos"),
     key("connection.retransmit", "tries"),
     key("connection.retransmit", "first"),

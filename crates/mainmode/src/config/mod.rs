@@ -2,6 +2,7 @@
 //! line, column, what is wrong and what to write instead.
 
 mod auth;
+mod certificate;
 mod child;
 mod connection;
 mod diagnostic;
@@ -26,8 +27,9 @@ use toml::de::DeTable;
 pub use diagnostic::{Diagnostic, Severity};
 pub use model::{
     AuditConfig, Auth, Child, Config, Connection, ControlConfig, DEFAULT_PATH, DataPlane,
-    DebugConfig, Dpd, Encap, Fragmentation, IKE_PORT, ListenConfig, ListenSocket, Local, LogConfig,
-    NAT_PORT, Places, Remote, RemoteAddress, Retransmit, Start, WhenUnwritable,
+    DebugConfig, Dpd, Encap, Exchange, Fragmentation, IKE_PORT, ListenConfig, ListenSocket, Local,
+    LogConfig, NAT_PORT, Places, Remote, RemoteAddress, Retransmit, SignatureAuth, Start,
+    WhenUnwritable,
 };
 pub use source::Location;
 
@@ -208,5 +210,7 @@ fn connections(
         .collect()
 }
 
+#[cfg(test)]
+mod certificate_tests;
 #[cfg(test)]
 mod tests;

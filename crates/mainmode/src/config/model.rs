@@ -4,14 +4,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use audit::{Policy, Setting, Subcategory};
+use audit::{Setting, Subcategory};
+use crypto::cert::{Method, Policy};
 use crypto::esp::EspProposal;
 use crypto::{Proposal, Secret};
 use dataplane::Mark;
 use eventlog::Retention;
 use ipnet::IpNet;
 use keying::identity::Identity;
-use keying::{Mode, SelectorConfig};
+use keying::{Mode, SelectorConfig, SendCertificate, SignatureCredentials};
 
 use super::source::Location;
 
@@ -71,7 +72,7 @@ impl AuditConfig {
     }
 
     /// The policy in force: what is stored, and over it what the file sets.
-    pub fn over(&self, stored: &Policy) -> Policy {
+    pub fn over(&self, stored: &audit::Policy) -> audit::Policy {
         let mut policy = stored.clone();
         for (subcategory, setting, _) in &self.settings {
             policy.set(*subcategory, Some(*setting));
@@ -174,6 +175,8 @@ pub struct Connection {
     pub remote: Remote,
     /// How both authenticate, in order of preference.
     pub auth: Vec<Auth>,
+    /// The exchange of phase 1.
+    pub exchange: Exchange,
     /// What we offer and accept, the best first.
     pub proposals: Vec<Proposal>,
     /// How long a Main Mode SA lives: whole seconds.
@@ -203,7 +206,10 @@ pub struct Connection {
 impl Connection {
     /// The pre-shared key.
     pub fn psk(&self) -> Option<&Secret> {
-        self.auth.iter().map(|Auth::Psk(secret)| secret).next()
+        self.auth.iter().find_map(|auth| match auth {
+            Auth::Psk(secret) => Some(secret),
+            Auth::Signatures(_) => None,
+        })
     }
 
     /// The child of that name.
@@ -318,6 +324,32 @@ impl std::fmt::Display for RemoteAddress {
 pub enum Auth {
     /// A pre-shared key.
     Psk(Secret),
+    /// Signatures, by certificates or raw keys.
+    Signatures(Box<SignatureAuth>),
+}
+
+/// Authentication by signatures.
+#[derive(Debug, Clone)]
+pub struct SignatureAuth {
+    /// Our key with its certificate, and whom we trust.
+    pub credentials: SignatureCredentials,
+    /// What our key can sign with.
+    pub methods: Vec<Method>,
+    /// What is asked of the peer's certificates.
+    pub policy: Policy,
+    /// When our certificate is sent.
+    pub send_certificate: SendCertificate,
+    /// A hash over all files that were read: another one, and the way to authenticate is another.
+    pub contents: [u8; 32],
+}
+
+/// `exchange`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exchange {
+    /// Main Mode: six messages, identities encrypted.
+    Main,
+    /// Aggressive Mode: three messages, identities in clear.
+    Aggressive,
 }
 
 /// `retransmit`.

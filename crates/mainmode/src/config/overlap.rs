@@ -6,7 +6,7 @@ use crypto::ct_eq;
 
 use super::connection::WrittenConnection;
 use super::diagnostic::Findings;
-use super::model::{Config, Connection, DataPlane, ListenSocket, Remote, RemoteAddress};
+use super::model::{Config, Connection, DataPlane, Exchange, ListenSocket, Remote, RemoteAddress};
 
 /// Names that stand twice, and remotes that overlap with different secrets.
 pub fn check(written: &[WrittenConnection], findings: &mut Findings) {
@@ -75,6 +75,17 @@ pub fn check_planes(written: &[WrittenConnection], findings: &mut Findings) {
 }
 
 fn keys_differ(a: &Connection, b: &Connection) -> bool {
+    // Aggressive Mode tells the identity first, and each connection is for one exchange.
+    let told_apart = match (a.exchange, b.exchange) {
+        (Exchange::Main, Exchange::Main) => false,
+        (Exchange::Aggressive, Exchange::Aggressive) => {
+            a.remote.id.is_some() && b.remote.id.is_some() && a.remote.id != b.remote.id
+        }
+        _ => true,
+    };
+    if told_apart {
+        return false;
+    }
     match (a.psk(), b.psk()) {
         (Some(a), Some(b)) => !ct_eq(a.as_bytes(), b.as_bytes()),
         _ => false,

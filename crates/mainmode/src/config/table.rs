@@ -46,7 +46,7 @@ impl<'a> Table<'a> {
                         findings.not_yet(
                             key.span(),
                             what,
-                            &format!("take out \"{text}\"; this version negotiates Main Mode with pre-shared keys"),
+                            &format!("take out \"{text}\"; this version negotiates IKEv1"),
                         );
                     }
                 }
@@ -286,6 +286,27 @@ impl<'a> Field<'a> {
             }
         }
         Some(texts)
+    }
+
+    /// The value as a text or a list of texts, each with its place.
+    pub fn texts(
+        &self,
+        findings: &mut Findings,
+        example: &str,
+    ) -> Option<Vec<(&'a str, Range<usize>)>> {
+        match self.value {
+            DeValue::String(text) => Some(vec![(text.as_ref(), self.span.clone())]),
+            _ => self.strings(findings, example),
+        }
+    }
+
+    /// The value as yes or no.
+    pub fn boolean(&self, findings: &mut Findings) -> Option<bool> {
+        let DeValue::Boolean(value) = self.value else {
+            self.wrong_kind(findings, "true or false", "true");
+            return None;
+        };
+        Some(*value)
     }
 
     /// The value as a table.

@@ -9,9 +9,9 @@ use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use audit::{Cause, Event, Role};
+use audit::{Cause, Event, Extra, PacketDropped, Role};
 use crossbeam_channel::{Receiver, Sender};
-use keying::{Command, Endpoint, Input, Job, JobId, Output, Replaced};
+use keying::{Command, Endpoint, Input, Job, JobId, Output, Rates, Replaced};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::Shared;
@@ -64,6 +64,8 @@ pub struct Agent {
     watchers: Watchers,
     /// Where keys are written, if they are.
     key_log: Option<KeyLog>,
+    /// Of events about packets that a data plane dropped.
+    rates: Rates,
     /// A stop was asked for: until when the log is waited for.
     stopping: Option<Instant>,
 }
@@ -108,6 +110,7 @@ impl Agent {
             last_verdicts: BTreeMap::new(),
             watchers: Watchers::default(),
             key_log: None,
+            rates: Rates::new(now),
             stopping: None,
         }
     }
@@ -176,6 +179,19 @@ impl Agent {
                 handled += 1;
             }
         }
+    }
+
+    /// A data plane dropped a packet: an event, as many as the rates allow.
+    fn dropped(&mut self, now: Instant, dropped: PacketDropped, connection: Option<String>) {
+        if !self.rates.invalid(now, dropped.remote) {
+            self.journal.held_back(dropped.why.event_id(), 1);
+            return;
+        }
+        let extra = Extra {
+            connection,
+            ..Extra::default()
+        };
+        self.journal.own_with(Event::PacketDropped(dropped), extra);
     }
 
     fn datagram(&mut self, received: Received) {
@@ -277,6 +293,8 @@ impl Agent {
                 let command = Command::Replace { mmsa_id, route };
                 self.endpoint.handle(now, Input::Command(command));
             }
+            Message::Dropped(dropped, connection) => self.dropped(now, dropped, connection),
+            Message::DroppedMore(why, count) => self.journal.held_back(why.event_id(), count),
             Message::Moved(id, remote) => self.endpoint.handle(now, Input::Moved(id, remote)),
             Message::Reload(reload) => self.reload(now, *reload),
             Message::Down { connection, reply } => {
@@ -368,20 +386,17 @@ impl Agent {
                 Output::Job(id, job) => self.jobs.push((id, job)),
                 Output::Audit(audit) => {
                     let connection = audit.extra.connection.as_deref();
-                    match &audit.event {
-                        Event::MainModeEnded(_) => {
-                            let connection = connection.map(str::to_owned);
-                            self.lost(connection.as_deref(), audit.extra.cause);
-                        }
-                        Event::MainModeFailed(failed) if failed.cause == Cause::NoConnection => {
+                    if let Event::MainModeEnded(_) = &audit.event {
+                        let connection = connection.map(str::to_owned);
+                        self.lost(connection.as_deref(), audit.extra.cause);
+                    } else if let Some(failed) = audit.event.main_mode_failed() {
+                        if failed.cause == Cause::NoConnection {
                             // It may be a peer whose name leads elsewhere by now.
                             self.shared.names.refresh();
-                        }
-                        Event::MainModeFailed(failed) if failed.role == Role::Initiator => {
+                        } else if failed.role == Role::Initiator {
                             let name = connection.unwrap_or_default().to_owned();
                             *self.failing.entry(name).or_default() += 1;
                         }
-                        _ => {}
                     }
                     self.journal.audit(*audit);
                 }

@@ -7,17 +7,21 @@ use eventlog::LogError;
 use keying::config as keyed;
 
 use super::workers::Keyring;
-use crate::config::{Child, Connection, Encap, Fragmentation, RemoteAddress, Start};
+use crate::config::{
+    Auth, Child, Connection, Encap, Exchange, Fragmentation, RemoteAddress, Start,
+};
 
-/// A configuration's connection in the endpoint's terms; its key goes into the keyring.
+/// A configuration's connection in the endpoint's terms; its keys go into the keyring.
 pub fn connection(
     connection: &Connection,
     keyring: &mut Keyring,
     filter_id: &mut impl FnMut(&str) -> Result<u64, LogError>,
-) -> Result<Option<Arc<keyed::Connection>>, LogError> {
-    let Some(psk) = connection.psk() else {
-        return Ok(None);
-    };
+) -> Result<Arc<keyed::Connection>, LogError> {
+    let auth = connection
+        .auth
+        .iter()
+        .map(|auth| keyed_auth(auth, keyring))
+        .collect();
     let remote_address = match &connection.remote.address {
         RemoteAddress::Any => keyed::RemoteAddress::Any,
         RemoteAddress::Subnet(net) => keyed::RemoteAddress::Subnet {
@@ -27,7 +31,7 @@ pub fn connection(
         RemoteAddress::Address(address) => keyed::RemoteAddress::Host(*address),
         RemoteAddress::Host(name) => keyed::RemoteAddress::Name(name.clone()),
     };
-    Ok(Some(Arc::new(keyed::Connection {
+    Ok(Arc::new(keyed::Connection {
         name: connection.name.clone(),
         filter_id: filter_id(&connection.name)?,
         local_address: connection.local.address,
@@ -37,7 +41,7 @@ pub fn connection(
         remote_nat_port: connection.remote.nat_port,
         local_id: connection.local.id.clone(),
         remote_id: connection.remote.id.clone(),
-        credential: keyring.add(psk),
+        auth,
         proposals: connection.proposals.clone(),
         lifetime: connection.lifetime,
         retransmit: keyed::Retransmit {
@@ -58,9 +62,32 @@ pub fn connection(
         },
         fragment_size: usize::from(connection.fragment_size),
         force_encap: connection.encap == Encap::Force,
+        aggressive: connection.exchange == Exchange::Aggressive,
         may_initiate: connection.start != Start::Wait,
         children: children(connection, filter_id)?,
-    })))
+    }))
+}
+
+/// A way to authenticate; its keys go into the keyring.
+fn keyed_auth(auth: &Auth, keyring: &mut Keyring) -> keyed::Auth {
+    match auth {
+        Auth::Psk(secret) => keyed::Auth::Psk(keyring.add(secret)),
+        Auth::Signatures(way) => {
+            let trust = &way.credentials.trust;
+            keyed::Auth::Signatures(keyed::Signatures {
+                methods: way.methods.clone(),
+                authorities: trust.requests(),
+                // Who is known here already need not show a certificate.
+                request: trust
+                    .anchors
+                    .iter()
+                    .any(|anchor| !trust.peers.contains(anchor)),
+                send_certificate: way.send_certificate,
+                policy: way.policy,
+                credential: keyring.add_signatures(way),
+            })
+        }
+    }
 }
 
 /// The children. What is named within a connection has its number by both names.

@@ -177,10 +177,8 @@ impl Journal {
         // Held until the event is handed in: it is of the time before a change of policy, or after.
         let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
         let asked = policy.asks_for(event.id());
-        let establishes = matches!(
-            event,
-            Event::MainModeEstablished(_) | Event::QuickModeEstablished(_)
-        );
+        let establishes = event.main_mode_established().is_some()
+            || matches!(event, Event::QuickModeEstablished(_));
         let own = account_of(&event, asked, activity, &extra);
         let told = self.told.clone();
         if !asked {
@@ -223,31 +221,36 @@ impl Journal {
             Account::Started => self.unrecorded.add([AccountChange::Started]),
             Account::FailedHeldBack => {
                 self.unrecorded.add([AccountChange::Failed]);
-                self.held_back(4653);
+                self.held_back(4653, 1);
             }
-            Account::InvalidHeldBack => self.held_back(4976),
-            Account::InvalidQuickModeHeldBack => self.held_back(4977),
+            Account::InvalidHeldBack => self.held_back(4976, 1),
+            Account::InvalidQuickModeHeldBack => self.held_back(4977, 1),
             // Until the account on disk has Quick Mode.
             Account::QuickModeStarted => {}
         }
     }
 
-    /// An event was held back. It counts for 4612 only if it would have been written.
-    fn held_back(&self, event_id: u16) {
-        self.unrecorded.add([AccountChange::HeldBack(1)]);
+    /// So many events were held back. They count for 4612 only if they would have been written.
+    pub fn held_back(&self, event_id: u16, count: u64) {
+        self.unrecorded.add([AccountChange::HeldBack(count)]);
         let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
         if policy.asks_for(event_id) {
-            self.trouble.lose(1);
+            self.trouble.lose(count);
         } else {
-            self.trouble.held_back.fetch_add(1, Ordering::SeqCst);
+            self.trouble.held_back.fetch_add(count, Ordering::SeqCst);
         }
     }
 
     /// An event of the daemon itself. Written if the policy asks for it.
     pub fn own(&self, event: Event) {
+        self.own_with(event, Extra::default());
+    }
+
+    /// The same, with what is known beside it.
+    pub fn own_with(&self, event: Event, extra: Extra) {
         let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
         if policy.asks_for(event.id()) {
-            let record = Some(event.into_record(None, Extra::default()));
+            let record = Some(event.into_record(None, extra));
             let (trouble, unrecorded) = (self.trouble.clone(), self.unrecorded.clone());
             let account = Vec::new();
             self.service
@@ -344,19 +347,21 @@ fn account_of(
     activity: Option<audit::ActivityId>,
     extra: &Extra,
 ) -> Vec<AccountChange> {
+    if let Some(established) = event.main_mode_established() {
+        let live = activity.filter(|_| recorded).map(|activity| LiveSa {
+            mmsa_id: established.mmsa_id,
+            local: established.local.ip(),
+            remote: established.remote.ip(),
+            key_mod: established.key_mod,
+            activity,
+            connection: extra.connection.clone(),
+        });
+        return vec![AccountChange::Established(live)];
+    }
+    if event.main_mode_failed().is_some() {
+        return vec![AccountChange::Failed];
+    }
     match event {
-        Event::MainModeEstablished(established) => {
-            let live = activity.filter(|_| recorded).map(|activity| LiveSa {
-                mmsa_id: established.mmsa_id,
-                local: established.local.ip(),
-                remote: established.remote.ip(),
-                key_mod: established.key_mod,
-                activity,
-                connection: extra.connection.clone(),
-            });
-            vec![AccountChange::Established(live)]
-        }
-        Event::MainModeFailed(_) => vec![AccountChange::Failed],
         Event::MainModeEnded(ended) => vec![AccountChange::Ended {
             mmsa_id: ended.mmsa_id,
         }],

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use audit::{DropReason, PacketDropped};
 use crossbeam_channel::Sender;
 use keying::{ChildSaId, ChildVerdict, JobId, JobResult, Replaced, Status, Ticket, Verdict};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -24,6 +25,10 @@ pub enum Message {
     Installed(ChildSaId, Result<(), String>),
     /// A child SA has carried what it may: nearly, or, with true, all of it.
     Spent(ChildSaId, bool),
+    /// A data plane dropped a packet; of which connection's SA, where it is known.
+    Dropped(PacketDropped, Option<String>),
+    /// It dropped so many more for this reason.
+    DroppedMore(DropReason, u64),
     /// Traffic waits for a child.
     Acquire {
         /// Its connection.

@@ -15,6 +15,7 @@ mod names;
 mod passed;
 mod planes;
 mod reload;
+mod revocation;
 mod sas;
 mod sockets;
 mod traps;
@@ -296,7 +297,7 @@ fn endpoint(
     for connection in &config.connections {
         let mut filter_id = |name: &str| writer.filter_id(name);
         connections
-            .extend(convert::connection(connection, keyring, &mut filter_id).map_err(log_error)?);
+            .push(convert::connection(connection, keyring, &mut filter_id).map_err(log_error)?);
     }
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(StartError::Random)?;

@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 
+use audit::{DropReason, PacketDropped};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use dataplane::{
-    Counters, Half, KernelOptions, Limits, Plane, PlaneError, PlaneEvent, Trap, UdpEncap,
+    Counters, Half, KernelOptions, Limits, Plane, PlaneError, PlaneEvent, Refusal, Trap, UdpEncap,
     UserOptions,
 };
 use keying::{ChildSaId, Mode, Selector};
@@ -20,7 +21,8 @@ use crate::config::{Child, Config, Connection, DataPlane};
 
 /// What is asked of the planes, in order.
 enum Order {
-    Install(DataPlane, Box<dataplane::ChildSa>),
+    /// With the connection's name.
+    Install(DataPlane, String, Box<dataplane::ChildSa>),
     Remove(u64),
     Move(u64, SocketAddr, SocketAddr),
     Trap(DataPlane, Box<Trap>),
@@ -156,7 +158,8 @@ impl Orders {
     pub fn install(&self, connection: Option<&Connection>, sa: &keying::ChildSa) {
         let plane = connection.map_or(DataPlane::None, |connection| connection.dataplane);
         let child = connection.and_then(|connection| connection.child(&sa.child));
-        self.send(Order::Install(plane, Box::new(converted(sa, child))));
+        let converted = Box::new(converted(sa, child));
+        self.send(Order::Install(plane, sa.connection.clone(), converted));
     }
 
     /// Takes one out.
@@ -190,8 +193,8 @@ impl Orders {
 /// The thread's side.
 struct Worker {
     planes: BTreeMap<DataPlane, Box<dyn Plane>>,
-    /// Where each child SA is.
-    of: BTreeMap<u64, DataPlane>,
+    /// Where each child SA is, and the connection that it is of.
+    of: BTreeMap<u64, (DataPlane, String)>,
     mailbox: Mailbox,
 }
 
@@ -199,9 +202,9 @@ impl Worker {
     fn run(&mut self, orders: &Receiver<Order>) {
         while let Ok(order) = orders.recv() {
             match order {
-                Order::Install(plane, sa) => self.install(plane, &sa),
+                Order::Install(plane, connection, sa) => self.install(plane, connection, &sa),
                 Order::Remove(id) => {
-                    if let Some(plane) = self.of.remove(&id) {
+                    if let Some((plane, _)) = self.of.remove(&id) {
                         self.on(plane, |plane| plane.remove(id));
                     }
                 }
@@ -215,7 +218,7 @@ impl Worker {
                     let counted = ids
                         .into_iter()
                         .filter_map(|id| {
-                            let plane = self.of.get(&id)?;
+                            let (plane, _) = self.of.get(&id)?;
                             Some((id, self.planes.get_mut(plane)?.counters(id).ok()?))
                         })
                         .collect();
@@ -236,20 +239,20 @@ impl Worker {
         }
     }
 
-    fn install(&mut self, plane: DataPlane, sa: &dataplane::ChildSa) {
+    fn install(&mut self, plane: DataPlane, connection: String, sa: &dataplane::ChildSa) {
         let Some(into) = self.planes.get_mut(&plane) else {
             return;
         };
         let outcome = into.install(sa).map_err(|error| crate::with_causes(&error));
         if outcome.is_ok() {
-            self.of.insert(sa.id, plane);
+            self.of.insert(sa.id, (plane, connection));
         }
         let id = ChildSaId(sa.id);
         self.mailbox.send(Message::Installed(id, outcome));
     }
 
     fn move_to(&mut self, id: u64, local: SocketAddr, remote: SocketAddr) {
-        let Some(plane) = self.of.get(&id).copied() else {
+        let Some(&(plane, _)) = self.of.get(&id) else {
             return;
         };
         self.on(plane, |plane| plane.move_to(id, local, remote));
@@ -284,13 +287,41 @@ impl Worker {
             PlaneEvent::MappingChanged { id, remote } => {
                 self.mailbox.send(Message::Moved(ChildSaId(id), remote));
             }
-            // The plane counts them; nobody negotiates because of them.
-            PlaneEvent::Refused(_) => {}
+            PlaneEvent::Refused(refused) => {
+                let Some(why) = reason(refused.refusal) else {
+                    return;
+                };
+                let dropped = PacketDropped {
+                    why,
+                    remote: refused.remote,
+                    spi: refused.spi,
+                };
+                let of = refused.id.and_then(|id| self.of.get(&id));
+                let connection = of.map(|(_, connection)| connection.clone());
+                self.mailbox.send(Message::Dropped(dropped, connection));
+            }
+            PlaneEvent::RefusedMore(refusal, count) => {
+                if let Some(why) = reason(refusal) {
+                    self.mailbox.send(Message::DroppedMore(why, count));
+                }
+            }
             PlaneEvent::Lost(why) => {
                 let name = self.planes.get(&plane).map_or("", |plane| plane.name());
                 super::say(&format!("data plane \"{name}\": {why}"));
             }
         }
+    }
+}
+
+/// Why a packet was dropped, as events have it. For what is wrong inside of an authentic packet there is none.
+fn reason(refusal: Refusal) -> Option<DropReason> {
+    match refusal {
+        Refusal::NotAuthentic => Some(DropReason::Integrity),
+        Refusal::Replayed => Some(DropReason::Replay),
+        Refusal::TooOld => Some(DropReason::TooOld),
+        Refusal::UnknownSpi => Some(DropReason::UnknownSpi),
+        Refusal::ClearText => Some(DropReason::ClearText),
+        Refusal::Selectors | Refusal::Malformed => None,
     }
 }
 

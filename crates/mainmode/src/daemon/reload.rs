@@ -113,7 +113,7 @@ impl Shared {
         let mut connections = Vec::new();
         for connection in &config.connections {
             let mut id = |name: &str| Ok(ids.get(name).copied().unwrap_or_default());
-            connections.extend(convert::connection(connection, &mut keyring, &mut id)?);
+            connections.push(convert::connection(connection, &mut keyring, &mut id)?);
         }
         done.notes
             .extend(self.reconfigure_log(&before, &config, subject)?);

@@ -4,53 +4,97 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
+use crypto::cert::Evidence;
 use crypto::{Group, Secret};
-use keying::{CredentialId, Credentials, Job, JobId, JobResult};
+use keying::{CredentialId, Credentials, Job, JobId, JobResult, SignatureCredentials};
+
+use super::revocation::{Fetchers, Known};
+use crate::config::SignatureAuth;
 
 /// The keys, by handle.
 #[derive(Debug, Default)]
 pub struct Keyring {
-    keys: BTreeMap<CredentialId, Secret>,
+    keys: Keyrings,
     /// Those of the keyring before this one, whose handles are kept for the same keys.
-    former: BTreeMap<CredentialId, Secret>,
+    former: Keyrings,
     /// No handle is ever used for two keys.
     next: u32,
+    revocation: Arc<Known>,
+}
+
+/// Keys of each kind.
+#[derive(Clone, Debug, Default)]
+struct Keyrings {
+    shared: BTreeMap<CredentialId, Secret>,
+    signatures: BTreeMap<CredentialId, SignatureAuth>,
 }
 
 impl Keyring {
     /// An empty keyring that gives a key the handle which it has in this one.
     pub fn successor(&self) -> Self {
         Keyring {
-            keys: BTreeMap::new(),
+            keys: Keyrings::default(),
             former: self.keys.clone(),
             next: self.next,
+            revocation: self.revocation.clone(),
         }
     }
 
-    /// Takes a key in, and gives its handle: one and the same for the same key, so that connections
+    /// Takes a pre-shared key in, and gives its handle: one and the same for the same key, so that connections
     /// that share a key are known to.
     pub fn add(&mut self, secret: &Secret) -> CredentialId {
         let same = |(_, known): &(&CredentialId, &Secret)| {
             known.len() == secret.len() && crypto::ct_eq(known.as_bytes(), secret.as_bytes())
         };
-        let known = self.keys.iter().chain(&self.former).find(same);
-        let id = known.map_or(CredentialId(self.next), |(id, _)| *id);
-        if id.0 == self.next {
-            self.next = self.next.saturating_add(1);
-        }
-        self.keys.entry(id).or_insert_with(|| secret.clone());
+        let known = self
+            .keys
+            .shared
+            .iter()
+            .chain(&self.former.shared)
+            .find(same);
+        let known = known.map(|(id, _)| *id);
+        let id = known.unwrap_or_else(|| self.new_handle());
+        self.keys.shared.entry(id).or_insert_with(|| secret.clone());
+        id
+    }
+
+    /// Takes in what a way to authenticate by signatures needs: the same handle for the same files.
+    pub fn add_signatures(&mut self, way: &SignatureAuth) -> CredentialId {
+        let same = |(_, known): &(&CredentialId, &SignatureAuth)| known.contents == way.contents;
+        let all = self.keys.signatures.iter().chain(&self.former.signatures);
+        let known = all.into_iter().find(same).map(|(id, _)| *id);
+        let id = known.unwrap_or_else(|| self.new_handle());
+        self.keys.signatures.insert(id, way.clone());
+        id
+    }
+
+    fn new_handle(&mut self) -> CredentialId {
+        let id = CredentialId(self.next);
+        self.next = self.next.saturating_add(1);
         id
     }
 
     /// Forgets the keys of the keyring before, but for those that were taken in again.
     pub fn forget_former(&mut self) {
-        self.former.clear();
+        self.former = Keyrings::default();
     }
 }
 
 impl Credentials for Keyring {
     fn preshared_key(&self, id: CredentialId) -> Option<&Secret> {
-        self.keys.get(&id)
+        self.keys.shared.get(&id)
+    }
+
+    fn signatures(&self, id: CredentialId) -> Option<&SignatureCredentials> {
+        self.keys.signatures.get(&id).map(|way| &way.credentials)
+    }
+
+    fn fetched(&self) -> Arc<Evidence> {
+        self.revocation.evidence()
+    }
+
+    fn at(&self) -> i64 {
+        crate::unix_seconds()
     }
 }
 
@@ -124,6 +168,7 @@ impl Workers {
         done: impl Fn(JobId, JobResult) + Clone + Send + 'static,
     ) -> std::io::Result<Self> {
         let count = thread::available_parallelism().map_or(1, usize::from);
+        let fetchers = Arc::new(Fetchers::new(keys.now().revocation.clone()));
         let mut workers = Workers {
             queue: Arc::default(),
             keys: keys.clone(),
@@ -131,10 +176,22 @@ impl Workers {
         };
         for number in 0..count {
             let (queue, keys, done) = (workers.queue.clone(), keys.clone(), done.clone());
+            let fetchers = fetchers.clone();
             let worker = thread::Builder::new().name(format!("worker-{number}"));
             workers.threads.push(worker.spawn(move || {
                 while let Some((id, job)) = queue.next() {
-                    done(id, job.run(&*keys.now()));
+                    if matches!(job, Job::CheckPeer { .. }) {
+                        fetchers.refresh();
+                    }
+                    match job.run(&*keys.now()) {
+                        JobResult::NeedsFetch(places) => {
+                            let (keys, done) = (keys.clone(), done.clone());
+                            fetchers.fetch(places, move || {
+                                done(id, without_fetching(job).run(&*keys.now()));
+                            });
+                        }
+                        result => done(id, result),
+                    }
                 }
             })?);
         }
@@ -160,12 +217,28 @@ impl Workers {
         match job {
             Job::MakeShare { group } | Job::Agree { group, .. } => is_quick(*group),
             Job::Derive(derive) => is_quick(derive.group),
+            // A token may take its time, and a chain may be long.
+            Job::Sign { .. } | Job::CheckPeer { .. } => false,
         }
     }
 }
 
 fn is_quick(group: Group) -> bool {
     matches!(group, Group::X25519 | Group::Ecp256)
+}
+
+/// The same job, whose policy decides about what could not be learnt.
+fn without_fetching(job: Job) -> Job {
+    match job {
+        Job::CheckPeer {
+            credential,
+            mut check,
+        } => {
+            check.may_fetch = false;
+            Job::CheckPeer { credential, check }
+        }
+        other => other,
+    }
 }
 
 impl Drop for Workers {

@@ -112,6 +112,7 @@ fn the_documented_defaults_are_the_programs() {
         config.listen.written = false;
         format!("{config:?}")
     };
+    let pki = concat!(env!("CARGO_MANIFEST_DIR"), "/../keying/src/pki");
     let mut checked = 0;
     for (table, key, cells) in documented(&page) {
         let Some(value) = cells[2].strip_prefix('`').and_then(|v| v.strip_suffix('`')) else {
@@ -139,6 +140,17 @@ fn the_documented_defaults_are_the_programs() {
                     load(&child),
                     "{key}"
                 );
+                checked += 1;
+                continue;
+            }
+            "connection.auth" => {
+                let with = |more: &str| {
+                    let auth = format!(
+                        "auth = {{ certificate = \"{pki}/left.pem\", ca = \"{pki}/ca.pem\"{more} }}"
+                    );
+                    load(&bare.replace(psk, &auth))
+                };
+                assert_eq!(with(&format!(", {key} = {value}")), with(""), "{key}");
                 checked += 1;
                 continue;
             }

@@ -1,0 +1,488 @@
+//! `auth` by signatures: certificates, keys in files and tokens, whom to trust.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use crypto::cert::limits::MAX_FILE_LEN;
+use crypto::cert::{
+    Certificate, Credential, Crl, Evidence, KeyKind, Method, Policy, PrivateKey, PublicKey,
+    Revocation, TokenUri, TrustStore, load_certificates, read_certificates,
+};
+use crypto::{Hash, Secret, digest};
+use keying::{SendCertificate, SignatureCredentials};
+use zeroize::Zeroizing;
+
+use super::diagnostic::Findings;
+use super::model::{Config, SignatureAuth};
+use super::secret;
+use super::source::Source;
+use super::table::{Field, Table};
+
+/// What to write.
+pub const EXAMPLE: &str = "{ certificate = \"gw.pem\", key = \"gw.key\", ca = [\"ca.pem\"] }";
+/// The keys that make a way to authenticate one by signatures.
+pub const KEYS: [&str; 4] = ["certificate", "key", "peer-certificate", "peer-key"];
+/// The shortest RSA modulus that a policy may allow, in bits: what is shorter has been factored.
+const LEAST_RSA_BITS: u64 = 1024;
+/// The longest that it may demand.
+const MOST_RSA_BITS: u64 = 8192;
+
+/// Reads one way to authenticate by signatures; nothing when it cannot be used.
+pub fn read(table: &Table<'_>, source: &Source, findings: &mut Findings) -> Option<SignatureAuth> {
+    let mut files = Files {
+        source,
+        contents: [0; 32],
+    };
+    let own = own(table, &mut files, findings);
+    let trust = trust(table, &mut files, findings);
+    let crls = crls(table, &mut files, findings);
+    let policy = policy(table, findings);
+    let send_certificate = table
+        .get("send-certificate")
+        .and_then(|field| {
+            field.word(
+                findings,
+                &[
+                    ("if-asked", SendCertificate::IfAsked),
+                    ("always", SendCertificate::Always),
+                    ("never", SendCertificate::Never),
+                ],
+            )
+        })
+        .unwrap_or(SendCertificate::IfAsked);
+    let (own, trust) = (own?, trust?);
+    let methods: Vec<Method> = own.method().into_iter().collect();
+    if methods.is_empty() {
+        findings.error_help(
+            table.span.clone(),
+            "the key is of a kind that IKEv1 cannot sign with",
+            "use RSA, or ECDSA on P-256, P-384 or P-521",
+        );
+        return None;
+    }
+    tell(&own, table, findings);
+    Some(SignatureAuth {
+        credentials: SignatureCredentials {
+            own: vec![own],
+            trust,
+            evidence: Evidence {
+                crls,
+                ocsp: Vec::new(),
+            },
+        },
+        methods,
+        policy,
+        send_certificate,
+        contents: files.contents,
+    })
+}
+
+/// The files of one way to authenticate.
+struct Files<'a> {
+    source: &'a Source,
+    /// A hash over what was read: whether it is still the same at a reload.
+    contents: [u8; 32],
+}
+
+impl Files<'_> {
+    fn path(&self, text: &str) -> PathBuf {
+        Config::beside(self.source.path(), text)
+    }
+
+    fn note(&mut self, bytes: &[u8]) {
+        if let Ok(hash) = digest(Hash::Sha256, &[&self.contents, bytes]) {
+            self.contents.copy_from_slice(&hash);
+        }
+    }
+
+    /// A whole file. `secret`: its owner alone may read it.
+    fn read(&mut self, text: &str, secret: bool) -> Result<Zeroizing<Vec<u8>>, String> {
+        let path = self.path(text);
+        let bytes = whole(&path, secret)?;
+        self.note(&bytes);
+        Ok(bytes)
+    }
+}
+
+fn whole(path: &Path, secret: bool) -> Result<Zeroizing<Vec<u8>>, String> {
+    let shown = path.display();
+    let cannot = |error: std::io::Error| format!("cannot read {shown}: {error}");
+    let file = File::open(path).map_err(cannot)?;
+    let meta = file.metadata().map_err(cannot)?;
+    let mode = meta.mode() & 0o7777;
+    if !meta.is_file() {
+        return Err(format!("{shown} is not a file"));
+    }
+    if secret && mode & 0o077 != 0 {
+        return Err(format!(
+            "{shown} can be read or written by group or others (mode {mode:04o})"
+        ));
+    }
+    if meta.len() > MAX_FILE_LEN {
+        return Err(format!("{shown} has more than {MAX_FILE_LEN} bytes"));
+    }
+    // The whole capacity at once: a vector that grows leaves copies of a key behind.
+    let capacity = usize::try_from(meta.len()).unwrap_or_default() + 1;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
+    file.take(MAX_FILE_LEN)
+        .read_to_end(&mut bytes)
+        .map_err(cannot)?;
+    Ok(bytes)
+}
+
+/// Our key with its certificate, if it has one.
+fn own(table: &Table<'_>, files: &mut Files<'_>, findings: &mut Findings) -> Option<Credential> {
+    let passphrase = passphrase(table, files, findings);
+    let Some(certificate) = table.get("certificate") else {
+        return raw_key(table, files, passphrase?.as_ref(), findings);
+    };
+    let passphrase = passphrase?;
+    let text = certificate.string(findings, "\"gw.pem\"")?;
+    // A PKCS #12 file holds the key too: what must be secret is known once it is read.
+    let bytes = said(files.read(text, false), &certificate, findings)?;
+    let chain = match read_certificates(&bytes) {
+        Ok(chain) if !chain.is_empty() => chain,
+        Ok(_) => {
+            findings.error_help(
+                certificate.span.clone(),
+                "\"certificate\": there is no certificate in the file",
+                "the file holds our certificate, and after it the CAs between it and the root",
+            );
+            return None;
+        }
+        Err(_) if bytes.first() == Some(&DER_SEQUENCE) => {
+            return pkcs12(
+                table,
+                files,
+                &certificate,
+                text,
+                &bytes,
+                passphrase.as_ref(),
+                findings,
+            );
+        }
+        Err(error) => {
+            let help = "the file holds certificates in PEM or DER, or is PKCS #12";
+            findings.error_help(
+                certificate.span.clone(),
+                format!("\"certificate\": {error}"),
+                help,
+            );
+            return None;
+        }
+    };
+    let Some(field) = table.get("key") else {
+        findings.warn(
+            certificate.span.clone(),
+            "this certificate has no private key here: each negotiation that needs it will fail",
+            "add key = \"gw.key\", or key = \"pkcs11:…\"",
+        );
+        return Credential::new(chain, None).ok();
+    };
+    let key = private_key(&field, files, passphrase.as_ref(), chain.first(), findings)?;
+    said(Credential::new(chain, Some(key)), &field, findings)
+}
+
+/// How the DER of a PKCS #12 file begins.
+const DER_SEQUENCE: u8 = 0x30;
+
+fn pkcs12(
+    table: &Table<'_>,
+    files: &mut Files<'_>,
+    field: &Field<'_>,
+    text: &str,
+    bytes: &[u8],
+    passphrase: Option<&Secret>,
+    findings: &mut Findings,
+) -> Option<Credential> {
+    said(whole(&files.path(text), true), field, findings)?;
+    if let Some(key) = table.get("key") {
+        findings.error_help(
+            key.key_span,
+            "\"certificate\" is a PKCS #12 file, which holds the key as well",
+            "take out \"key\"",
+        );
+    }
+    let empty = Secret::new(Vec::new());
+    said(
+        Credential::from_pkcs12(bytes, passphrase.unwrap_or(&empty)),
+        field,
+        findings,
+    )
+}
+
+/// A key without a certificate: the peer knows its public half.
+fn raw_key(
+    table: &Table<'_>,
+    files: &mut Files<'_>,
+    passphrase: Option<&Secret>,
+    findings: &mut Findings,
+) -> Option<Credential> {
+    let Some(field) = table.get("key") else {
+        findings.error_help(
+            table.span.clone(),
+            "we have nothing to prove ourselves with here",
+            format!("write auth = {EXAMPLE}"),
+        );
+        return None;
+    };
+    private_key(&field, files, passphrase, None, findings).map(Credential::raw)
+}
+
+/// A private key from a file or a token.
+fn private_key(
+    field: &Field<'_>,
+    files: &mut Files<'_>,
+    passphrase: Option<&Secret>,
+    certificate: Option<&Certificate>,
+    findings: &mut Findings,
+) -> Option<PrivateKey> {
+    let text = field.string(findings, "\"gw.key\"")?;
+    if text.starts_with("pkcs11:") {
+        files.note(text.as_bytes());
+        let uri: TokenUri = said(text.parse(), field, findings)?;
+        return said(
+            PrivateKey::in_pkcs11_token(&uri, passphrase, certificate),
+            field,
+            findings,
+        );
+    }
+    let bytes = said(files.read(text, true), field, findings)?;
+    said(PrivateKey::read(&bytes, passphrase), field, findings)
+}
+
+/// The passphrase of the key, or the PIN of its token; `None` where what is written cannot be used.
+#[expect(clippy::option_option, reason = "wrong, absent, there")]
+fn passphrase(
+    table: &Table<'_>,
+    files: &mut Files<'_>,
+    findings: &mut Findings,
+) -> Option<Option<Secret>> {
+    if let Some(field) = table.get("passphrase") {
+        findings.hide(field.span.clone());
+        if let Some(file) = table.get("passphrase-file") {
+            findings.error_help(
+                file.key_span,
+                "\"passphrase\" and \"passphrase-file\" are both there",
+                "keep one of them",
+            );
+        }
+        let text = field.string(findings, "\"…\"")?;
+        let psk = said(secret::from_text(text.as_bytes()), &field, findings)?;
+        return Some(Some(psk.secret));
+    }
+    let Some(field) = table.get("passphrase-file") else {
+        return Some(None);
+    };
+    let path = files.path(field.string(findings, "\"gw.pass\"")?);
+    let psk = said(secret::from_file(&path), &field, findings)?;
+    files.note(psk.secret.as_bytes());
+    Some(Some(psk.secret))
+}
+
+/// Whom we trust.
+fn trust(table: &Table<'_>, files: &mut Files<'_>, findings: &mut Findings) -> Option<TrustStore> {
+    let mut sound = true;
+    let mut certificates = |name: &'static str, files: &mut Files<'_>, findings: &mut Findings| {
+        let mut found: Vec<Certificate> = Vec::new();
+        let Some(field) = table.get(name) else {
+            return found;
+        };
+        files.note(name.as_bytes());
+        let Some(texts) = field.texts(findings, "[\"ca.pem\"]") else {
+            sound = false;
+            return found;
+        };
+        for (text, span) in texts {
+            match load_certificates(&files.path(text)) {
+                Ok(loaded) => {
+                    for certificate in &loaded {
+                        files.note(certificate.der());
+                    }
+                    found.extend(loaded);
+                }
+                Err(error) => {
+                    sound = false;
+                    let why = crate::with_causes(&error);
+                    findings.error_help(
+                        span,
+                        format!("\"{name}\": {why}"),
+                        "name files of certificates in PEM or DER, or a folder of them",
+                    );
+                }
+            }
+        }
+        found
+    };
+    let anchors = certificates("ca", files, findings);
+    let peers = certificates("peer-certificate", files, findings);
+    let raw_keys = peer_keys(table, files, findings)?;
+    if anchors.is_empty() && peers.is_empty() && raw_keys.is_empty() && sound {
+        findings.error_help(
+            table.span.clone(),
+            "nobody is trusted here: no peer could prove who it is",
+            "add ca = [\"ca.pem\"], or peer-certificate, or peer-key",
+        );
+        return None;
+    }
+    // A peer's own certificate that is known here is trusted as it is.
+    let mut anchors = anchors;
+    anchors.extend(peers.iter().filter(|peer| !peer.is_ca()).cloned());
+    sound.then_some(TrustStore {
+        anchors,
+        intermediates: Vec::new(),
+        peers,
+        raw_keys,
+    })
+}
+
+/// Public keys of peers: files, or the keys themselves after `0s` or `0x`.
+fn peer_keys(
+    table: &Table<'_>,
+    files: &mut Files<'_>,
+    findings: &mut Findings,
+) -> Option<Vec<PublicKey>> {
+    let Some(field) = table.get("peer-key") else {
+        return Some(Vec::new());
+    };
+    let mut keys = Vec::new();
+    let mut sound = true;
+    for (text, span) in field.texts(findings, "[\"peer.pub\"]")? {
+        let bytes = if text.starts_with("0s") || text.starts_with("0x") {
+            Ok(Zeroizing::new(text.as_bytes().to_vec()))
+        } else {
+            files.read(text, false)
+        };
+        let key = bytes.and_then(|bytes| {
+            files.note(&bytes);
+            PublicKey::read(&bytes).map_err(|error| error.to_string())
+        });
+        match key {
+            Ok(key) => keys.push(key),
+            Err(why) => {
+                sound = false;
+                findings.error_help(
+                    span,
+                    format!("\"peer-key\": {why}"),
+                    "name a file with the peer's public key in PEM or DER, or write 0s and the base64 of a DNSKEY",
+                );
+            }
+        }
+    }
+    sound.then_some(keys)
+}
+
+/// CRLs in files.
+fn crls(table: &Table<'_>, files: &mut Files<'_>, findings: &mut Findings) -> Vec<Crl> {
+    let Some(field) = table.get("crl") else {
+        return Vec::new();
+    };
+    let mut crls = Vec::new();
+    for (text, span) in field.texts(findings, "[\"ca.crl\"]").unwrap_or_default() {
+        let crl = files
+            .read(text, false)
+            .and_then(|bytes| Crl::read(&bytes).map_err(|error| error.to_string()));
+        match crl {
+            Ok(crl) => crls.push(crl),
+            Err(why) => findings.error_help(
+                span,
+                format!("\"crl\": {why}"),
+                "name a file with a CRL in PEM or DER",
+            ),
+        }
+    }
+    crls
+}
+
+fn policy(table: &Table<'_>, findings: &mut Findings) -> Policy {
+    let mut policy = Policy::default();
+    let words = [
+        ("relaxed", Revocation::Relaxed),
+        ("if-uri", Revocation::IfUri),
+        ("strict", Revocation::Strict),
+        ("off", Revocation::Off),
+    ];
+    if let Some(revocation) = table
+        .get("revocation")
+        .and_then(|field| field.word(findings, &words))
+    {
+        policy.revocation = revocation;
+    }
+    if let Some(bits) = table
+        .get("min-rsa-bits")
+        .and_then(|field| field.integer(findings, LEAST_RSA_BITS, MOST_RSA_BITS, "2048"))
+        .and_then(|bits| u32::try_from(bits).ok())
+    {
+        policy.min_rsa_bits = bits;
+    }
+    if let Some(field) = table.get("allow-sha1")
+        && field.boolean(findings) == Some(true)
+    {
+        policy.allow_sha1 = true;
+        findings.warn(
+            field.span,
+            "certificates signed over SHA-1 can be forged",
+            "use it only until the CA signs with SHA-256",
+        );
+    }
+    policy
+}
+
+/// What the operator should know about our own certificate and key.
+fn tell(own: &Credential, table: &Table<'_>, findings: &mut Findings) {
+    let span = |name| {
+        table
+            .get(name)
+            .map_or(table.span.clone(), |field| field.span)
+    };
+    let Some(certificate) = own.certificate() else {
+        return;
+    };
+    let now = crate::unix_seconds();
+    let whose = certificate.subject_words();
+    if now > certificate.not_after() {
+        findings.warn(
+            span("certificate"),
+            format!("our certificate of {whose} has expired: peers will refuse it"),
+            "renew it",
+        );
+    } else if now < certificate.not_before() {
+        findings.warn(
+            span("certificate"),
+            format!("our certificate of {whose} is not valid yet: peers will refuse it"),
+            "check the clock of this computer",
+        );
+    }
+    if let KeyKind::Rsa(bits) = certificate.key().kind()
+        && bits < crypto::cert::limits::MIN_RSA_BITS
+    {
+        findings.warn(
+            span("certificate"),
+            format!("our RSA key has only {bits} bits"),
+            "make one with 3072 bits or more, or an ECDSA key",
+        );
+    }
+}
+
+/// The value, or what is wrong with the field.
+fn said<T, E: ToString>(
+    found: Result<T, E>,
+    field: &Field<'_>,
+    findings: &mut Findings,
+) -> Option<T> {
+    found
+        .map_err(|why| {
+            let why = why.to_string();
+            let help = if why.contains("group or others") {
+                "chmod 600 the file"
+            } else if field.name == "key" {
+                "name a file with the private key in PEM or DER, or write pkcs11:… for one in a token"
+            } else {
+                "name a file that the daemon can read"
+            };
+            findings.error_help(field.span.clone(), format!("\"{}\": {why}", field.name), help);
+        })
+        .ok()
+}
