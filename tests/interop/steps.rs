@@ -94,10 +94,7 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
             Ok(())
         }
         Step::Background { on, words } => {
-            let words: Vec<String> = words
-                .iter()
-                .map(|w| stage.vars.fill(w))
-                .collect::<Outcome<_>>()?;
+            let words = filled(stage, words)?;
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             let log = std::path::Path::new(stage.vars.get("pki-dir")).join("program.out");
             let namespace = stage.lab.namespace(&stage.vars.fill(on)?);
@@ -106,23 +103,20 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
             Ok(())
         }
         Step::Run { on, words, says } => {
-            let words: Vec<String> = words
-                .iter()
-                .map(|w| stage.vars.fill(w))
-                .collect::<Outcome<_>>()?;
+            let words = filled(stage, words)?;
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             let namespace = stage.lab.namespace(&stage.vars.fill(on)?);
             let done = output(
                 PATIENCE,
                 &[&["ip", "netns", "exec", &namespace], &words[..]].concat(),
             )?;
-            let says: Vec<String> = says
-                .iter()
-                .map(|w| stage.vars.fill(w))
-                .collect::<Outcome<_>>()?;
-            holds(stage, &both(&done), &says)
+            holds(stage, &both(&done), &filled(stage, says)?)
         }
     }
+}
+
+fn filled(stage: &Stage, texts: &[String]) -> Outcome<Vec<String>> {
+    texts.iter().map(|text| stage.vars.fill(text)).collect()
 }
 
 const NOT_RECORDED: &str = "nothing is recorded on this host";

@@ -181,6 +181,7 @@ impl Endpoint {
             Command::Resolved { name, addresses } => self.resolved(name, addresses),
             Command::Replace { mmsa_id, route } => self.replace_by(now, mmsa_id, route),
             Command::Watch(watched) => self.core.watched = watched,
+            Command::LogKeys(log) => self.core.log_keys = log,
             Command::Shutdown => {
                 self.stopping = true;
                 let all: Vec<NegotiationId> = self.negotiations.keys().copied().collect();

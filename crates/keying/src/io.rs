@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use audit::{ActivityId, Cause, Event, Extra, FailurePoint, Role, Word};
+use crypto::Secret;
+use isakmp::Cookie;
 
 use crate::changes::Change;
 use crate::child::{ChildSa, ChildSaId, ChildVerdict};
@@ -118,6 +120,9 @@ pub enum Command {
     },
     /// Tell of changes with [`Output::Change`], or do so no longer.
     Watch(bool),
+    /// Give the keys of negotiations out with [`Output::PhaseOneKey`], or do so no longer: for whoever has to
+    /// read what they encrypt. Keys that exist already are not given.
+    LogKeys(bool),
     /// End everything: the daemon stops.
     Shutdown,
 }
@@ -168,6 +173,13 @@ pub enum Output {
     Deconfigured {
         /// The SA.
         mmsa_id: u64,
+    },
+    /// The key of phase 1's cipher, as soon as there is one; only while [`Command::LogKeys`] asks for it.
+    PhaseOneKey {
+        /// What Wireshark finds the negotiation by.
+        initiator_cookie: Cookie,
+        /// Encrypts messages 5 and 6, and all exchanges under the SA.
+        key: Secret,
     },
     /// The set of connections is another one.
     Replaced(Replaced),

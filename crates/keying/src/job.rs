@@ -288,7 +288,7 @@ fn check_user(users: &[User], name: &str, password: &Secret) -> JobResult {
     let found = users.iter().fold(false, |found, user| {
         let of_name = crypto::ct_eq(user.name.as_bytes(), name.as_bytes());
         let of_password = crypto::ct_eq(user.password.as_bytes(), password.as_bytes());
-        found | (of_name & of_password)
+        found || (of_name && of_password)
     });
     if found {
         JobResult::UserAccepted

@@ -138,7 +138,7 @@ impl Endpoint {
             self.core
                 .transmit(sa.route, &[isakmp::non_esp::KEEPALIVE.to_vec()]);
         }
-        if sa.configured_by.is_some_and(|at| at <= now) {
+        if sa.configuring.until().is_some_and(|at| at <= now) {
             self.end_sa(now, id, Cause::InnerAddressSilence, true);
             return;
         }

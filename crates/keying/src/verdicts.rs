@@ -510,7 +510,7 @@ impl Endpoint {
                 .out
                 .push_back(Output::Deconfigured { mmsa_id: id });
         }
-        if sa.configuring && sa.inner_local.is_empty() {
+        if !sa.configuring.is_over() && sa.inner_local.is_empty() {
             let connection = sa.connection.name.clone();
             for child in self.take_waiting(&connection) {
                 self.no_child(&connection, &child, sa.route.remote, cause);

@@ -214,7 +214,7 @@ pub(crate) fn derived(
         return Step::Stay;
     };
     n.deadline = None;
-    let (keys, skeyid) = match keys_of(&chosen, result) {
+    let (keys, skeyid) = match keys_of(core, n, &chosen, result) {
         Ok((keys, skeyid, _)) => (keys, skeyid),
         Err(failure) if failure.cause == Cause::KeInvalid => {
             return refuted(n, sent, Step::Evidence(failure));
@@ -551,7 +551,7 @@ pub(crate) fn derived_for_answer(
     let Some(connection) = n.connection.clone() else {
         return Step::Stay;
     };
-    let (keys, skeyid, own_public) = match keys_of(&chosen, result) {
+    let (keys, skeyid, own_public) = match keys_of(core, n, &chosen, result) {
         Ok(found) => found,
         Err(failure) => return failure.into(),
     };

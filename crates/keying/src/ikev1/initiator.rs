@@ -296,7 +296,7 @@ pub(crate) fn derived(
         return Step::Stay;
     };
     n.deadline = None;
-    let (keys, skeyid) = match keys_of(&sent.chosen, result) {
+    let (keys, skeyid) = match keys_of(core, n, &sent.chosen, result) {
         Ok((keys, skeyid, _)) => (keys, skeyid),
         Err(failure) if failure.cause == Cause::KeInvalid => {
             // The true message 4 may still come.

@@ -11,7 +11,7 @@ use isakmp::{Attribute, ExchangeType};
 use super::duplicates::digest;
 use super::informational::refuse_exchange;
 use super::negotiation::Flight;
-use super::sa::{Asked, Asking};
+use super::sa::{Asked, Asking, Configuring};
 use super::transaction::{self, Heard, answer_to, attribute, bytes};
 use crate::config::{ConfigClient, ConfigServer, ModeConfig};
 use crate::endpoint::{Endpoint, Party};
@@ -31,7 +31,7 @@ impl Endpoint {
         match sa.connection.mode_config.clone() {
             Some(ModeConfig::Client(client)) if client.push => {
                 let wait = sa.connection.half_open_timeout;
-                sa.configured_by = Some(after(now, wait));
+                sa.configuring = Configuring::Until(after(now, wait));
                 self.schedule(Party::Sa(id));
             }
             Some(ModeConfig::Client(client)) => self.pull(now, id, client),
@@ -265,8 +265,8 @@ impl Endpoint {
     /// Server: the peer has what there is for it.
     fn peer_configured(&mut self, now: Instant, id: u64) {
         if let Some(sa) = self.sas.get_mut(&id) {
-            let begins = std::mem::take(&mut sa.configuring);
-            if begins && !sa.inner_remote.is_empty() {
+            let before = std::mem::replace(&mut sa.configuring, Configuring::Done);
+            if !before.is_over() && !sa.inner_remote.is_empty() {
                 self.begin_waiting_children(now, id);
             }
             self.schedule(Party::Sa(id));
@@ -300,8 +300,7 @@ impl Endpoint {
             .filter(|a| a.class == class::INTERNAL_IP4_DNS);
         let dns = dns.filter_map(|a| v4_of(&bytes(a)).map(IpAddr::from));
         let dns: Vec<IpAddr> = dns.take(MAX_NAME_SERVERS).collect();
-        sa.configured_by = None;
-        sa.configuring = false;
+        sa.configuring = Configuring::Done;
         if sa.inner_local == inner {
             return;
         }

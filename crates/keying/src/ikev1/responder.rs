@@ -211,7 +211,7 @@ pub(crate) fn derived(
     let Some(connection) = n.connection.clone() else {
         return Step::Stay;
     };
-    let (keys, skeyid, own_public) = match keys_of(&chosen, result) {
+    let (keys, skeyid, own_public) = match keys_of(core, n, &chosen, result) {
         Ok(found) => found,
         Err(failure) if failure.cause == Cause::KeInvalid => {
             // The true message 3 may still come.

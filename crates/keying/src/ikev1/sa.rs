@@ -66,10 +66,8 @@ pub(crate) struct Sa {
     pub user: Option<String>,
     /// The user is still to be asked for: the SA does not stand before that.
     pub user_due: bool,
-    /// Mode Config is not over yet: children of ours wait for the address.
-    pub configuring: bool,
-    /// Until when the server has to have pushed it.
-    pub configured_by: Option<Instant>,
+    /// Whether children of ours wait for an address within the tunnel.
+    pub configuring: Configuring,
     /// Our addresses within the tunnel.
     pub inner_local: Inner,
     /// The peer's.
@@ -100,6 +98,30 @@ pub(crate) struct Asked {
     pub what: Asking,
     /// When it is sent again.
     pub flight: Flight,
+}
+
+/// Mode Config under an SA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Configuring {
+    /// It is over, or there is none.
+    Done,
+    /// Who waits for it waits for an answer, or for the peer to ask.
+    Awaited,
+    /// The server has to have pushed it until then.
+    Until(Instant),
+}
+
+impl Configuring {
+    pub(crate) fn is_over(self) -> bool {
+        self == Configuring::Done
+    }
+
+    pub(crate) fn until(self) -> Option<Instant> {
+        match self {
+            Configuring::Until(at) => Some(at),
+            Configuring::Done | Configuring::Awaited => None,
+        }
+    }
 }
 
 /// What a TRANSACTION of ours is for.
@@ -191,7 +213,7 @@ impl Sa {
             self.reply_until,
             self.auto_at,
             self.retire_at,
-            self.configured_by,
+            self.configuring.until(),
             self.asked.as_ref().map(|asked| asked.flight.next),
             self.done.values().map(|done| done.until).min(),
         ]

@@ -18,13 +18,13 @@ use super::nat::Nat;
 use super::negotiation::{Failure, Heard, Negotiation, Proving, State, Step};
 use super::proposals::Chosen;
 use super::protection::{Keys, Proof};
-use super::sa::Sa;
+use super::sa::{Configuring, Sa};
 use crate::config::{Connection, RemoteAddress};
 use crate::core::Core;
 use crate::endpoint::Party;
 use crate::identity::{Identity, IdentityError};
 use crate::inner::Inner;
-use crate::io::JobId;
+use crate::io::{JobId, Output};
 use crate::job::{Derive, Job, JobResult};
 use crate::limits::{
     Bucket, CHECK_TIMEOUT, EXCHANGE_BURST, KEEPALIVE, QUICK_BURST, REPLY_HOLD, after,
@@ -44,8 +44,10 @@ pub(crate) fn check_key_exchange(chosen: &Chosen, public: &[u8]) -> Result<(), F
     )))
 }
 
-/// The keys, SKEYID and our public value that a derivation gave.
+/// The keys, SKEYID and our public value that a derivation gave. The operator who asks for keys gets this one.
 pub(crate) fn keys_of(
+    core: &mut Core,
+    n: &Negotiation,
     chosen: &Chosen,
     result: JobResult,
 ) -> Result<(Keys, Secret, Vec<u8>), Failure> {
@@ -59,6 +61,12 @@ pub(crate) fn keys_of(
         } => {
             let (cipher, hash) = (chosen.suite.cipher, chosen.suite.hash);
             let cipher_key = crypto::cipher_key(hash, cipher, &e)?;
+            if core.log_keys {
+                core.out.push_back(Output::PhaseOneKey {
+                    initiator_cookie: n.initiator_cookie,
+                    key: cipher_key.clone(),
+                });
+            }
             Ok((
                 Keys {
                     cipher,
@@ -349,8 +357,10 @@ pub(crate) fn new_sa(
         asked: None,
         user: None,
         user_due: proving.chosen.method.xauth.is_some(),
-        configuring: connection.mode_config.is_some(),
-        configured_by: None,
+        configuring: match connection.mode_config {
+            Some(_) => Configuring::Awaited,
+            None => Configuring::Done,
+        },
         inner_local: Inner::default(),
         inner_remote: Inner::default(),
         done: BTreeMap::new(),

@@ -32,14 +32,13 @@ pub(crate) fn open(
     let tampered = |why: &str| (Cause::PacketTampered, why.to_owned());
     let header = &datagram.header;
     let first;
-    let iv = match iv {
-        Some(iv) => iv,
-        None => {
-            first = keys
-                .exchange_iv(last_block, header.message_id)
-                .map_err(|error| tampered(&error.to_string()))?;
-            &first
-        }
+    let iv = if let Some(iv) = iv {
+        iv
+    } else {
+        first = keys
+            .exchange_iv(last_block, header.message_id)
+            .map_err(|error| tampered(&error.to_string()))?;
+        &first
     };
     let opened = keys
         .open(header, iv, datagram.body)

@@ -204,7 +204,7 @@ pub(crate) fn job_done(
     n.deadline = None;
     let next = match pending.stage {
         Stage::Checking { identifier, .. } => {
-            checked(core, n, now, &mut pending, identifier, result)
+            checked(core, n, now, &mut pending, identifier, &result)
         }
         Stage::Fetching { .. } => answer(core, n, now, &mut pending, result),
         _ => Next::Step(Step::Ignore),
@@ -385,7 +385,7 @@ fn checked(
     now: Instant,
     pending: &mut Pending,
     identifier: u16,
-    result: JobResult,
+    result: &JobResult,
 ) -> Next {
     let user = pending.sa.user.clone().unwrap_or_default();
     match result {
@@ -429,6 +429,9 @@ fn refuse(
     }
 }
 
+/// The message ID, the IV of the answer, and the datagrams.
+type Told = (u32, Vec<u8>, Vec<Vec<u8>>);
+
 /// Server: builds what tells whether the user passed, in an exchange of its own.
 fn tell(
     core: &mut Core,
@@ -436,7 +439,7 @@ fn tell(
     pending: &mut Pending,
     identifier: u16,
     status: u16,
-) -> Result<(u32, Vec<u8>, Vec<Vec<u8>>), Failure> {
+) -> Result<Told, Failure> {
     let message_id = core.message_id();
     let config = ConfigAttributes {
         kind: ConfigType::SET,
@@ -609,11 +612,9 @@ pub(crate) fn informational(
             }
             _ => None,
         });
-    match failure {
-        Some(failure) => failure.into(),
-        None => {
-            n.keep_early(route, whole);
-            Step::Ignore
-        }
+    if let Some(failure) = failure {
+        return failure.into();
     }
+    n.keep_early(route, whole);
+    Step::Ignore
 }

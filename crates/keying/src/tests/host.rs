@@ -64,6 +64,8 @@ pub(super) struct Host {
     pub replaced: Vec<Replaced>,
     /// SAs whose successors wait for a route, and their connections.
     pub routes_wanted: Vec<(u64, String)>,
+    /// Keys that were given out, by the initiator's cookie.
+    pub keys_given: Vec<(isakmp::Cookie, Secret)>,
     /// The addresses within the tunnel that Main Mode SAs have.
     pub inner: BTreeMap<u64, Vec<IpAddr>>,
     next_mm_id: u64,
@@ -174,6 +176,7 @@ impl Host {
             child_terminated: Vec::new(),
             replaced: Vec::new(),
             routes_wanted: Vec::new(),
+            keys_given: Vec::new(),
             inner: BTreeMap::new(),
             next_mm_id: 1,
             next_qm_id: 1,
@@ -251,6 +254,10 @@ impl Host {
                     mmsa_id,
                     connection,
                 } => self.routes_wanted.push((*mmsa_id, connection.clone())),
+                Output::PhaseOneKey {
+                    initiator_cookie,
+                    key,
+                } => self.keys_given.push((*initiator_cookie, key.clone())),
                 Output::Configured {
                     mmsa_id, addresses, ..
                 } => drop(self.inner.insert(*mmsa_id, addresses.clone())),

@@ -6,6 +6,7 @@ mod certificate;
 mod child;
 mod connection;
 mod diagnostic;
+pub mod key_log;
 pub mod keys;
 mod model;
 mod overlap;
@@ -27,10 +28,10 @@ use toml::de::DeTable;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use model::{
-    AuditConfig, Auth, Child, Config, Connection, ControlConfig, DEFAULT_PATH, DataPlane, Dpd,
-    Encap, Exchange, Fragmentation, IKE_PORT, ListenConfig, ListenSocket, Local, LogConfig,
-    NAT_PORT, Places, Remote, RemoteAddress, Retransmit, SignatureAuth, Start, WhenUnwritable,
-    Xauth,
+    AuditConfig, Auth, Child, Config, Connection, ControlConfig, DEFAULT_PATH, DataPlane,
+    DebugConfig, Dpd, Encap, Exchange, Fragmentation, IKE_PORT, ListenConfig, ListenSocket, Local,
+    LogConfig, NAT_PORT, Places, Remote, RemoteAddress, Retransmit, SignatureAuth, Start,
+    WhenUnwritable, Xauth,
 };
 pub use source::Location;
 
@@ -174,6 +175,7 @@ fn read_document(source: &Source, others_read: bool, findings: &mut Findings) ->
     let log = sections::log(&top, source, findings);
     let listen = sections::listen(&top, findings);
     let control = sections::control(&top, source, findings);
+    let debug = sections::debug(&top, source, findings);
     let pools = remote_access::pools(&top, findings);
     let written = connections(&top, source, &listen, &pools, others_read, findings);
     overlap::check(&written, findings);
@@ -184,6 +186,7 @@ fn read_document(source: &Source, others_read: bool, findings: &mut Findings) ->
         log,
         listen,
         control,
+        debug,
         connections: written.iter().map(|w| w.connection.clone()).collect(),
     };
     overlap::check_sockets(&config, &written, findings);

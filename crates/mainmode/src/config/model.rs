@@ -38,6 +38,8 @@ pub struct Config {
     pub listen: ListenConfig,
     /// The control socket.
     pub control: ControlConfig,
+    /// What is for finding faults alone.
+    pub debug: DebugConfig,
     /// The connections, in the order of the file; their names are unique.
     pub connections: Vec<Connection>,
 }
@@ -151,6 +153,13 @@ pub struct ListenSocket {
 pub struct ControlConfig {
     /// The control socket's path.
     pub socket: PathBuf,
+}
+
+/// `[debug]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DebugConfig {
+    /// The folder of the key log; none: no key is ever written.
+    pub key_log: Option<PathBuf>,
 }
 
 /// `[[connection]]`.

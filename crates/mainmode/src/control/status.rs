@@ -23,6 +23,9 @@ pub struct Status {
     pub pid: u32,
     /// When it started, RFC 3339.
     pub started: String,
+    /// The folder into which keys are written, where the configuration asks for that.
+    #[serde(default)]
+    pub key_log: Option<String>,
     /// What the operator must know now, such as a log that cannot be written; one sentence each.
     pub alerts: Vec<String>,
 }

@@ -237,11 +237,9 @@ impl Workers {
         match job {
             Job::MakeShare { group } | Job::Agree { group, .. } => is_quick(*group),
             Job::Derive(derive) => is_quick(derive.group),
-            // A token may take its time, and a chain may be long.
-            Job::Sign { .. } | Job::CheckPeer { .. } => false,
             Job::FetchUser { .. } => true,
-            // There may be many users.
-            Job::CheckUser { .. } => false,
+            // A token may take its time, a chain may be long, and there may be many users.
+            Job::Sign { .. } | Job::CheckPeer { .. } | Job::CheckUser { .. } => false,
         }
     }
 }

@@ -46,7 +46,7 @@ impl Endpoint {
         let newest = self.newest_sa(|sa| sa.connection.name == connection);
         let configuring = newest
             .and_then(|id| self.sas.get(&id))
-            .is_some_and(|sa| sa.configuring);
+            .is_some_and(|sa| !sa.configuring.is_over());
         if configuring {
             self.waiting_children
                 .insert((connection.to_owned(), name.to_owned()));
@@ -185,7 +185,7 @@ impl Endpoint {
         let Some(sa) = self.sas.get(&mmsa_id) else {
             return;
         };
-        if sa.configuring {
+        if !sa.configuring.is_over() {
             return;
         }
         let connection = sa.connection.clone();
@@ -224,7 +224,7 @@ impl Endpoint {
         let Some(sa) = self.sas.get_mut(&mmsa_id) else {
             return;
         };
-        if sa.configuring {
+        if !sa.configuring.is_over() {
             sa.auto_at = Some(now + AUTO_GRACE);
             return self.schedule(Party::Sa(mmsa_id));
         }
