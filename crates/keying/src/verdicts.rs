@@ -88,6 +88,7 @@ impl Endpoint {
             } if sa.user_due => {
                 // Both sides hold the keys from here on; the verdict waits for the user.
                 self.core.transmit(n.route, &reply);
+                n.local_name = Some(sa.local_id.to_string());
                 if n.exchange == ExchangeType::IDENTITY_PROTECTION {
                     n.sent = MmState::SentThird;
                 }

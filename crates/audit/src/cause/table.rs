@@ -360,14 +360,6 @@ causes! {
                 "the data plane did not take the IPsec SA"
                 "Read what it said: usually a missing kernel module or privilege, an algorithm that it does not have, or a policy of somebody else in the same place."
         }
-        in [4655] {
-            InnerAddressRefused "inner-address-refused" 13_899
-                "the peer gave us no address within the tunnel (Mode Config)"
-                "Look whether the peer has a pool with a free address for this connection, of the family that `mode-config` asks for."
-            InnerAddressSilence "inner-address-silence" 13_805
-                "the peer said nothing to our question for an address within the tunnel (Mode Config)"
-                "Check that the peer uses Mode Config for this connection, and which side begins: `pull` here is pull there. The log of the peer says more."
-        }
     }
     notifies {
         in [4652, 4653, 4654] {
@@ -471,6 +463,14 @@ causes! {
             OrphanedByCrash "orphaned-by-crash"
                 "it was alive when the daemon died; this was found at the next start"
                 "Find out what ended the daemon: the journal of that moment says it."
+        }
+        in [4655] {
+            InnerAddressRefused "inner-address-refused"
+                "the peer gave us no address within the tunnel (Mode Config)"
+                "Look whether the peer has a pool with a free address for this connection, of the family that we ask for."
+            InnerAddressSilence "inner-address-silence"
+                "the peer said nothing to our question for an address within the tunnel (Mode Config)"
+                "Check that the peer uses Mode Config for this connection, and which side begins: `pull` here is pull there. The log of the peer says more."
         }
         in [4655, 5049, 5452] {
             DeletedByPeer "deleted-by-peer"

@@ -471,7 +471,6 @@ fn answered(
     let Some(connection) = n.connection.clone() else {
         return Step::Stay;
     };
-    n.local_name = Some(proving.local_id.to_string());
     let mut payloads = vec![identification(&proving.local_id)];
     payloads.extend(proof);
     let (first, chain) = isakmp::emit_chain(&payloads);
