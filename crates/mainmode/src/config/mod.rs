@@ -3,18 +3,18 @@
 
 mod auth;
 mod certificate;
-mod child;
+pub(crate) mod child;
 mod connection;
 mod diagnostic;
 pub mod key_log;
 pub mod keys;
 mod model;
 mod overlap;
-mod secret;
+pub(crate) mod secret;
 mod sections;
 mod source;
 mod table;
-mod values;
+pub(crate) mod values;
 
 use std::fmt;
 use std::fs::File;
