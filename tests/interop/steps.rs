@@ -150,7 +150,7 @@ fn ours(stage: &Stage, verb: &str, command: &Command) -> Outcome {
 }
 
 fn ping(stage: &Stage, pings: &Ping) -> Outcome {
-    let namespace = stage.lab.namespace(&pings.from);
+    let namespace = stage.lab.namespace(&stage.vars.fill(&pings.from)?);
     let (count, interval, size) = (
         pings.count.to_string(),
         pings.interval.to_string(),

@@ -68,6 +68,12 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("import-more", ""),
     ("strongswan-more", ""),
     ("strongswan-plugins", ""),
+    // More of swanctl.conf: in `secrets`, and beside `connections`.
+    ("peer-secrets", ""),
+    ("peer-sections", ""),
+    // What `Extra` of a verdict says.
+    ("exchange-words", ""),
+    ("user", ""),
 ];
 
 /// A placeholder that names a placeholder, and so on, at most so deep: enough for every chain of the table above.

@@ -193,6 +193,11 @@ impl Core {
         }
     }
 
+    /// Tells one TRANSACTION of ours from another.
+    pub(crate) fn identifier(&mut self) -> u16 {
+        u16::try_from(self.rng.next_u32() >> 16).unwrap_or_default()
+    }
+
     pub(crate) fn add_mm_ids(&mut self, ids: Range<u64>) {
         self.mm_ids.add(ids);
     }

@@ -157,6 +157,23 @@ pub enum Output {
     },
     /// What became of an SA; told where [`Command::Watch`] asked for it.
     Change(Box<Change>),
+    /// Mode Config gave us addresses within the tunnel, under this Main Mode SA: they are to be ours as long as it
+    /// lives. In place of those that it had before.
+    Configured {
+        /// The SA.
+        mmsa_id: u64,
+        /// The connection's name.
+        connection: String,
+        /// The addresses.
+        addresses: Vec<IpAddr>,
+        /// Name servers.
+        dns: Vec<IpAddr>,
+    },
+    /// The SA has ended, and with it what [`Output::Configured`] told.
+    Deconfigured {
+        /// The SA.
+        mmsa_id: u64,
+    },
     /// The key of phase 1's cipher, as soon as there is one; only while [`Command::LogKeys`] asks for it.
     PhaseOneKey {
         /// What Wireshark finds the negotiation by.

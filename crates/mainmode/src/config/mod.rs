@@ -10,6 +10,7 @@ pub mod key_log;
 pub mod keys;
 mod model;
 mod overlap;
+mod remote_access;
 pub(crate) mod secret;
 mod sections;
 mod source;
@@ -22,6 +23,7 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use keying::Pool;
 use toml::de::DeTable;
 
 pub use diagnostic::{Diagnostic, Severity};
@@ -29,7 +31,7 @@ pub use model::{
     AuditConfig, Auth, Child, Config, Connection, ControlConfig, DEFAULT_PATH, DataPlane,
     DebugConfig, Dpd, Encap, Exchange, Fragmentation, IKE_PORT, ListenConfig, ListenSocket, Local,
     LogConfig, NAT_PORT, Places, Remote, RemoteAddress, Retransmit, SignatureAuth, Start,
-    WhenUnwritable,
+    WhenUnwritable, Xauth,
 };
 pub use source::Location;
 
@@ -174,7 +176,8 @@ fn read_document(source: &Source, others_read: bool, findings: &mut Findings) ->
     let listen = sections::listen(&top, findings);
     let control = sections::control(&top, source, findings);
     let debug = sections::debug(&top, source, findings);
-    let written = connections(&top, source, &listen, others_read, findings);
+    let pools = remote_access::pools(&top, findings);
+    let written = connections(&top, source, &listen, &pools, others_read, findings);
     overlap::check(&written, findings);
     overlap::check_planes(&written, findings);
     let config = Config {
@@ -194,6 +197,7 @@ fn connections(
     top: &Table<'_>,
     source: &Source,
     listen: &ListenConfig,
+    pools: &[Pool],
     others_read: bool,
     findings: &mut Findings,
 ) -> Vec<WrittenConnection> {
@@ -206,7 +210,7 @@ fn connections(
     };
     tables
         .iter()
-        .filter_map(|table| connection::read(table, source, listen, others_read, findings))
+        .filter_map(|table| connection::read(table, source, listen, pools, others_read, findings))
         .collect()
 }
 

@@ -12,7 +12,7 @@ use dataplane::Mark;
 use eventlog::Retention;
 use ipnet::IpNet;
 use keying::identity::Identity;
-use keying::{Mode, SelectorConfig, SendCertificate, SignatureCredentials};
+use keying::{Mode, ModeConfig, SelectorConfig, SendCertificate, SignatureCredentials, User};
 
 use super::source::Location;
 
@@ -175,6 +175,10 @@ pub struct Connection {
     pub remote: Remote,
     /// How both authenticate, in order of preference.
     pub auth: Vec<Auth>,
+    /// A user that is asked for after that.
+    pub xauth: Option<Xauth>,
+    /// Addresses within the tunnel.
+    pub mode_config: Option<ModeConfig>,
     /// The exchange of phase 1.
     pub exchange: Exchange,
     /// What we offer and accept, the best first.
@@ -339,8 +343,19 @@ pub struct SignatureAuth {
     pub policy: Policy,
     /// When our certificate is sent.
     pub send_certificate: SendCertificate,
+    /// The server of XAUTH signs, and its client does not.
+    pub hybrid: bool,
     /// A hash over all files that were read: another one, and the way to authenticate is another.
     pub contents: [u8; 32],
+}
+
+/// `xauth`.
+#[derive(Debug, Clone)]
+pub enum Xauth {
+    /// Who we are at the peer.
+    Client(User),
+    /// Whom we let in.
+    Server(Vec<User>),
 }
 
 /// `exchange`.

@@ -78,10 +78,11 @@ impl<'a> Table<'a> {
 
     /// What it is, for people.
     pub fn what(&self) -> &'static str {
-        if self.name == "connection.child" {
-            "child"
-        } else {
-            "connection"
+        match self.name {
+            "connection.child" => "child",
+            "connection.xauth.users" => "user",
+            "pool" => "pool",
+            _ => "connection",
         }
     }
 

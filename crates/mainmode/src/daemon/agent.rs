@@ -21,6 +21,7 @@ use super::mailbox::{Mailbox, Message, Nudge, Reload, StatusAnswer};
 use super::monitor::{self, Watchers};
 use super::sockets::{Received, Sockets};
 use super::workers::Workers;
+use crate::config::DataPlane;
 use kept::Kept;
 use waiting::Waiting;
 
@@ -440,6 +441,21 @@ impl Agent {
                     let config = self.shared.config();
                     let connection = config.connection(&sa.connection);
                     self.shared.planes.install(connection, &sa);
+                }
+                Output::Configured {
+                    mmsa_id,
+                    connection,
+                    addresses,
+                    ..
+                } => {
+                    let config = self.shared.config();
+                    let plane = config.connection(&connection).map(|c| c.dataplane);
+                    if plane.is_some_and(|plane| plane != DataPlane::None) {
+                        self.shared.planes.configured(mmsa_id, addresses);
+                    }
+                }
+                Output::Deconfigured { mmsa_id } => {
+                    self.shared.planes.configured(mmsa_id, Vec::new());
                 }
                 Output::RemoveSa(id) => self.shared.planes.remove(id),
                 Output::MoveSa { id, local, remote } => {

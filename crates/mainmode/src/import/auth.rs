@@ -13,7 +13,11 @@ use crate::config::secret;
 const LACKING: &[Lacking] = &[
     lacking("eap_id", UNUSED, ""),
     lacking("aaa_id", UNUSED, ""),
-    lacking("xauth_id", &[], "there is no XAUTH"),
+    lacking(
+        "xauth_id",
+        &[],
+        "XAUTH is not imported: write `user` of `xauth`",
+    ),
 ];
 
 /// What keeps peers out, and cannot be had: a connection without it would let in more than before.
@@ -142,7 +146,7 @@ fn round<'a>(connection: &Given<'a>, side: &str, remarks: &mut Remarks) -> Resul
         }
         [] => format!("the connection is left out: it has no section \"{side}\""),
         _ => {
-            "the connection is left out: a second round is XAUTH, which is not there yet".to_owned()
+            "the connection is left out: a second round is XAUTH, which is not imported: write `xauth`".to_owned()
         }
     };
     let (place, name) = match rounds.get(1) {
@@ -166,7 +170,7 @@ fn class(round: &mut Given<'_>, remarks: &mut Remarks) -> Result<Class, Skip> {
     {
         return Ok(Class::Pubkey);
     } else if lower.starts_with("xauth") {
-        "XAUTH is not there yet"
+        "XAUTH is not imported: write `xauth`"
     } else if lower.starts_with("eap") {
         "EAP is of IKEv2"
     } else {

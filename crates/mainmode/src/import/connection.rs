@@ -22,12 +22,12 @@ const LACKING: &[Lacking] = &[
     lacking(
         "vips",
         &[],
-        "virtual addresses are not there yet: no address is asked for",
+        "it is not imported: write mode-config = { request = \"ipv4\" }",
     ),
     lacking(
         "pools",
         &[],
-        "virtual addresses are not there yet: no address is given",
+        "it is not imported: write a [[pool]], and mode-config = { pools = … }",
     ),
     lacking("pull", UNUSED, ""),
     lacking(

@@ -121,7 +121,7 @@ fn others(root: &Section, credentials: &Credentials<'_>, remarks: &mut Remarks) 
     for (top, why) in [
         (
             "pools",
-            "virtual addresses are not there yet: there are no pools",
+            "pools are not imported: write a [[pool]] with its addresses",
         ),
         (
             "authorities",
@@ -161,8 +161,11 @@ fn others(root: &Section, credentials: &Credentials<'_>, remarks: &mut Remarks) 
             continue;
         }
         let kinds = [
-            ("eap", "there is no EAP, and XAUTH is not there yet"),
-            ("xauth", "XAUTH is not there yet"),
+            (
+                "eap",
+                "there is no EAP, and XAUTH is not imported: write `users` of `xauth`",
+            ),
+            ("xauth", "XAUTH is not imported: write `xauth`"),
             ("ntlm", "there is no EAP"),
             ("ppk", "postquantum pre-shared keys are of IKEv2"),
             (
