@@ -9,6 +9,7 @@ mod check;
 mod counting;
 mod daemon;
 mod http;
+mod import;
 mod lab;
 mod lab_itself;
 mod needs;

@@ -4,6 +4,7 @@ use crate::check;
 use crate::counting::Rules;
 use crate::daemon::Daemon;
 use crate::http::Server;
+use crate::import;
 use crate::lab::{Lab, Topology};
 use crate::peer::{self, Peer};
 use crate::pki;
@@ -93,6 +94,9 @@ fn run_in(variant: &Variant, folder: &Path) -> Outcome {
             Some(Peer::start(&peer_is, &lab, &there)?)
         }
     };
+    if vars.get("imported") == "yes" {
+        import::write(variant, &vars, &us, &there)?;
+    }
     let daemon = Daemon::start(&lab, &us)?;
     let mut stage = Stage {
         daemon,
@@ -128,7 +132,7 @@ fn run_in(variant: &Variant, folder: &Path) -> Outcome {
 
 /// Writes the scenario's file, or the common one, with its placeholders filled. It can hold a pre-shared key: nobody
 /// else may read it.
-fn write_filled(variant: &Variant, vars: &Vars, name: &str, to: &Path) -> Outcome {
+pub fn write_filled(variant: &Variant, vars: &Vars, name: &str, to: &Path) -> Outcome {
     let own: PathBuf = variant.folder.join(name);
     let from = if own.exists() {
         own

@@ -32,6 +32,8 @@ const DEFAULTS: &[(&str, &str)] = &[
         "{ certificate = \"${pki-dir}/us.pem\", key = \"${pki-dir}/us.key\", ca = \"${pki-dir}/ca.pem\" ${our-trust} }",
     ),
     ("our-trust", ""),
+    // What the peer calls its connection.
+    ("conn", "us"),
     ("peer-local", "auth = psk"),
     ("peer-remote", "auth = psk"),
     ("us-id", "us.example"),
@@ -58,6 +60,12 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("our-audit", ""),
     ("our-more", ""),
     ("peer-more", ""),
+    // "yes": our connection is imported from the swanctl.conf that strongSwan in our place would have; for its rounds
+    // and for what else it has.
+    ("imported", ""),
+    ("import-local", "auth = psk"),
+    ("import-remote", "auth = psk"),
+    ("import-more", ""),
     ("strongswan-more", ""),
     ("strongswan-plugins", ""),
     // More of swanctl.conf: in `secrets`, and beside `connections`.

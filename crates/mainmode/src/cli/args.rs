@@ -39,6 +39,20 @@ pub enum Command {
     Run,
     /// Validate a configuration: file, line, column, what is wrong, what to write
     Check,
+    /// Write the configuration that is equal to a swanctl.conf of strongSwan's to stdout, and name on stderr all that
+    /// has no equal
+    Import {
+        /// The swanctl.conf; certificates and keys are looked for in swanctl's folders beside it
+        file: PathBuf,
+        /// Where the keys of children go
+        #[arg(
+            long,
+            value_name = "kernel|user|none",
+            default_value = "kernel",
+            hide_possible_values = true
+        )]
+        dataplane: PlaneWord,
+    },
     /// Bring a connection up and wait for the verdict
     Up {
         /// The connection
@@ -87,6 +101,17 @@ pub enum Command {
         /// The capture
         file: PathBuf,
     },
+}
+
+/// A data plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlaneWord {
+    /// The kernel's IPsec.
+    Kernel,
+    /// ESP in user space.
+    User,
+    /// None.
+    None,
 }
 
 /// What the demonstration takes: nothing yet.

@@ -5,6 +5,7 @@ mod audit;
 mod check;
 mod connection;
 mod explain;
+mod import;
 pub(crate) mod line;
 mod log;
 mod monitor;
@@ -28,7 +29,7 @@ use crate::control::{Client, ClientError};
 pub struct Failure {
     /// What to say; nothing where all has been said.
     message: String,
-    /// 1: the thing asked for failed; 2: the words were wrong.
+    /// 1: the thing asked for failed; 2: the words were wrong; 3: it was done in part.
     code: u8,
 }
 
@@ -46,6 +47,14 @@ impl Failure {
         Self {
             message: message.into(),
             code: 2,
+        }
+    }
+
+    /// The thing asked for was done in part, and what is missing has been said.
+    pub fn in_part() -> Self {
+        Self {
+            message: String::new(),
+            code: 3,
         }
     }
 
@@ -148,6 +157,7 @@ fn run(command: Command, context: &mut Context) -> Outcome {
         Command::Demo(args) => crate::demo::run(&args, context),
         Command::Run => crate::daemon::run(check::load(context)?, context),
         Command::Check => check::run(context),
+        Command::Import { file, dataplane } => import::run(&file, dataplane, context),
         Command::Up { name } => connection::up(&name, context),
         Command::Down { name } => connection::down(&name, context),
         Command::Reload => reload::run(context),

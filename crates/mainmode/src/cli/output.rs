@@ -82,6 +82,11 @@ pub fn note(message: &str) {
     let _ = writeln!(stderr, "{} {message}", styled(CARE, "note:"));
 }
 
+/// Says something on stderr as it is.
+pub fn say(message: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{message}");
+}
+
 /// Characters below which a column of words is no longer read.
 pub const LEAST: usize = 20;
 

@@ -244,7 +244,7 @@ fn selectors(
 }
 
 /// `10.1.0.0/16`, `10.1.0.5-10.1.0.9`, `dynamic`, each with `[tcp/22]` behind it.
-fn selector(text: &str) -> Result<SelectorConfig, String> {
+pub(crate) fn selector(text: &str) -> Result<SelectorConfig, String> {
     let (addresses, protocol, port) = match text.split_once('[') {
         None => (text, 0, 0),
         Some((addresses, rest)) => {

@@ -3,7 +3,7 @@
 
 mod auth;
 mod certificate;
-mod child;
+pub(crate) mod child;
 mod connection;
 mod diagnostic;
 pub mod key_log;
@@ -11,11 +11,11 @@ pub mod keys;
 mod model;
 mod overlap;
 mod remote_access;
-mod secret;
+pub(crate) mod secret;
 mod sections;
 mod source;
 mod table;
-mod values;
+pub(crate) mod values;
 
 use std::fmt;
 use std::fs::File;

@@ -5,5 +5,6 @@ mod check;
 mod daemon;
 mod documentation;
 mod explain;
+mod import;
 mod log;
 mod place;

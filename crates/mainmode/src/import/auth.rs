@@ -1,0 +1,377 @@
+//! How both sides prove who they are: the rounds of a connection, the secrets, certificates and keys.
+
+use std::path::{Path, PathBuf};
+
+use super::credentials::{self, Credentials};
+use super::given::{Given, Lacking, Remarks, UNUSED, in_order, lacking};
+use super::settings::{Place, Section};
+use super::toml::Lines;
+use super::words;
+use crate::config::secret;
+
+/// Keys of a round that have no equal. What would let in more than before is not among them: see [`RESTRICTS`].
+const LACKING: &[Lacking] = &[
+    lacking("eap_id", UNUSED, ""),
+    lacking("aaa_id", UNUSED, ""),
+    lacking(
+        "xauth_id",
+        &[],
+        "XAUTH is not imported: write `user` of `xauth`",
+    ),
+];
+
+/// What keeps peers out, and cannot be had: a connection without it would let in more than before.
+const RESTRICTS: [(&str, &str); 3] = [
+    ("groups", "there are no authorization groups"),
+    ("cert_policy", "certificate policies are not looked at"),
+    ("ca_id", "a CA is named by its certificate, in cacerts"),
+];
+
+/// A connection cannot be had: what has been said of it.
+pub struct Skip;
+
+/// Both rounds, as they are written here.
+pub struct Auth {
+    /// `auth`.
+    pub lines: Lines,
+    /// Our `id`.
+    pub local_id: Option<String>,
+    /// The peer's `id`.
+    pub remote_id: Option<String>,
+    /// Whether it is by a pre-shared key.
+    pub psk: bool,
+}
+
+/// Addresses, which are identities where there are no others.
+pub struct Sides<'a> {
+    /// Ours.
+    pub local: Option<&'a str>,
+    /// The peer's.
+    pub remote: Option<&'a str>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Psk,
+    Pubkey,
+}
+
+/// Reads both rounds of a connection.
+///
+/// # Errors
+///
+/// The connection cannot be had; why has been said.
+pub fn read(
+    connection: &Given<'_>,
+    sides: &Sides<'_>,
+    credentials: &mut Credentials<'_>,
+    remarks: &mut Remarks,
+) -> Result<Auth, Skip> {
+    let mut local = round(connection, "local", remarks)?;
+    let mut remote = round(connection, "remote", remarks)?;
+    let classes = (class(&mut local, remarks)?, class(&mut remote, remarks)?);
+    if classes.0 != classes.1 {
+        let why =
+            "the connection is left out: with IKEv1 both sides prove themselves in the same way";
+        local.left_out("auth", why, remarks);
+        return Err(Skip);
+    }
+    for (key, why) in RESTRICTS {
+        if remote.get(key).is_some() {
+            let why = format!(
+                "the connection is left out, since it would let in more peers than before: {why}"
+            );
+            remote.left_out(key, why, remarks);
+            return Err(Skip);
+        }
+    }
+    let local_id = identity(&mut local, remarks)?;
+    let remote_id = identity(&mut remote, remarks)?;
+    let mut lines = Lines::default();
+    let psk = classes.0 == Class::Psk;
+    if psk {
+        let found = credentials.psk(
+            (local_id.as_deref(), sides.local),
+            (remote_id.as_deref(), sides.remote),
+        );
+        let Some((name, section)) = found else {
+            let why = "the connection is left out: there is no pre-shared key for it in secrets";
+            remarks.left_out(&connection.section.place, connection.path.clone(), why);
+            return Err(Skip);
+        };
+        let value = &section.values["secret"];
+        let text = credentials::normal(&value.text);
+        if let Err(why) = secret::from_text(text.as_bytes()) {
+            let why = format!("the connection \"{}\" is left out: {why}", connection.path);
+            remarks.left_out(&value.place, format!("secrets.{name}.secret"), why);
+            return Err(Skip);
+        }
+        credentials.used.insert(name.to_owned());
+        lines.put_secret("psk", &text);
+    } else {
+        certificates(
+            connection,
+            (&mut local, &mut remote),
+            credentials,
+            &mut lines,
+            remarks,
+        )?;
+    }
+    for round in [&local, &remote] {
+        round.rest(LACKING, remarks);
+        round.rest_of_sections(
+            |name| name.starts_with("cert") || name.starts_with("cacert"),
+            remarks,
+        );
+    }
+    Ok(Auth {
+        lines,
+        local_id,
+        remote_id,
+        psk,
+    })
+}
+
+/// The one round of a side.
+fn round<'a>(connection: &Given<'a>, side: &str, remarks: &mut Remarks) -> Result<Given<'a>, Skip> {
+    let rounds: Vec<(&String, &Section)> = in_order(connection.section)
+        .into_iter()
+        .filter(|(name, _)| name.starts_with(side))
+        .collect();
+    let why = match rounds[..] {
+        [(name, section)] => {
+            let mut given = Given::new(section, connection.name(name));
+            given.get("round");
+            return Ok(given);
+        }
+        [] => format!("the connection is left out: it has no section \"{side}\""),
+        _ => {
+            "the connection is left out: a second round is XAUTH, which is not imported: write `xauth`".to_owned()
+        }
+    };
+    let (place, name) = match rounds.get(1) {
+        Some((name, section)) => (&section.place, connection.name(name)),
+        None => (&connection.section.place, connection.path.clone()),
+    };
+    remarks.left_out(place, name, why);
+    Err(Skip)
+}
+
+fn class(round: &mut Given<'_>, remarks: &mut Remarks) -> Result<Class, Skip> {
+    let text = round
+        .get("auth")
+        .map_or("pubkey", |value| value.text.as_str());
+    let lower = text.to_ascii_lowercase();
+    let why = if lower == "psk" {
+        return Ok(Class::Psk);
+    } else if ["pubkey", "rsa", "ecdsa", "ike:"]
+        .iter()
+        .any(|start| lower.starts_with(start))
+    {
+        return Ok(Class::Pubkey);
+    } else if lower.starts_with("xauth") {
+        "XAUTH is not imported: write `xauth`"
+    } else if lower.starts_with("eap") {
+        "EAP is of IKEv2"
+    } else {
+        "charon knows no such way to authenticate"
+    };
+    round.left_out(
+        "auth",
+        format!("the connection is left out: {why}"),
+        remarks,
+    );
+    Err(Skip)
+}
+
+fn identity(round: &mut Given<'_>, remarks: &mut Remarks) -> Result<Option<String>, Skip> {
+    let Some(value) = round.get("id") else {
+        return Ok(None);
+    };
+    words::identity(&value.text).map_err(|why| {
+        round.left_out("id", format!("the connection is left out: {why}"), remarks);
+        Skip
+    })
+}
+
+fn certificates(
+    connection: &Given<'_>,
+    (local, remote): (&mut Given<'_>, &mut Given<'_>),
+    credentials: &mut Credentials<'_>,
+    lines: &mut Lines,
+    remarks: &mut Remarks,
+) -> Result<(), Skip> {
+    own(local, credentials, lines, remarks)?;
+    trust(remote, credentials, lines, remarks);
+    constraints(remote, lines, remarks)?;
+    if let Some(value) = remote.get("revocation") {
+        match value.text.to_ascii_lowercase().as_str() {
+            "strict" => lines.put("revocation", "strict"),
+            "ifuri" => lines.put("revocation", "if-uri"),
+            "relaxed" => {}
+            _ => {
+                let why = format!(
+                    "the connection \"{}\" is left out: no such policy",
+                    connection.path
+                );
+                remote.left_out("revocation", why, remarks);
+                return Err(Skip);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Our certificate with its key, or a key alone.
+fn own(
+    local: &mut Given<'_>,
+    credentials: &mut Credentials<'_>,
+    lines: &mut Lines,
+    remarks: &mut Remarks,
+) -> Result<(), Skip> {
+    let mut own = files(local, "certs", "cert", "x509", credentials.folder, remarks);
+    let raw = files(
+        local,
+        "pubkeys",
+        "pubkey",
+        "pubkey",
+        credentials.folder,
+        remarks,
+    );
+    let certified = !own.is_empty();
+    own.extend(raw);
+    let Some((first, place)) = own.first() else {
+        let why = "the connection is left out: it names no certificate and no public key of ours";
+        remarks.left_out(&local.section.place, local.path.clone(), why);
+        return Err(Skip);
+    };
+    let key = if certified { "certs" } else { "pubkeys" };
+    if own.len() > 1 {
+        let why = "a connection has one certificate, or one key: the first is taken";
+        local.left_out(key, why, remarks);
+    }
+    if certified {
+        lines.put("certificate", first.display().to_string());
+    }
+    if let Some((found, passphrase)) = credentials.key_of(first) {
+        lines.put("key", found.display().to_string());
+        if let Some(passphrase) = passphrase {
+            lines.put_secret("passphrase", passphrase);
+        }
+        return Ok(());
+    }
+    let folder = credentials.folder.display();
+    let why = format!(
+        "no private key of {} was found in {folder}/private, rsa, ecdsa or pkcs8: add key = \"…\" to auth",
+        first.display()
+    );
+    remarks.left_out(place, local.name(key), why);
+    if certified { Ok(()) } else { Err(Skip) }
+}
+
+/// Whom we trust.
+fn trust(
+    remote: &mut Given<'_>,
+    credentials: &Credentials<'_>,
+    lines: &mut Lines,
+    remarks: &mut Remarks,
+) {
+    let folder = credentials.folder;
+    let paths = |found: &[(PathBuf, Place)]| -> Vec<String> {
+        found
+            .iter()
+            .map(|(path, _)| path.display().to_string())
+            .collect()
+    };
+    let peers = files(remote, "certs", "cert", "x509", folder, remarks);
+    let keys: Vec<String> = remote
+        .list("pubkeys")
+        .into_iter()
+        .map(
+            |key| match key.get(..2).map(str::to_ascii_lowercase).as_deref() {
+                Some("0s" | "0x") => key.to_owned(),
+                _ => folder.join("pubkey").join(key).display().to_string(),
+            },
+        )
+        .collect();
+    let mut anchors = paths(&files(
+        remote, "cacerts", "cacert", "x509ca", folder, remarks,
+    ));
+    if anchors.is_empty() && peers.is_empty() && keys.is_empty() {
+        // Charon trusts all CAs that swanctl has loaded.
+        anchors = vec![folder.join("x509ca").display().to_string()];
+    }
+    for (key, list) in [
+        ("ca", anchors),
+        ("peer-certificate", paths(&peers)),
+        ("peer-key", keys),
+    ] {
+        if !list.is_empty() {
+            lines.put_list(key, &list);
+        }
+    }
+}
+
+/// What `auth` of the peer's side asks of keys: the least length of RSA can be had.
+fn constraints(
+    remote: &mut Given<'_>,
+    lines: &mut Lines,
+    remarks: &mut Remarks,
+) -> Result<(), Skip> {
+    let Some(value) = remote.get("auth") else {
+        return Ok(());
+    };
+    let mut words = value.text.split('-');
+    let least = match (words.next(), words.next(), words.next()) {
+        (Some("pubkey"), None, None) => return Ok(()),
+        (Some("rsa"), Some(bits), None) => bits.parse::<i64>().ok(),
+        _ => None,
+    };
+    let Some(bits) = least else {
+        let why = "the connection is left out, since it would let in more peers than before: of keys the least \
+                       length of RSA can be asked for, as in rsa-3072, and nothing else";
+        remote.left_out("auth", why, remarks);
+        return Err(Skip);
+    };
+    lines.put("min-rsa-bits", bits);
+    Ok(())
+}
+
+/// The files that a key and sections of a round name.
+fn files(
+    round: &mut Given<'_>,
+    key: &'static str,
+    sections: &str,
+    folder_of: &str,
+    folder: &Path,
+    remarks: &mut Remarks,
+) -> Vec<(PathBuf, Place)> {
+    let place = round.place(key).clone();
+    let mut found = Vec::new();
+    for name in round.list(key) {
+        if name.starts_with("0x") || name.starts_with("0s") {
+            round.left_out(key, "a certificate is named by its file here", remarks);
+        } else {
+            found.push((folder.join(folder_of).join(name), place.clone()));
+        }
+    }
+    for (name, section) in in_order(round.section) {
+        if !name.starts_with(sections) {
+            continue;
+        }
+        let mut given = Given::new(section, round.name(name));
+        match given.get("file") {
+            Some(file) => found.push((PathBuf::from(file.text.as_str()), file.place.clone())),
+            None => remarks.left_out(
+                &section.place,
+                given.path.clone(),
+                "certificates in tokens are not named here; a private key is: key = \"pkcs11:…\"",
+            ),
+        }
+        for key in ["handle", "slot", "module"] {
+            given.get(key);
+        }
+        given.rest(&[], remarks);
+    }
+    found
+}

@@ -1,0 +1,456 @@
+//! `connections.<conn>.children.<child>`: what is protected.
+
+use super::given::{Given, Lacking, NO, Remarks, UNUSED, YES, lacking};
+use super::toml::Lines;
+use super::words;
+use crate::config::DataPlane;
+
+/// Charon's lifetime of an SA without a key that says another, in seconds.
+const REKEY_TIME: u64 = 3600;
+/// The least limit in bytes or packets of a child here.
+const LEAST: u64 = 1024;
+
+/// Keys that have no equal.
+const LACKING: &[Lacking] = &[
+    lacking(
+        "rand_time",
+        &[],
+        "when an SA is replaced before its end is mainmode's own choice",
+    ),
+    lacking(
+        "rand_bytes",
+        &[],
+        "when an SA is replaced before its end is mainmode's own choice",
+    ),
+    lacking(
+        "rand_packets",
+        &[],
+        "when an SA is replaced before its end is mainmode's own choice",
+    ),
+    lacking(
+        "updown",
+        &[],
+        "no program is run; `mainmode monitor` tells what comes up and goes down",
+    ),
+    lacking(
+        "hostaccess",
+        NO,
+        "no program is run that it could be passed to",
+    ),
+    lacking("policies", YES, "policies are always installed"),
+    lacking(
+        "policies_fwd_out",
+        NO,
+        "there are no outbound forward policies",
+    ),
+    lacking(
+        "ipcomp",
+        NO,
+        "there is no IPComp; the peer is not offered any",
+    ),
+    lacking(
+        "inactivity",
+        &["0", "0s"],
+        "an SA is not closed because nothing passes",
+    ),
+    lacking("reqid", &["0"], "mainmode chooses the reqid"),
+    lacking(
+        "priority",
+        &["0"],
+        "mainmode chooses the priority of policies",
+    ),
+    lacking(
+        "interface",
+        &[],
+        "policies are not restricted to an interface",
+    ),
+    lacking("mark_in_sa", NO, "the mark is not set on the inbound SA"),
+    lacking(
+        "set_mark_in",
+        &["0", "0/0"],
+        "packets are not marked after an SA",
+    ),
+    lacking(
+        "set_mark_out",
+        &["0", "0/0"],
+        "packets are not marked after an SA",
+    ),
+    lacking("tfc_padding", &["0"], "ESP is not padded to hide sizes"),
+    lacking(
+        "hw_offload",
+        &["no", "auto"],
+        "there is no offloading to hardware",
+    ),
+    lacking("copy_df", YES, "DF is always copied"),
+    lacking("copy_ecn", YES, "ECN is always copied"),
+    lacking("copy_dscp", &["out"], "DSCP is copied outward alone"),
+    lacking("label", UNUSED, ""),
+    lacking("label_mode", UNUSED, ""),
+    lacking("per_cpu_sas", NO, "there is one SA for all processors"),
+    lacking("icmp", NO, "ICMP errors are not carried specially"),
+    lacking(
+        "sha256_96",
+        NO,
+        "the integrity of SHA-256 has 128 bits: a peer that cuts it to 96 is not understood",
+    ),
+];
+
+/// When a child begins, and what charon does when it ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing.
+    #[default]
+    None,
+    /// When there is traffic.
+    Trap,
+    /// At once.
+    Start,
+}
+
+/// A child as it is written here.
+pub struct Draft {
+    /// Its keys.
+    pub lines: Lines,
+    /// When it begins.
+    pub start: Action,
+}
+
+/// XFRM interface IDs and what else children have from their connection.
+#[derive(Clone, Copy, Default)]
+pub struct Inherited<'a> {
+    /// `if_id_in` and `if_id_out` of the connection.
+    pub interfaces: (Option<&'a str>, Option<&'a str>),
+}
+
+/// Reads a child; nothing when it is none without what cannot be had. What is left out has been said.
+pub fn read(
+    given: &mut Given<'_>,
+    name: &str,
+    inherited: Inherited<'_>,
+    plane: DataPlane,
+    remarks: &mut Remarks,
+) -> Option<Draft> {
+    let mut lines = Lines::default();
+    lines.put("name", name);
+    let mode = given
+        .get("mode")
+        .map_or("tunnel", |value| value.text.as_str());
+    match mode.to_ascii_lowercase().as_str() {
+        "tunnel" => {}
+        "transport" => lines.put("mode", "transport"),
+        other => {
+            let why = format!(
+                "the child is left out: there is no mode \"{}\", but tunnel and transport",
+                other.escape_debug()
+            );
+            given.left_out("mode", why, remarks);
+            return None;
+        }
+    }
+    for (key, here) in [("local_ts", "local"), ("remote_ts", "remote")] {
+        if !selectors(given, key, here, &mut lines, remarks) {
+            return None;
+        }
+    }
+    if !proposals(given, &mut lines, remarks) {
+        return None;
+    }
+    lifetimes(given, &mut lines, remarks);
+    if let Some(value) = given.get("replay_window") {
+        match words::number(&value.text) {
+            Some(window) if window <= u64::from(dataplane::MAX_REPLAY_WINDOW) => {
+                lines.put("replay-window", i64::try_from(window).unwrap_or_default());
+            }
+            _ => given.left_out("replay_window", "a window has 0 to 4096 packets", remarks),
+        }
+    }
+    mark(given, &mut lines, remarks);
+    interface(given, inherited, &mut lines, remarks);
+    let start = action(given, "start_action", remarks);
+    for (key, what) in [
+        ("dpd_action", "the peer is found dead"),
+        ("close_action", "the peer closes it"),
+    ] {
+        let action = action(given, key, remarks);
+        let wrong = match (start, action) {
+            (_, Action::None) => false,
+            (start, action) => start != action,
+        };
+        if wrong {
+            let why = format!(
+                "what a connection does when {what} follows from its start: with start = \"auto\" it comes up again, \
+                 with \"on-demand\" when there is traffic"
+            );
+            given.left_out(key, why, remarks);
+        }
+    }
+    if plane == DataPlane::User && given.section.values.contains_key("mark_in") {
+        let why = "the data plane in user space has no marks: import with --dataplane kernel";
+        given.note("mark_in", why, remarks);
+    }
+    given.rest(LACKING, remarks);
+    given.rest_of_sections(|_| false, remarks);
+    Some(Draft { lines, start })
+}
+
+/// One side of the traffic; whether it can be had.
+fn selectors(
+    given: &mut Given<'_>,
+    key: &'static str,
+    here: &str,
+    lines: &mut Lines,
+    remarks: &mut Remarks,
+) -> bool {
+    let texts = given.list(key);
+    let Some(first) = texts.first() else {
+        return true;
+    };
+    match words::selector(first) {
+        Ok(selector) => lines.put_list(here, &[selector]),
+        Err(why) => {
+            given.left_out(key, format!("the child is left out: {why}"), remarks);
+            return false;
+        }
+    }
+    if texts.len() > 1 {
+        let why = format!(
+            "with IKEv1 charon takes the first selector alone, and so does what is written; mainmode can have all of \
+             them, each pair with an SA of its own: {here} = [\"{}\"]",
+            texts.join("\", \"").escape_debug()
+        );
+        given.note(key, why, remarks);
+    }
+    true
+}
+
+/// What is offered; whether anything is.
+fn proposals(given: &mut Given<'_>, lines: &mut Lines, remarks: &mut Remarks) -> bool {
+    let mut found: Vec<String> = Vec::new();
+    let mut asked = false;
+    for (key, prefix) in [("ah_proposals", "ah-"), ("esp_proposals", "")] {
+        for text in given.list(key) {
+            asked = true;
+            if text.eq_ignore_ascii_case("default") {
+                let why = "charon's default proposals are left out: mainmode's own are used where no others are named";
+                given.note(key, why, remarks);
+                continue;
+            }
+            // Both are offered one after the other, as two proposals.
+            let lower = text.to_ascii_lowercase();
+            let both = lower.split('-').any(|word| word == "esn")
+                && lower.split('-').any(|word| word == "noesn");
+            match words::child_proposal(&format!("{prefix}{text}")) {
+                Ok(read) => {
+                    let kept: Vec<&String> = read
+                        .stripped
+                        .iter()
+                        .filter(|word| !both || !word.to_ascii_lowercase().ends_with("esn"))
+                        .collect();
+                    if !kept.is_empty() {
+                        let why = stripped(&read.text, &kept);
+                        given.note(key, why, remarks);
+                    }
+                    let plain = read.text.trim_end_matches("-esn").to_owned();
+                    let esn = format!("{plain}-esn");
+                    let all = if both {
+                        vec![esn, plain]
+                    } else {
+                        vec![read.text]
+                    };
+                    for one in all {
+                        if !found.contains(&one) {
+                            found.push(one);
+                        }
+                    }
+                }
+                Err(why) => given.left_out(key, why, remarks),
+            }
+        }
+    }
+    let only_defaults = asked && found.is_empty();
+    if only_defaults && !defaults_named(given) {
+        let place = given.section;
+        remarks.left_out(
+            &place.place,
+            given.path.clone(),
+            "the child is left out: none of its proposals can be had",
+        );
+        return false;
+    }
+    if !found.is_empty() {
+        lines.put_list("proposals", &found);
+    }
+    true
+}
+
+fn defaults_named(given: &mut Given<'_>) -> bool {
+    ["ah_proposals", "esp_proposals"].iter().any(|key| {
+        given
+            .list(key)
+            .iter()
+            .any(|text| text.eq_ignore_ascii_case("default"))
+    })
+}
+
+/// Of what was taken out of a proposal.
+pub fn stripped(text: &str, words: &[&String]) -> String {
+    let words: Vec<String> = words
+        .iter()
+        .map(|word| word.escape_debug().to_string())
+        .collect();
+    format!(
+        "an IKEv1 proposal has one algorithm of each kind, and no pseudo-random function: {text} is what charon offers \
+         of it, too, without {}",
+        words.join(", ")
+    )
+}
+
+/// The limits of an SA: what charon offers is the hard one.
+fn lifetimes(given: &mut Given<'_>, lines: &mut Lines, remarks: &mut Remarks) {
+    let [time, bytes, packets] = [
+        limit(
+            given,
+            "life_time",
+            "rekey_time",
+            words::seconds,
+            Some(REKEY_TIME),
+            remarks,
+        ),
+        limit(
+            given,
+            "life_bytes",
+            "rekey_bytes",
+            words::bytes,
+            None,
+            remarks,
+        ),
+        limit(
+            given,
+            "life_packets",
+            "rekey_packets",
+            words::number,
+            None,
+            remarks,
+        ),
+    ];
+    match time {
+        Some(0) => {
+            let why =
+                "an SA without an end is not to be had; it lives for an hour, and is replaced";
+            given.left_out("life_time", why, remarks);
+        }
+        Some(seconds) => lines.put("lifetime", format!("{seconds}s")),
+        None => {}
+    }
+    for (key, here, value) in [
+        ("life_bytes", "lifetime-bytes", bytes),
+        ("life_packets", "lifetime-packets", packets),
+    ] {
+        match value {
+            None | Some(0) => {}
+            Some(value) if value < LEAST => {
+                given.left_out(key, format!("the least limit is {LEAST}"), remarks);
+            }
+            Some(value) if here == "lifetime-bytes" => lines.put(here, format!("{value}B")),
+            Some(value) => lines.put(here, i64::try_from(value).unwrap_or(i64::MAX)),
+        }
+    }
+}
+
+/// The hard limit: as it is written, or a tenth more than the soft one.
+fn limit(
+    given: &mut Given<'_>,
+    hard: &'static str,
+    soft: &'static str,
+    read: impl Fn(&str) -> Option<u64>,
+    default: Option<u64>,
+    remarks: &mut Remarks,
+) -> Option<u64> {
+    let mut value = |key: &'static str| {
+        let value = given.get(key)?;
+        let read = read(&value.text);
+        if read.is_none() {
+            given.left_out(key, "this is no number with a unit of charon's", remarks);
+        }
+        read
+    };
+    let (soft, hard) = (value(soft), value(hard));
+    // A tenth of the soft limit more, as charon has it.
+    hard.or_else(|| soft.or(default).map(|soft| soft.saturating_add(soft / 10)))
+}
+
+fn mark(given: &mut Given<'_>, lines: &mut Lines, remarks: &mut Remarks) {
+    let mut read = |key: &'static str| {
+        let value = given.get(key)?;
+        words::mark(&value.text).unwrap_or_else(|why| {
+            given.left_out(key, why, remarks);
+            None
+        })
+    };
+    let marks = (read("mark_in"), read("mark_out"));
+    match marks {
+        (Some(inbound), Some(outbound)) if inbound == outbound => lines.put("mark", inbound),
+        (None, None) => {}
+        _ => {
+            let key = if given.section.values.contains_key("mark_in") {
+                "mark_in"
+            } else {
+                "mark_out"
+            };
+            let why = "the mark of a child is the same both ways here: mark_in and mark_out must be equal";
+            given.left_out(key, why, remarks);
+        }
+    }
+}
+
+fn interface(
+    given: &mut Given<'_>,
+    inherited: Inherited<'_>,
+    lines: &mut Lines,
+    remarks: &mut Remarks,
+) {
+    let own = (given.get("if_id_in"), given.get("if_id_out"));
+    let text = |own: Option<&super::settings::Value>| own.map(|value| value.text.to_string());
+    let inbound = text(own.0).or(inherited.interfaces.0.map(str::to_owned));
+    let outbound = text(own.1).or(inherited.interfaces.1.map(str::to_owned));
+    let number = |text: Option<&str>| {
+        words::number(text.unwrap_or("0")).and_then(|id| u32::try_from(id).ok())
+    };
+    match (number(inbound.as_deref()), number(outbound.as_deref())) {
+        (Some(0), Some(0)) => {}
+        (Some(inbound), Some(outbound)) if inbound == outbound => {
+            lines.put("interface-id", i64::from(inbound));
+        }
+        _ => {
+            let why = "the interface ID of a child is one number, the same both ways";
+            given.left_out("if_id_in", why, remarks);
+        }
+    }
+}
+
+/// `start_action`, `dpd_action`, `close_action`.
+fn action(given: &mut Given<'_>, key: &'static str, remarks: &mut Remarks) -> Action {
+    let Some(value) = given.get(key) else {
+        return Action::None;
+    };
+    let mut found = Action::None;
+    for word in value.text.split('|').map(str::trim) {
+        let one = match word.to_ascii_lowercase().as_str() {
+            "none" | "clear" => Action::None,
+            "start" | "restart" => Action::Start,
+            "trap" | "route" => Action::Trap,
+            _ => {
+                given.left_out(key, "charon knows no such action", remarks);
+                return Action::None;
+            }
+        };
+        if found != Action::Start && one != Action::None {
+            found = one;
+        }
+    }
+    if value.text.contains('|') {
+        let why = "trap and start are not to be had together: the connection is started";
+        given.left_out(key, why, remarks);
+    }
+    found
+}

@@ -1,0 +1,468 @@
+//! `connections.<conn>`.
+
+use std::fmt::Write as _;
+
+use super::addresses;
+use super::auth::{self, Auth, Sides, Skip};
+use super::child::{self, Action, Inherited};
+use super::credentials::Credentials;
+use super::given::{Given, Lacking, Remarks, UNUSED, YES, in_order, lacking};
+use super::settings::{Place, Section};
+use super::toml::Lines;
+use super::words;
+use crate::config::{DataPlane, values};
+
+/// Charon's lifetime of a Main Mode SA without a key that says another, in seconds.
+const REKEY_TIME: u64 = 4 * 3600;
+/// How long charon asks a silent peer, in seconds: five times again, after 4 s, each wait 1.8 times as long.
+const SILENCE: u64 = 165;
+
+/// Keys that have no equal.
+const LACKING: &[Lacking] = &[
+    lacking(
+        "vips",
+        &[],
+        "it is not imported: write mode-config = { request = \"ipv4\" }",
+    ),
+    lacking(
+        "pools",
+        &[],
+        "it is not imported: write a [[pool]], and mode-config = { pools = … }",
+    ),
+    lacking("pull", UNUSED, ""),
+    lacking(
+        "dscp",
+        &["000000", "0"],
+        "IKE's own packets are not marked with a DSCP",
+    ),
+    lacking("mobike", UNUSED, ""),
+    lacking("childless", UNUSED, ""),
+    lacking("ppk_id", &[], "postquantum pre-shared keys are of IKEv2"),
+    lacking("ppk_required", UNUSED, ""),
+    lacking("mediation", UNUSED, ""),
+    lacking("mediated_by", UNUSED, ""),
+    lacking("mediation_peer", UNUSED, ""),
+    lacking("send_certreq", YES, "certificates are always asked for"),
+    lacking("ocsp", UNUSED, ""),
+    lacking(
+        "rand_time",
+        &[],
+        "when an SA is replaced before its end is mainmode's own choice",
+    ),
+    lacking(
+        "unique",
+        &["no"],
+        "a new SA replaces others of the same peer when it says that it is its first, and not else",
+    ),
+];
+
+/// A connection as it is written here: its keys, and those of its children.
+pub struct Written {
+    /// Its keys.
+    pub lines: Lines,
+    /// Those of its children.
+    pub children: Vec<Lines>,
+}
+
+/// Reads a connection: as many as it has remote addresses.
+pub fn read(
+    section: &Section,
+    name: &str,
+    plane: DataPlane,
+    credentials: &mut Credentials<'_>,
+    remarks: &mut Remarks,
+) -> Vec<Written> {
+    let mut given = Given::new(section, format!("connections.{name}"));
+    whole(&mut given, name, plane, credentials, remarks).unwrap_or_default()
+}
+
+fn whole(
+    given: &mut Given<'_>,
+    name: &str,
+    plane: DataPlane,
+    credentials: &mut Credentials<'_>,
+    remarks: &mut Remarks,
+) -> Result<Vec<Written>, Skip> {
+    version(given, remarks)?;
+    let local = addresses::local(given, remarks);
+    let remotes = addresses::remotes(given, remarks)?;
+    let sides = Sides {
+        local: local.as_deref(),
+        remote: remotes.first().map(String::as_str),
+    };
+    let auth = auth::read(given, &sides, credentials, remarks)?;
+    let mut body = Body::default();
+    let mut auth_lines = auth.lines.clone();
+    send_cert(given, auth.psk, &mut auth_lines, remarks);
+    body.lines.put_table("auth", &auth_lines);
+    if given.flag("aggressive", false, remarks) {
+        body.lines.put("exchange", "aggressive");
+        if auth.psk {
+            body.lines.put("psk-exposed-to-guessing", true);
+        }
+    }
+    proposals(given, &mut body.lines, remarks)?;
+    lifetime(given, &mut body.lines, remarks);
+    dpd(given, &mut body.lines, remarks);
+    fragmentation(given, &mut body.lines, remarks);
+    if given.flag("encap", false, remarks) {
+        body.lines.put("encap", "force");
+    }
+    children(given, plane, &mut body, remarks);
+    keyingtries(given, body.start, remarks);
+    body.ports = addresses::ports(given, remarks);
+    given.rest(LACKING, remarks);
+    let known =
+        |name: &str| name == "children" || name.starts_with("local") || name.starts_with("remote");
+    given.rest_of_sections(known, remarks);
+    tell(given, name, &auth, &remotes, body.start, remarks);
+    let written = remotes.iter().enumerate();
+    Ok(written
+        .map(|(at, remote)| {
+            body.towards(&self::name(name, at), local.as_deref(), remote, at, &auth)
+        })
+        .collect())
+}
+
+/// What a connection has whatever its remote address.
+#[derive(Default)]
+struct Body {
+    lines: Lines,
+    children: Vec<Lines>,
+    start: Action,
+    /// Ours and the peer's, where they are not the usual one.
+    ports: (Option<u16>, Option<u16>),
+}
+
+impl Body {
+    /// The connection with one remote address; the first of them is the one to begin with.
+    fn towards(
+        &self,
+        name: &str,
+        local: Option<&str>,
+        remote: &str,
+        at: usize,
+        auth: &Auth,
+    ) -> Written {
+        let mut lines = Lines::default();
+        lines.put("name", name);
+        let ours = side(local, self.ports.0, auth.local_id.as_deref());
+        if !ours.is_empty() {
+            lines.put_table("local", &ours);
+        }
+        lines.put_table(
+            "remote",
+            &side(Some(remote), self.ports.1, auth.remote_id.as_deref()),
+        );
+        lines.extend(&self.lines);
+        if at == 0 && one_peer(remote) {
+            match self.start {
+                Action::Start => lines.put("start", "auto"),
+                Action::Trap => lines.put("start", "on-demand"),
+                Action::None => {}
+            }
+        }
+        Written {
+            lines,
+            children: self.children.clone(),
+        }
+    }
+}
+
+fn one_peer(remote: &str) -> bool {
+    remote != "any" && !remote.contains('/')
+}
+
+fn side(address: Option<&str>, port: Option<u16>, id: Option<&str>) -> Lines {
+    let mut side = Lines::default();
+    if let Some(address) = address {
+        side.put("address", address);
+    }
+    if let Some(port) = port {
+        side.put("port", i64::from(port));
+    }
+    if let Some(id) = id {
+        side.put("id", id);
+    }
+    side
+}
+
+/// What is not the same about the connection as a whole.
+fn tell(
+    given: &Given<'_>,
+    name: &str,
+    auth: &Auth,
+    remotes: &[String],
+    start: Action,
+    remarks: &mut Remarks,
+) {
+    let own = self::name(name, 0);
+    if auth.remote_id.is_none() && remotes.iter().any(|remote| remote != "any") {
+        let why = "any identity will do for charon; here the peer's is its address where none is written: add the id \
+                   that it has to `remote`";
+        let round = in_order(given.section)
+            .into_iter()
+            .find(|(name, _)| name.starts_with("remote"))
+            .map_or(&given.section.place, |(_, section)| &section.place);
+        remarks.left_out(round, given.name("remote.id"), why);
+    }
+    if start != Action::None && !remotes.first().is_some_and(|first| one_peer(first)) {
+        let why = "the connection waits for the peer: its remote address is not one peer's";
+        remarks.left_out(&given.section.place, given.name("children"), why);
+    }
+    if remotes.len() > 1 {
+        let why = format!(
+            "a connection has one remote address here: this one becomes {}, \"{own}\" to \"{}\"",
+            remotes.len(),
+            self::name(name, remotes.len() - 1)
+        );
+        given.note("remote_addrs", why, remarks);
+    }
+    if own != name {
+        let why = format!("it is called \"{own}\" here: names have letters, digits and -_.:@+");
+        remarks.note(&given.section.place, given.path.clone(), why);
+    }
+}
+
+/// The name of the connection, and of those that it becomes beside it.
+fn name(name: &str, at: usize) -> String {
+    let mut good = clean(name);
+    if at > 0 {
+        let _ = write!(good, "-{}", at + 1);
+    }
+    good
+}
+
+/// A name as it can be had.
+pub fn clean(name: &str) -> String {
+    let good: String = name
+        .trim_start_matches('-')
+        .chars()
+        .map(|c| {
+            if c.is_alphanumeric() || "-_.:@+".contains(c) {
+                c
+            } else {
+                '-'
+            }
+        })
+        // A few less than a name may have: a number comes behind it.
+        .take(values::MAX_NAME - 8)
+        .collect();
+    if good.is_empty() {
+        "unnamed".to_owned()
+    } else {
+        good
+    }
+}
+
+fn version(given: &mut Given<'_>, remarks: &mut Remarks) -> Result<(), Skip> {
+    let version = given
+        .get("version")
+        .map_or(Some(0), |value| words::number(&value.text));
+    match version {
+        Some(1) => Ok(()),
+        Some(0) => {
+            let why = "IKEv2 is left out: without version = 1 charon takes both, and begins with IKEv2; here it is IKEv1 alone";
+            given.left_out("version", why, remarks);
+            Ok(())
+        }
+        Some(2) => {
+            let why = "the connection is left out: it is of IKEv2 alone, which mainmode has not";
+            given.left_out("version", why, remarks);
+            Err(Skip)
+        }
+        _ => {
+            given.left_out(
+                "version",
+                "the connection is left out: there is no such version",
+                remarks,
+            );
+            Err(Skip)
+        }
+    }
+}
+
+fn send_cert(given: &mut Given<'_>, psk: bool, auth: &mut Lines, remarks: &mut Remarks) {
+    let Some(value) = given.get("send_cert") else {
+        return;
+    };
+    if psk {
+        return;
+    }
+    match value.text.to_ascii_lowercase().as_str() {
+        "ifasked" => {}
+        "always" | "yes" => auth.put("send-certificate", "always"),
+        "never" | "no" => auth.put("send-certificate", "never"),
+        _ => given.left_out("send_cert", "charon knows no such word", remarks),
+    }
+}
+
+fn proposals(given: &mut Given<'_>, lines: &mut Lines, remarks: &mut Remarks) -> Result<(), Skip> {
+    let mut found: Vec<String> = Vec::new();
+    let mut default = false;
+    let texts = given.list("proposals");
+    for text in &texts {
+        if text.eq_ignore_ascii_case("default") {
+            default = true;
+            continue;
+        }
+        match words::ike_proposal(text) {
+            Ok(read) => {
+                let hash = read.text.split('-').nth(1).unwrap_or_default().to_owned();
+                // The pseudo-random function of the hash is the one that is used.
+                let told: Vec<&String> = read
+                    .stripped
+                    .iter()
+                    .filter(|word| word.to_ascii_lowercase() != format!("prf{hash}"))
+                    .collect();
+                if !told.is_empty() {
+                    given.note("proposals", child::stripped(&read.text, &told), remarks);
+                }
+                if !found.contains(&read.text) {
+                    found.push(read.text);
+                }
+            }
+            Err(why) => given.left_out("proposals", why, remarks),
+        }
+    }
+    if found.is_empty() && !default && !texts.is_empty() {
+        let why = "the connection is left out: none of its proposals can be had";
+        remarks.left_out(&given.section.place, given.path.clone(), why);
+        return Err(Skip);
+    }
+    if default {
+        let why = "charon's default proposals are left out: mainmode's own are used where no others are named";
+        given.note("proposals", why, remarks);
+    }
+    if !found.is_empty() {
+        lines.put_list("proposals", &found);
+    }
+    Ok(())
+}
+
+/// The lifetime that charon offers: until it replaces the SA, and what it waits beyond.
+fn lifetime(given: &mut Given<'_>, lines: &mut Lines, remarks: &mut Remarks) {
+    let mut read = |key: &'static str| {
+        let value = given.get(key)?;
+        let seconds = words::seconds(&value.text);
+        if seconds.is_none() {
+            given.left_out(key, "this is no time of charon's", remarks);
+        }
+        seconds
+    };
+    let (rekey, reauth, over) = (read("rekey_time"), read("reauth_time"), read("over_time"));
+    let (rekey, reauth) = match (rekey, reauth) {
+        (None, None) => (REKEY_TIME, 0),
+        (rekey, reauth) => (rekey.unwrap_or(0), reauth.unwrap_or(0)),
+    };
+    let over = over.unwrap_or(rekey.max(reauth) / 10);
+    let until = if rekey == 0 { reauth } else { rekey };
+    if until == 0 {
+        let why =
+            "an SA without an end is not to be had; it lives for eight hours, and is replaced";
+        given.left_out("rekey_time", why, remarks);
+        return;
+    }
+    lines.put("lifetime", format!("{}s", until.saturating_add(over)));
+}
+
+fn dpd(given: &mut Given<'_>, lines: &mut Lines, remarks: &mut Remarks) {
+    let mut read = |key: &'static str| {
+        let value = given.get(key)?;
+        let seconds = words::seconds(&value.text);
+        if seconds.is_none() {
+            given.left_out(key, "this is no time of charon's", remarks);
+        }
+        seconds.filter(|seconds| *seconds > 0)
+    };
+    let (delay, timeout) = (read("dpd_delay"), read("dpd_timeout"));
+    let Some(delay) = delay else {
+        return;
+    };
+    let mut timeout = timeout.unwrap_or(delay.saturating_add(SILENCE));
+    if timeout <= delay {
+        given.left_out(
+            "dpd_timeout",
+            "it is not longer than the delay: the peer would never be asked",
+            remarks,
+        );
+        timeout = delay.saturating_add(SILENCE);
+    }
+    let mut table = Lines::default();
+    table.put("delay", format!("{delay}s"));
+    table.put("timeout", format!("{timeout}s"));
+    lines.put_table("dpd", &table);
+}
+
+fn fragmentation(given: &mut Given<'_>, lines: &mut Lines, remarks: &mut Remarks) {
+    let Some(value) = given.get("fragmentation") else {
+        return;
+    };
+    match value.text.to_ascii_lowercase().as_str() {
+        "yes" | "true" | "enabled" | "1" => {}
+        "no" | "false" | "disabled" | "0" => lines.put("fragmentation", "no"),
+        "force" => lines.put("fragmentation", "force"),
+        "accept" => {
+            let why = "fragments are sent too, to a peer that takes them: to take them alone is not to be had";
+            given.left_out("fragmentation", why, remarks);
+        }
+        _ => given.left_out("fragmentation", "charon knows no such word", remarks),
+    }
+}
+
+fn keyingtries(given: &mut Given<'_>, start: Action, remarks: &mut Remarks) {
+    let Some(value) = given.get("keyingtries") else {
+        return;
+    };
+    match words::number(&value.text) {
+        Some(1) => {}
+        Some(0) if start == Action::Start => {}
+        _ => {
+            let why = "each beginning has one attempt; with start = \"auto\" another follows, as long as it takes";
+            given.left_out("keyingtries", why, remarks);
+        }
+    }
+}
+
+/// The children, and when the connection begins: when the first of them does.
+fn children(given: &mut Given<'_>, plane: DataPlane, body: &mut Body, remarks: &mut Remarks) {
+    let interfaces = (given.get("if_id_in"), given.get("if_id_out"));
+    let inherited = Inherited {
+        interfaces: (
+            interfaces.0.map(|value| value.text.as_str()),
+            interfaces.1.map(|value| value.text.as_str()),
+        ),
+    };
+    let Some(section) = given.section.sections.get("children") else {
+        return;
+    };
+    let mut starts: Vec<(Action, Place, String)> = Vec::new();
+    for (name, section) in in_order(section) {
+        let mut child = Given::new(section, format!("{}.children.{name}", given.path));
+        if let Some(draft) = child::read(&mut child, &clean(name), inherited, plane, remarks) {
+            let stands = child.place("start_action").clone();
+            starts.push((draft.start, stands, child.name("start_action")));
+            body.children.push(draft.lines);
+        }
+    }
+    let begins = |wanted: Action| starts.iter().any(|(start, _, _)| *start == wanted);
+    let start = [Action::Start, Action::Trap]
+        .into_iter()
+        .find(|action| begins(*action))
+        .unwrap_or(Action::None);
+    for (_, place, name) in starts.iter().filter(|(other, _, _)| *other != start) {
+        let word = if start == Action::Start {
+            "auto"
+        } else {
+            "on-demand"
+        };
+        let why = format!(
+            "all children of a connection begin alike: with start = \"{word}\" of the connection"
+        );
+        remarks.left_out(place, name.clone(), why);
+    }
+    body.start = start;
+    if !body.children.is_empty() {
+        body.lines.put("dataplane", plane.word());
+    }
+}

@@ -1,0 +1,187 @@
+//! `mainmode import`: the configuration that is equal to a swanctl.conf of strongSwan's, and the names of all settings
+//! that have no equal.
+
+mod addresses;
+mod auth;
+mod child;
+mod connection;
+mod credentials;
+mod given;
+mod references;
+mod settings;
+mod toml;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+pub use given::Remark;
+pub use settings::{Place, SettingsError};
+
+use crate::config::DataPlane;
+use credentials::Credentials;
+use given::{Given, Remarks, in_order};
+use settings::{Missing, Section};
+
+/// How what is written begins.
+const HEAD: &str = "# Imported from a swanctl.conf of strongSwan's. Negotiations are audited once [audit] says so.\n";
+
+/// What an import gives.
+pub struct Imported {
+    /// The configuration: TOML, with secrets in it.
+    pub text: Zeroizing<String>,
+    /// What there is to say, in the order of the files.
+    pub remarks: Vec<Remark>,
+}
+
+impl Imported {
+    /// Whether something of the swanctl.conf is missing in the configuration.
+    pub fn incomplete(&self) -> bool {
+        self.remarks.iter().any(|remark| remark.left_out)
+    }
+}
+
+/// Reads a swanctl.conf. Certificates and keys are where swanctl looks for them: in folders beside the file. Keys of
+/// children go into `plane`.
+///
+/// # Errors
+///
+/// The file, or one that it includes, cannot be read, or is not what swanctl would read.
+pub fn read(path: &Path, plane: DataPlane) -> Result<Imported, SettingsError> {
+    let (root, missing) = settings::read(path)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    // A path in what is written has to lead there from any folder.
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    Ok(import(
+        &references::resolve(&root)?,
+        &folder,
+        &missing,
+        plane,
+    ))
+}
+
+fn import(root: &Section, folder: &Path, missing: &[Missing], plane: DataPlane) -> Imported {
+    let mut remarks = Remarks::default();
+    for one in missing {
+        let name = format!("include {}", one.pattern.escape_debug());
+        remarks.left_out(&one.place, name, "there is no such file");
+    }
+    let mut credentials = Credentials {
+        root,
+        folder,
+        used: BTreeSet::new(),
+    };
+    let mut parts = vec![Zeroizing::new(HEAD.to_owned())];
+    let mut names: BTreeMap<String, Place> = BTreeMap::new();
+    if let Some(connections) = root.sections.get("connections") {
+        for (name, section) in in_order(connections) {
+            if let Some(other) = names.insert(connection::clean(name), section.place.clone()) {
+                let why = format!(
+                    "the connection is left out: as it can be written here, its name is that of {other}"
+                );
+                remarks.left_out(&section.place, format!("connections.{name}"), why);
+                continue;
+            }
+            let written = connection::read(section, name, plane, &mut credentials, &mut remarks);
+            for one in &written {
+                parts.push(table("[[connection]]", &one.lines));
+                let children = one.children.iter();
+                parts.extend(children.map(|child| table("[[connection.child]]", child)));
+            }
+        }
+    }
+    others(root, &credentials, &mut remarks);
+    let mut remarks = remarks.0;
+    remarks.sort_by(|a, b| a.place.cmp(&b.place));
+    remarks.dedup();
+    // As long as its parts: a string that grows leaves copies of secrets behind.
+    let len = parts.iter().map(|part| part.len()).sum();
+    let mut text = Zeroizing::new(String::with_capacity(len));
+    for part in &parts {
+        text.push_str(part);
+    }
+    Imported { text, remarks }
+}
+
+/// A table of TOML.
+fn table(title: &str, lines: &toml::Lines) -> Zeroizing<String> {
+    let len: usize = lines.lines().map(|line| line.len() + 1).sum();
+    let mut table = Zeroizing::new(String::with_capacity(title.len() + len + 4));
+    for line in ["", title].into_iter().chain(lines.lines()) {
+        table.push_str(line);
+        table.push('\n');
+    }
+    table
+}
+
+/// What stands beside the connections.
+fn others(root: &Section, credentials: &Credentials<'_>, remarks: &mut Remarks) {
+    for (top, why) in [
+        (
+            "pools",
+            "pools are not imported: write a [[pool]] with its addresses",
+        ),
+        (
+            "authorities",
+            "a CA is named in `ca` of a connection; where CRLs and OCSP are asked for stands in certificates, or in `crl`",
+        ),
+    ] {
+        let Some(section) = root.sections.get(top) else {
+            continue;
+        };
+        for (name, section) in in_order(section) {
+            remarks.left_out(&section.place, format!("{top}.{name}"), why);
+        }
+    }
+    for (name, section) in credentials.secrets(&[""]) {
+        let path = format!("secrets.{name}");
+        if credentials.used.contains(name) {
+            let mut given = Given::new(section, path);
+            given.get("file");
+            let rest: Vec<&String> = section
+                .values
+                .keys()
+                .filter(|key| {
+                    !key.starts_with("id") && !key.starts_with("secret") && *key != "file"
+                })
+                .collect();
+            for key in rest {
+                given.left_out(key, "a secret has no such key", remarks);
+            }
+            continue;
+        }
+        if ["ike", "private", "rsa", "ecdsa", "pkcs8"]
+            .iter()
+            .any(|kind| name.starts_with(kind))
+        {
+            let why = "no connection that was written needs this secret";
+            remarks.note(&section.place, path, why);
+            continue;
+        }
+        let kinds = [
+            (
+                "eap",
+                "there is no EAP, and XAUTH is not imported: write `users` of `xauth`",
+            ),
+            ("xauth", "XAUTH is not imported: write `xauth`"),
+            ("ntlm", "there is no EAP"),
+            ("ppk", "postquantum pre-shared keys are of IKEv2"),
+            (
+                "token",
+                "a key in a token is named by its URI: key = \"pkcs11:…\" in `auth`",
+            ),
+            (
+                "pkcs12",
+                "a PKCS #12 file is named in `certificate` of `auth`, its passphrase beside it",
+            ),
+        ];
+        let kind = kinds.iter().find(|(kind, _)| name.starts_with(kind));
+        let why = kind.map_or("swanctl has no such secret", |(_, why)| why);
+        remarks.left_out(&section.place, path, why);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,490 @@
+use std::fs;
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::config::{Config, Exchange, Loaded, RemoteAddress, Start};
+
+const PSK: &str = "secrets { ike-1 { secret = \"correct horse battery staple\" } }\n";
+
+/// Imports a text, as if it stood in that file.
+fn text(path: &Path, text: &str, plane: DataPlane) -> Imported {
+    let root = settings::read_text(path, text).unwrap_or_else(|why| panic!("{why}"));
+    let root = references::resolve(&root).unwrap_or_else(|why| panic!("{why}"));
+    import(&root, path.parent().expect("a folder"), &[], plane)
+}
+
+/// What a connection with these keys, and both rounds of a pre-shared key, becomes.
+fn connection(keys: &str) -> Imported {
+    let all = format!(
+        "connections {{ gw {{\nversion = 1\nproposals = aes256-sha256-modp2048\n{keys}\n\
+         local {{ auth = psk }}\nremote {{ auth = psk\n id = b.example }} }} }}\n{PSK}"
+    );
+    text(
+        Path::new("/etc/swanctl/swanctl.conf"),
+        &all,
+        DataPlane::Kernel,
+    )
+}
+
+fn loaded(imported: &Imported) -> Loaded {
+    let text = imported.text.to_string();
+    Config::from_text(Path::new("/m.toml"), text.clone(), false)
+        .unwrap_or_else(|errors| panic!("{errors}\n{text}"))
+}
+
+fn remarks(imported: &Imported) -> Vec<(&str, bool)> {
+    let remarks = imported.remarks.iter();
+    remarks
+        .map(|one| (one.setting.as_str(), one.left_out))
+        .collect()
+}
+
+#[test]
+fn a_whole_connection_becomes_its_equal() {
+    let imported = text(
+        Path::new("/etc/swanctl/swanctl.conf"),
+        "defaults {\n version = 1\n proposals = aes256-sha256-modp2048, aes128-sha1-modp1536\n dpd_delay = 30s\n }\n\
+         connections {\n gw : defaults {\n local_addrs = 192.0.2.1\n remote_addrs = 198.51.100.7\n \
+         rekey_time = 2h\n over_time = 10m\n encap = yes\n fragmentation = force\n dpd_timeout = 90\n keyingtries = 0\n\
+         local { auth = psk\n id = gw.example }\n remote { auth = psk\n id = fqdn:branch.example }\n\
+         children { net {\n local_ts = 10.1.0.0/16\n remote_ts = 10.2.3.4/16[tcp/22]\n esp_proposals = aes256gcm16-ecp256\n\
+         rekey_time = 30m\n life_bytes = 500M\n mark_in = 42\n mark_out = 0x2a\n start_action = start\n dpd_action = restart\n\
+         if_id_in = 7\n if_id_out = 7\n replay_window = 128 } } } }\n\
+         secrets {\n ike-branch {\n id-a = gw.example\n id-b = branch.example\n secret = 0sY29ycmVjdCBob3JzZSBiYXR0ZXJ5\n } }\n",
+        DataPlane::Kernel,
+    );
+    assert_eq!(remarks(&imported), []);
+    assert!(!imported.incomplete());
+    assert_eq!(
+        imported.text.as_str(),
+        r#"# Imported from a swanctl.conf of strongSwan's. Negotiations are audited once [audit] says so.
+
+[[connection]]
+name = "gw"
+local = { address = "192.0.2.1", id = "gw.example" }
+remote = { address = "198.51.100.7", id = "@branch.example" }
+auth = { psk = "0sY29ycmVjdCBob3JzZSBiYXR0ZXJ5" }
+proposals = ["aes256-sha256-modp2048", "aes128-sha1-modp1536"]
+lifetime = "7800s"
+dpd = { delay = "30s", timeout = "90s" }
+fragmentation = "force"
+encap = "force"
+dataplane = "kernel"
+start = "auto"
+
+[[connection.child]]
+name = "net"
+local = ["10.1.0.0/16"]
+remote = ["10.2.0.0/16[tcp/22]"]
+proposals = ["aes256gcm16-ecp256"]
+lifetime = "1980s"
+lifetime-bytes = "524288000B"
+replay-window = 128
+mark = "0x2a/0xffffffff"
+interface-id = 7
+"#
+    );
+    assert_eq!(loaded(&imported).warnings, []);
+}
+
+/// Every key of swanctl.conf(5) that has no equal is named when it asks for something.
+#[test]
+fn every_setting_without_an_equal_is_named_with_its_line() {
+    for key in [
+        "vips = 0.0.0.0",
+        "pools = a",
+        "dscp = 101110",
+        "ppk_id = a",
+        "send_certreq = no",
+        "rand_time = 1h",
+        "unique = replace",
+        "keyingtries = 3",
+        "local_addrs = 10.0.0.0/8",
+        "rekey_time = 0",
+        "rekey_time = soon",
+        "fragmentation = accept",
+        "fragmentation = maybe",
+        "dpd_delay = never",
+        "remote_port = x",
+        "encap = maybe",
+        "no_such_key = 1",
+        "remote_addrs = 192.0.2.0/24\nchildren { a { start_action = start } }",
+    ] {
+        let imported = connection(key);
+        let name = key.split(' ').next().expect("a key");
+        let said = imported
+            .remarks
+            .iter()
+            .find(|one| one.setting == format!("connections.gw.{name}") || name == "remote_addrs");
+        let said = said.unwrap_or_else(|| panic!("{key}: {:?}", imported.remarks));
+        assert!(
+            said.left_out && said.place.line == if name == "remote_addrs" { 1 } else { 4 },
+            "{key}: {said:?}"
+        );
+        assert!(imported.incomplete());
+        assert_eq!(loaded(&imported).config.connections.len(), 1, "{key}");
+    }
+    for key in [
+        "updown = /x",
+        "hostaccess = yes",
+        "policies = no",
+        "policies_fwd_out = yes",
+        "ipcomp = yes",
+        "inactivity = 60",
+        "reqid = 1",
+        "priority = 1",
+        "interface = eth0",
+        "mark_in_sa = yes",
+        "set_mark_in = 1",
+        "set_mark_out = 1",
+        "tfc_padding = mtu",
+        "hw_offload = yes",
+        "copy_df = no",
+        "copy_ecn = no",
+        "copy_dscp = in",
+        "per_cpu_sas = yes",
+        "icmp = yes",
+        "sha256_96 = yes",
+        "rand_time = 1",
+        "rand_bytes = 1",
+        "rand_packets = 1",
+        "dpd_action = restart",
+        "close_action = trap",
+        "start_action = sometimes",
+        "start_action = trap|start",
+        "life_time = 0",
+        "life_bytes = 5",
+        "mark_in = 1",
+        "mark_in = %unique",
+        "if_id_in = 1",
+        "if_id_in = %unique",
+        "replay_window = 100000",
+        "mode = beet",
+        "mode = drop",
+        "local_ts = 10.0.0.0/8[tcp/1-2]",
+        "esp_proposals = chacha20poly1305",
+        "no_such_key = 1",
+    ] {
+        let keys = format!("remote_addrs = 192.0.2.1\nchildren {{ net {{\n{key}\n}} }}");
+        let imported = connection(&keys);
+        let name = key.split(' ').next().expect("a key");
+        let path = format!("connections.gw.children.net.{name}");
+        let said = imported.remarks.iter().find(|one| one.setting == path);
+        let said = said.unwrap_or_else(|| panic!("{key}: {:?}", imported.remarks));
+        assert!(said.left_out && said.place.line == 6, "{key}: {said:?}");
+        loaded(&imported);
+    }
+}
+
+#[test]
+fn what_asks_for_nothing_is_not_named() {
+    let imported = connection(
+        "remote_addrs = 192.0.2.1\nmobike = yes\nchildless = force\ndscp = 000000\nunique = no\nsend_cert = always\n\
+         send_certreq = yes\npull = no\nkeyingtries = 1\naggressive = no\nmediation = no\nlocal_port = 500\nover_time =\n\
+         children { net {\n ipcomp = no\n policies = yes\n copy_dscp = out\n inactivity = 0s\n mark_in = 0/0\n \
+         start_action = none\n close_action = none\n label = x\n hw_offload = no\n mode = TUNNEL\n rekey_bytes = 0 } }",
+    );
+    assert_eq!(remarks(&imported), []);
+}
+
+#[test]
+fn what_cannot_be_had_or_would_let_in_more_leaves_the_connection_out() {
+    let with = |version: &str, local: &str, remote: &str| {
+        let all = format!(
+            "connections {{ gw {{ remote_addrs = 192.0.2.1\n{version}\n local {{ {local}\n }}\n remote {{ {remote}\n }} }} }}\n{PSK}"
+        );
+        text(
+            Path::new("/etc/swanctl/swanctl.conf"),
+            &all,
+            DataPlane::Kernel,
+        )
+    };
+    let (psk, peer) = ("auth = psk", "auth = psk\n id = b.example");
+    assert_eq!(
+        loaded(&with("version = 1", psk, peer))
+            .config
+            .connections
+            .len(),
+        1
+    );
+    for (version, local, remote, setting) in [
+        ("version = 2", psk, peer, "connections.gw.version"),
+        ("version = 3", psk, peer, "connections.gw.version"),
+        (
+            "version = 1",
+            "auth = eap-tls",
+            peer,
+            "connections.gw.local.auth",
+        ),
+        (
+            "version = 1",
+            "auth = xauth",
+            peer,
+            "connections.gw.local.auth",
+        ),
+        (
+            "version = 1",
+            "auth = pubkey",
+            peer,
+            "connections.gw.local.auth",
+        ),
+        (
+            "version = 1",
+            psk,
+            "auth = psk\n id = *.example",
+            "connections.gw.remote.id",
+        ),
+        (
+            "version = 1",
+            psk,
+            "auth = psk\n groups = staff",
+            "connections.gw.remote.groups",
+        ),
+        (
+            "version = 1",
+            psk,
+            "auth = psk\n ca_id = x",
+            "connections.gw.remote.ca_id",
+        ),
+        (
+            "version = 1",
+            psk,
+            "auth = psk } remote-2 { auth = xauth",
+            "connections.gw.remote-2",
+        ),
+        (
+            "version = 1\nproposals = aes256gcm16-prfsha256-ecp256",
+            psk,
+            peer,
+            "connections.gw",
+        ),
+        (
+            "version = 1\nremote_addrs = 10.0.0.9-10.0.0.1",
+            psk,
+            peer,
+            "connections.gw.remote_addrs",
+        ),
+    ] {
+        let imported = with(version, local, remote);
+        let said = imported
+            .remarks
+            .iter()
+            .find(|one| one.setting == setting && one.left_out);
+        let said =
+            said.unwrap_or_else(|| panic!("{version} {local} {remote}: {:?}", imported.remarks));
+        assert!(said.why.contains("the connection is left out"), "{said:?}");
+        assert!(!imported.text.contains("[[connection]]"), "{setting}");
+        assert!(imported.incomplete());
+    }
+    let two = with("version = 2", psk, peer);
+    assert!(two.remarks[0].why.contains("IKEv2"), "{:?}", two.remarks);
+    // Both versions: what is of version 1 is there, and what is not is named.
+    let both = with("", psk, peer);
+    assert_eq!(loaded(&both).config.connections.len(), 1);
+    assert!(
+        both.remarks
+            .iter()
+            .any(|one| one.setting == "connections.gw.version" && one.left_out)
+    );
+}
+
+#[test]
+fn addresses_become_connections_of_their_own() {
+    let imported = connection(
+        "remote_addrs = 10.0.0.4-10.0.0.9, peer.example\nchildren { a { start_action = trap } }",
+    );
+    let config = loaded(&imported).config;
+    let found: Vec<(&str, String, Start)> = config
+        .connections
+        .iter()
+        .map(|one| (one.name.as_str(), one.remote.address.to_string(), one.start))
+        .collect();
+    let net = |text: &str| text.to_owned();
+    assert_eq!(
+        found,
+        [
+            ("gw", net("peer.example"), Start::OnDemand),
+            ("gw-2", net("10.0.0.4/30"), Start::Wait),
+            ("gw-3", net("10.0.0.8/31"), Start::Wait)
+        ]
+    );
+    assert_eq!(remarks(&imported), [("connections.gw.remote_addrs", false)]);
+    let any = loaded(&connection("remote_addrs = %any")).config;
+    assert_eq!(any.connections[0].remote.address, RemoteAddress::Any);
+}
+
+#[test]
+fn aggressive_mode_keeps_the_name_of_what_it_costs() {
+    let loaded = loaded(&connection("remote_addrs = 192.0.2.1\naggressive = yes"));
+    assert_eq!(loaded.config.connections[0].exchange, Exchange::Aggressive);
+    assert!(loaded.warnings[0].message.contains("Aggressive Mode"));
+}
+
+#[test]
+fn certificates_and_their_keys_are_found_where_swanctl_has_them() {
+    let folder = tempfile::tempdir().expect("folder");
+    let pki = Path::new(env!("CARGO_MANIFEST_DIR")).join("../keying/src/pki");
+    for (from, to) in [
+        ("left.pem", "x509/us.pem"),
+        ("left.key", "private/b.key"),
+        ("right.key", "private/a.key"),
+        ("ca.pem", "x509ca/ca.pem"),
+    ] {
+        let to = folder.path().join(to);
+        fs::create_dir_all(to.parent().expect("a folder")).expect("made");
+        fs::copy(pki.join(from), &to).expect(from);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(&to, mode).expect("mode");
+    }
+    let conf = folder.path().join("swanctl.conf");
+    let import = |remote: &str, more: &str| {
+        let all = format!(
+            "connections {{ gw {{ version = 1\n proposals = aes256-sha256-modp2048\n remote_addrs = 192.0.2.1\n send_cert = always\n\
+             local {{ auth = pubkey\n certs = us.pem }}\n remote {{ {remote}\n id = b.example }} }} }}\n{more}"
+        );
+        text(&conf, &all, DataPlane::Kernel)
+    };
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let imported = import(
+        "auth = rsa-3072\n revocation = ifuri\n cacerts = ca.pem",
+        "",
+    );
+    assert_eq!(remarks(&imported), []);
+    for line in [
+        format!("certificate = \"{}\"", path("x509/us.pem")),
+        format!("key = \"{}\"", path("private/b.key")),
+        format!("ca = [\"{}\"]", path("x509ca/ca.pem")),
+        "min-rsa-bits = 3072, revocation = \"if-uri\", send-certificate = \"always\"".to_owned(),
+    ] {
+        assert!(
+            imported.text.contains(&line),
+            "{line}\n{}",
+            imported.text.as_str()
+        );
+    }
+    loaded(&imported);
+    // Where none is named, charon trusts all.
+    let imported = import("auth = pubkey", "");
+    let all = format!("ca = [\"{}\"]", path("x509ca"));
+    assert!(imported.text.contains(&all), "{}", imported.text.as_str());
+    loaded(&imported);
+    // What restricts the peer's keys and cannot be had.
+    for auth in [
+        "auth = pubkey-sha384",
+        "auth = ecdsa-384",
+        "auth = rsa-2048-sha256",
+    ] {
+        let imported = import(auth, "");
+        assert_eq!(
+            remarks(&imported),
+            [("connections.gw.remote.auth", true)],
+            "{auth}"
+        );
+    }
+    fs::remove_file(folder.path().join("private/b.key")).expect("gone");
+    let imported = import("auth = pubkey", "secrets { token-1 { handle = 01 } }");
+    assert_eq!(
+        remarks(&imported),
+        [
+            ("connections.gw.local.certs", true),
+            ("secrets.token-1", true)
+        ]
+    );
+}
+
+#[test]
+fn no_secret_is_shown_beside_what_is_written() {
+    let all = "connections { gw { version = 1\n remote_addrs = 192.0.2.1\n local { auth = psk }\n remote { auth = psk } } }\n\
+               secrets { ike { secret = 0xHUSH }\n eap-1 { secret = HUSH\n id = x\n HUSHED = 1 }\n ike-9 { secret = \"HUSH\"\n id = z } }";
+    let imported = text(Path::new("/s.conf"), all, DataPlane::Kernel);
+    for remark in &imported.remarks {
+        assert!(
+            !remark.why.contains("HUSH") && !remark.setting.contains("HUSH"),
+            "{remark:?}"
+        );
+    }
+    assert!(!format!("{:?}", imported.remarks).contains("HUSH"));
+}
+
+/// Words that mean something somewhere.
+fn word() -> impl Strategy<Value = String> {
+    prop_oneof![
+        prop::sample::select(vec![
+            "connections",
+            "children",
+            "local",
+            "remote",
+            "secrets",
+            "ike",
+            "include",
+            "version",
+            "auth",
+            "psk",
+            "pubkey",
+            "id",
+            "certs",
+            "remote_addrs",
+            "proposals",
+            "aes128-sha256-ecp256",
+            "default",
+            "esp_proposals",
+            "local_ts",
+            "start_action",
+            "mark_in",
+            "0x",
+            "0s",
+            "%any",
+            "1",
+            "rekey_time",
+            "secret",
+            "10.0.0.0/8",
+            "10.0.0.1-10.0.0.9",
+        ])
+        .prop_map(str::to_owned),
+        "[a-z0-9*%@#:/-]{0,6}",
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in "\\PC{0,200}") {
+        let _ = settings::read_text(Path::new("/a.conf"), &text);
+    }
+
+    /// Nor does what looks like settings, to its end: what is written is TOML whatever went in.
+    #[test]
+    fn no_settings_panic_and_what_is_written_is_toml(
+        pieces in prop::collection::vec((word(), prop::sample::select(vec![" = ", " {\n", " }\n", "\n", " : ", ", ", "\"", " # "])), 0..60)
+    ) {
+        let mut all = String::new();
+        for (word, glue) in &pieces {
+            all.push_str(word);
+            all.push_str(glue);
+        }
+        let open = all.matches('{').count().saturating_sub(all.matches('}').count());
+        all += &"\n}".repeat(open);
+        if let Ok(root) = settings::read_text(Path::new("/a.conf"), &all)
+            && let Ok(root) = references::resolve(&root)
+        {
+            let imported = import(&root, Path::new("/nowhere"), &[], DataPlane::Kernel);
+            let table: Result<::toml::Table, _> = imported.text.parse();
+            prop_assert!(table.is_ok(), "{}", imported.text.as_str());
+        }
+    }
+
+    /// Any value of any key.
+    #[test]
+    fn no_value_of_any_key_panics(value in "[^\\n#{}\"]{0,40}", key in prop::sample::select(vec![
+        "version", "local_addrs", "remote_addrs", "local_port", "remote_port", "proposals", "aggressive", "encap",
+        "dpd_delay", "dpd_timeout", "fragmentation", "keyingtries", "rekey_time", "reauth_time", "over_time", "if_id_in",
+    ]), child in prop::sample::select(vec![
+        "mode", "local_ts", "remote_ts", "esp_proposals", "ah_proposals", "rekey_time", "life_time", "life_bytes",
+        "rekey_packets", "mark_in", "mark_out", "if_id_out", "replay_window", "start_action", "dpd_action",
+    ])) {
+        let imported = connection(&format!("{key} = {value}\nchildren {{ net {{ {child} = {value}\n }} }}"));
+        let table: Result<::toml::Table, _> = imported.text.parse();
+        prop_assert!(table.is_ok(), "{}", imported.text.as_str());
+    }
+}
