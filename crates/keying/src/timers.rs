@@ -10,7 +10,7 @@ use crate::endpoint::{Endpoint, Party};
 use crate::ikev1::informational;
 use crate::ikev1::negotiation::{Evidence, Failure, Flight, NegotiationId, Route};
 use crate::io::Output;
-use crate::limits::{KEEPALIVE, MAX_WAIT, REPLACE_AGAIN, after};
+use crate::limits::{MAX_WAIT, REPLACE_AGAIN, after};
 
 impl Endpoint {
     /// When [`crate::Input::Timeout`] is due; `None` where nothing waits.
@@ -133,7 +133,7 @@ impl Endpoint {
             let _ = informational::probe(&mut self.core, sa, now);
         }
         if sa.keepalive_at.is_some_and(|at| at <= now) {
-            sa.keepalive_at = Some(now + KEEPALIVE);
+            sa.keepalive_at = Some(after(now, sa.connection.nat_keepalive));
             self.core
                 .transmit(sa.route, &[isakmp::non_esp::KEEPALIVE.to_vec()]);
         }

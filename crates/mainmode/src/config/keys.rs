@@ -53,6 +53,8 @@ pub static KEYS: &[Key] = &[
     key("connection", "remote"),
     key("connection", "auth"),
     key("connection", "exchange"),
+    key("connection", "initiator-only"),
+    key("connection", "nat-keepalive"),
     key("connection", "psk-exposed-to-guessing"),
     key("connection", "proposals"),
     key("connection", "lifetime"),
