@@ -325,6 +325,18 @@ fn extra(kind: &Kind, one: &Expected, extra: &Value, vars: &Vars) -> Result<(), 
         Some(reason) => reason.value(vars).map_err(because)?.into(),
         None => Value::Null,
     };
+    // What phase 1 was, on its verdicts.
+    let verdict = (4650..=4653).contains(&kind.id);
+    for (key, name) in [("Exchange", "exchange-words"), ("User", "user")] {
+        let words = if verdict {
+            fill(vars.get(name))?
+        } else {
+            String::new()
+        };
+        if extra[key] != text(&words) {
+            return Err(format!("Extra.{key}"));
+        }
+    }
     let expected = [
         ("Connection", text(&connection)),
         ("Cause", text(&cause)),

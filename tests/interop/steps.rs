@@ -122,10 +122,7 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
             Ok(())
         }
         Step::Background { on, words } => {
-            let words: Vec<String> = words
-                .iter()
-                .map(|w| stage.vars.fill(w))
-                .collect::<Outcome<_>>()?;
+            let words = filled(stage, words)?;
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             let log = std::path::Path::new(stage.vars.get("pki-dir")).join("program.out");
             let on = stage.vars.fill(on)?;
@@ -135,10 +132,7 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
             Ok(())
         }
         Step::Run { on, words, says } => {
-            let words: Vec<String> = words
-                .iter()
-                .map(|w| stage.vars.fill(w))
-                .collect::<Outcome<_>>()?;
+            let words = filled(stage, words)?;
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             let on = stage.vars.fill(on)?;
             let namespace = stage.lab.namespace(stage.vars.host(&on));
@@ -146,13 +140,13 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
                 PATIENCE,
                 &[&["ip", "netns", "exec", &namespace], &words[..]].concat(),
             )?;
-            let says: Vec<String> = says
-                .iter()
-                .map(|w| stage.vars.fill(w))
-                .collect::<Outcome<_>>()?;
-            holds(stage, &both(&done), &says)
+            holds(stage, &both(&done), &filled(stage, says)?)
         }
     }
+}
+
+fn filled(stage: &Stage, texts: &[String]) -> Outcome<Vec<String>> {
+    texts.iter().map(|text| stage.vars.fill(text)).collect()
 }
 
 const NOT_RECORDED: &str = "nothing is recorded on this host";
@@ -242,7 +236,8 @@ fn ours(stage: &Stage, verb: &str, command: &Command) -> Outcome {
 }
 
 fn ping(stage: &Stage, pings: &Ping) -> Outcome {
-    let namespace = stage.lab.namespace(stage.vars.host(&pings.from));
+    let from = stage.vars.fill(&pings.from)?;
+    let namespace = stage.lab.namespace(stage.vars.host(&from));
     let (count, interval, size) = (
         pings.count.to_string(),
         pings.interval.to_string(),

@@ -79,6 +79,12 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("peer-more", ""),
     ("strongswan-more", ""),
     ("strongswan-plugins", ""),
+    // More of swanctl.conf: in `secrets`, and beside `connections`.
+    ("peer-secrets", ""),
+    ("peer-sections", ""),
+    // What `Extra` of a verdict says.
+    ("exchange-words", ""),
+    ("user", ""),
 ];
 
 /// Hosts that can play a part.

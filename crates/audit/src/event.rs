@@ -142,6 +142,8 @@ const CHANNEL: &str = "Security";
 /// The longest detail that goes into an advice, in characters: what a peer sent does not swell the
 /// log without bound, and a sentence of this length still reads.
 const MAX_DETAIL: usize = 300;
+/// The longest name of a user that is kept, in characters.
+const MAX_USER: usize = 253;
 
 /// What this program knows beside Windows' fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -152,6 +154,10 @@ pub struct Extra {
     pub cause: Option<Cause>,
     /// Advice in place of the cause's own.
     pub advice: Option<String>,
+    /// What phase 1 was, beyond the words that Windows has for it.
+    pub exchange: Option<&'static str>,
+    /// The user that XAUTH named. Made printable, and cut to a name's length.
+    pub user: Option<String>,
     /// What was seen. Made printable, cut to a sentence's length and appended to the advice, as
     /// only failures have one.
     pub detail: Option<String>,
@@ -316,6 +322,8 @@ impl Event {
             advice: cause
                 .filter(|_| failure)
                 .map(|cause| advice(cause, extra.advice, extra.detail.as_deref())),
+            exchange: extra.exchange.map(str::to_owned),
+            user: extra.user.map(|user| cut(&user, MAX_USER)),
             previous_head: None,
         };
         Record {
@@ -417,17 +425,22 @@ fn policy_changes(old: Option<Setting>, new: Option<Setting>) -> String {
     changes.join(", ")
 }
 
+/// A text that a peer may have written, printable and of at most so many characters.
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((at, _)) => format!("{}…", printable(&text[..at])),
+        None => printable(text).into_owned(),
+    }
+}
+
 /// The advice of a failure: the one given, else the cause's own; then what was seen.
 fn advice(cause: Cause, given: Option<String>, detail: Option<&str>) -> String {
     let mut advice = given.unwrap_or_else(|| cause.advice().to_owned());
     if let Some(detail) = detail {
-        let cut = match detail.char_indices().nth(MAX_DETAIL) {
-            Some((at, _)) => format!("{}…", printable(&detail[..at])),
-            None => printable(detail).into_owned(),
-        };
+        let seen = cut(detail, MAX_DETAIL);
         advice.push_str(" Seen: ");
-        advice.push_str(&cut);
-        if !cut.ends_with(['.', '…']) {
+        advice.push_str(&seen);
+        if !seen.ends_with(['.', '…']) {
             advice.push('.');
         }
     }

@@ -47,6 +47,10 @@ pub struct StoredExtra {
     pub cause: Option<String>,
     /// What to change, after a failure.
     pub advice: Option<String>,
+    /// What phase 1 was, beyond the words that Windows has for it.
+    pub exchange: Option<String>,
+    /// The user that XAUTH named.
+    pub user: Option<String>,
     /// In a 1102, ID and hash of the last record of the log that was cleared, as `ID:HASH`: what
     /// `log verify --head` takes, for a copy of that log.
     pub previous_head: Option<String>,

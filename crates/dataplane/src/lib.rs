@@ -6,11 +6,13 @@
 //! - [`user()`]: ESP in user space, over a TUN device; [`bypass`] is what it needs of IKE's sockets,
 //!   [`clear_user`] undoes what one has left behind.
 //! - [`none()`]: a plane that carries nothing, for a daemon that only negotiates.
+//! - [`Addresses`]: addresses within tunnels that this host was given.
 //! - [`take_esp_from`], [`exempt`]: what the kernel's IPsec needs of IKE's sockets.
 //!
 //! A plane is told about whole child SAs, never about single kernel objects, and tells what happens to
 //! them with a [`PlaneEvent`].
 
+mod addresses;
 mod error;
 mod kernel;
 mod none;
@@ -20,6 +22,7 @@ mod selector;
 mod sockets;
 mod user;
 
+pub use addresses::Addresses;
 pub use error::PlaneError;
 pub use kernel::{Kernel, KernelOptions, RouteTable, kernel};
 pub use none::{NonePlane, none};

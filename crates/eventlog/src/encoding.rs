@@ -111,6 +111,8 @@ fn put_content(out: &mut Vec<u8>, record: &Record) {
                 &extra.cause,
                 &extra.advice,
                 &extra.previous_head,
+                &extra.exchange,
+                &extra.user,
             ] {
                 match text {
                     None => out.push(0),
@@ -264,18 +266,20 @@ impl Content<'_> {
             } else {
                 None
             };
-            let mut texts = [None, None, None, None];
+            let mut texts = [const { None }; 6];
             for text in &mut texts {
                 if self.flag()? {
                     *text = Some(self.text()?);
                 }
             }
-            let [connection, cause, advice, previous_head] = texts;
+            let [connection, cause, advice, previous_head, exchange, user] = texts;
             Some(StoredExtra {
                 connection,
                 reason_code,
                 cause,
                 advice,
+                exchange,
+                user,
                 previous_head,
             })
         } else {
@@ -334,16 +338,22 @@ mod tests {
             proptest::option::of("[a-z-]{1,20}"),
             proptest::option::of(".{0,200}"),
             proptest::option::of("[0-9]{1,3}:[0-9a-f]{4}"),
+            proptest::option::of(".{0,20}"),
+            proptest::option::of(".{0,20}"),
         )
-            .prop_map(|(connection, reason_code, cause, advice, previous_head)| {
-                StoredExtra {
-                    connection,
-                    reason_code,
-                    cause,
-                    advice,
-                    previous_head,
-                }
-            });
+            .prop_map(
+                |(connection, reason_code, cause, advice, previous_head, exchange, user)| {
+                    StoredExtra {
+                        connection,
+                        reason_code,
+                        cause,
+                        advice,
+                        exchange,
+                        user,
+                        previous_head,
+                    }
+                },
+            );
         (
             any::<u16>(),
             proptest::option::of(any::<[u8; 16]>()),
@@ -434,6 +444,14 @@ mod tests {
                 previous_head: text(),
                 ..extra()
             },
+            StoredExtra {
+                exchange: text(),
+                ..extra()
+            },
+            StoredExtra {
+                user: text(),
+                ..extra()
+            },
         ]
         .into_iter()
         .map(|extra| {
@@ -446,7 +464,7 @@ mod tests {
             link(&[0; 32], &STAMP, &record)
         })
         .collect();
-        assert_eq!(hashes.len(), 5);
+        assert_eq!(hashes.len(), 7);
     }
 
     #[test]

@@ -33,6 +33,10 @@ pub const ACCOUNT_DELAY: Duration = Duration::from_secs(1);
 type Done = Box<dyn FnOnce(Result<Option<u64>, LogError>) + Send>;
 type Call = Box<dyn FnOnce(&mut Writer) + Send>;
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every request is the largest"
+)]
 enum Request {
     Append(i64, Entry, Done),
     Call(Call),

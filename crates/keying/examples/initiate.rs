@@ -15,7 +15,7 @@ use crypto::cert::Evidence;
 use keying::config::{Fragmentation, RemoteAddress, Retransmit};
 use keying::{
     Auth, Command, Connection, CredentialId, Credentials, Endpoint, EndpointConfig, Input, Output,
-    SignatureCredentials, VerdictOutcome,
+    SignatureCredentials, User, VerdictOutcome,
 };
 
 /// Where IKE would go on behind a NAT. There is none here, and nobody listens.
@@ -34,6 +34,10 @@ impl Credentials for Key {
     }
 
     fn signatures(&self, _: CredentialId) -> Option<&SignatureCredentials> {
+        None
+    }
+
+    fn users(&self, _: CredentialId) -> Option<&[User]> {
         None
     }
 
@@ -101,6 +105,8 @@ impl Load {
         let connections = (0..count)
             .map(|number| {
                 Ok(Arc::new(Connection {
+                    xauth: None,
+                    mode_config: None,
                     name: number.to_string(),
                     filter_id: 1,
                     local_address: Some(self.local.ip()),

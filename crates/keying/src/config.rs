@@ -5,11 +5,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use audit::Role;
 use crypto::Proposal;
 use crypto::cert::{Method as SignatureMethod, Policy as CertificatePolicy};
 
 use crate::child::Child;
 use crate::identity::Identity;
+use crate::inner::Pool;
 
 /// Names what only the policy agent holds: a pre-shared key, or the keys, certificates and trust of one way to
 /// authenticate by signatures.
@@ -146,6 +148,23 @@ pub struct Signatures {
     pub send_certificate: SendCertificate,
     /// What is asked of the peer's certificates.
     pub policy: CertificatePolicy,
+    /// Hybrid authentication (draft-ietf-ipsec-isakmp-hybrid-auth-05): the server of XAUTH signs, its client does
+    /// not. Only with XAUTH.
+    pub hybrid: bool,
+}
+
+/// A user name and a password after phase 1 (XAUTH, draft-beaulieu-ike-xauth-02), and our part in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Xauth {
+    /// We name a user, whom the credential has with the password.
+    Client(CredentialId),
+    /// The peer has to name one of the users that the credential has.
+    Server {
+        /// The users and their passwords.
+        users: CredentialId,
+        /// Their names: which of several connections a user is for.
+        names: Vec<String>,
+    },
 }
 
 /// When our certificate is sent.
@@ -157,6 +176,39 @@ pub enum SendCertificate {
     Always,
     /// Never: the peer has it.
     Never,
+}
+
+/// Mode Config (draft-dukes-ike-mode-cfg-02), and our part in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModeConfig {
+    /// We are given addresses within the tunnel.
+    Client(ConfigClient),
+    /// The peer is.
+    Server(ConfigServer),
+}
+
+/// What a client of Mode Config wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConfigClient {
+    /// An IPv4 address.
+    pub v4: bool,
+    /// An IPv6 address.
+    pub v6: bool,
+    /// The server begins; else we do.
+    pub push: bool,
+}
+
+/// What a server of Mode Config has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigServer {
+    /// Where addresses come from; of each family the first pool that has one left.
+    pub pools: Vec<Pool>,
+    /// Name servers.
+    pub dns: Vec<IpAddr>,
+    /// NetBIOS name servers.
+    pub nbns: Vec<IpAddr>,
+    /// We begin; else the client does.
+    pub push: bool,
 }
 
 /// One connection.
@@ -182,6 +234,10 @@ pub struct Connection {
     pub remote_id: Option<Identity>,
     /// How both sides prove who they are, in order of preference.
     pub auth: Vec<Auth>,
+    /// A user name and a password, asked for once both sides have proven who they are.
+    pub xauth: Option<Xauth>,
+    /// Addresses within the tunnel; what a dynamic selector stands for then.
+    pub mode_config: Option<ModeConfig>,
     /// What we offer and accept, the best first.
     pub proposals: Vec<Proposal>,
     /// How long a Main Mode SA lives.
@@ -252,6 +308,18 @@ impl Connection {
                 Some(signatures)
             }
             Auth::Signatures(_) | Auth::Psk(_) => None,
+        })
+    }
+
+    /// Which role of phase 1 the client of XAUTH has, where we have `own`.
+    pub(crate) fn xauth_client(&self, own: Role) -> Option<Role> {
+        let other = match own {
+            Role::Initiator => Role::Responder,
+            Role::Responder => Role::Initiator,
+        };
+        self.xauth.as_ref().map(|xauth| match xauth {
+            Xauth::Client(_) => own,
+            Xauth::Server { .. } => other,
         })
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Core {
     pub rates: Rates,
     /// Somebody wants to hear of changes.
     pub watched: bool,
+    /// The operator wants to have the keys of negotiations.
+    pub log_keys: bool,
     next_id: u64,
     mm_ids: Numbers,
     qm_ids: Numbers,
@@ -84,6 +86,7 @@ impl Core {
             jobs: BTreeMap::new(),
             rates: Rates::new(now),
             watched: false,
+            log_keys: false,
             next_id: 0,
             mm_ids: Numbers::default(),
             qm_ids: Numbers::default(),
@@ -188,6 +191,11 @@ impl Core {
                 return id;
             }
         }
+    }
+
+    /// Tells one TRANSACTION of ours from another.
+    pub(crate) fn identifier(&mut self) -> u16 {
+        u16::try_from(self.rng.next_u32() >> 16).unwrap_or_default()
     }
 
     pub(crate) fn add_mm_ids(&mut self, ids: Range<u64>) {

@@ -12,7 +12,7 @@ use crate::ikev1::fragments::Assembled;
 use crate::ikev1::informational::{self, SaStep};
 use crate::ikev1::messages::Payloads;
 use crate::ikev1::negotiation::{Early, Negotiation, NegotiationId, Route, State, Step};
-use crate::ikev1::{aggressive, initiator, responder};
+use crate::ikev1::{aggressive, initiator, responder, xauth};
 use crate::invalid::key_mod;
 
 /// A datagram that parsed, with how it came.
@@ -291,6 +291,16 @@ impl Endpoint {
         if n.is_our_own(whole) {
             return out_of_place("our own message came back");
         }
+        if let State::Xauth(_) = &n.state {
+            return during_xauth(&mut self.core, n, now, received);
+        }
+        if let (State::IdSent { .. }, ExchangeType::TRANSACTION) = (&n.state, header.exchange)
+            && n.connection.as_ref().is_some_and(|c| c.xauth.is_some())
+            && n.keep_early(*route, whole)
+        {
+            // It overtook message 6.
+            return Step::Ignore;
+        }
         let floats = matches!(
             n.state,
             State::KeAnswered { .. } | State::AggressiveAnswered { .. }
@@ -392,6 +402,14 @@ impl Endpoint {
                 self.schedule(Party::Sa(id));
                 self.told_by_peer(now, id, &told);
             }
+            SaStep::Asked(heard) => {
+                self.schedule(Party::Sa(id));
+                self.transaction_asked(now, id, header.message_id, &heard, whole);
+            }
+            SaStep::Answered(what, config) => {
+                self.schedule(Party::Sa(id));
+                self.transaction_answered(now, id, what, &config);
+            }
             SaStep::Connected(spi) => {
                 self.schedule(Party::Sa(id));
                 self.connected(now, id, &spi);
@@ -412,6 +430,39 @@ impl Endpoint {
     /// A message that came before its SA stood.
     pub(crate) fn early(&mut self, now: Instant, early: &Early) {
         self.message(now, early.route, &early.bytes, false);
+    }
+}
+
+/// While a user is being asked for.
+fn during_xauth(
+    core: &mut crate::core::Core,
+    n: &mut Negotiation,
+    now: Instant,
+    received: &Received<'_>,
+) -> Step {
+    let Received {
+        route,
+        datagram,
+        whole,
+    } = received;
+    let header = &datagram.header;
+    // Who is behind a NAT may be elsewhere by now: what proves it is under the keys.
+    if route.remote.ip() != n.route.remote.ip() {
+        let why = "it comes from another address than the negotiation's";
+        return Step::Invalid(Cause::PacketOutOfPlace, why.to_owned());
+    }
+    let under_keys = header.flags.encrypted() && header.message_id != 0;
+    match header.exchange {
+        ExchangeType::TRANSACTION => xauth::message(core, n, now, datagram, *route, whole),
+        ExchangeType::INFORMATIONAL if under_keys => {
+            xauth::informational(n, datagram, *route, whole)
+        }
+        // It may be for the SA that is about to stand; until then it is not even decrypted.
+        ExchangeType::QUICK_MODE if under_keys && n.keep_early(*route, whole) => Step::Ignore,
+        exchange => Step::Invalid(
+            Cause::PacketOutOfPlace,
+            format!("{exchange} while a user is asked for"),
+        ),
     }
 }
 

@@ -19,6 +19,8 @@ use crate::ikev1::quick::live::Live;
 use crate::ikev1::quick::{Quick, QuickId};
 use crate::ikev1::responder;
 use crate::ikev1::sa::Sa;
+use crate::ikev1::xauth;
+use crate::inner::Leases;
 use crate::io::{Command, Input, JobId, Output, Ticket, Verdict, VerdictOutcome};
 use crate::job::JobResult;
 use crate::remembered::{Origin, Remembered};
@@ -85,6 +87,8 @@ pub struct Endpoint {
     pub(crate) half_open_total: usize,
     pub(crate) remembered: Remembered,
     pub(crate) fragments: Fragments,
+    /// Addresses that peers were given.
+    pub(crate) leases: Leases,
     pub(crate) tickets: BTreeMap<Ticket, AfterTicket>,
     pub(crate) terminations: BTreeMap<u64, Termination>,
     pub(crate) timers: BTreeSet<(Instant, Party)>,
@@ -113,6 +117,7 @@ impl Endpoint {
             half_open_total: 0,
             remembered: Remembered::default(),
             fragments: Fragments::default(),
+            leases: Leases::default(),
             tickets: BTreeMap::new(),
             terminations: BTreeMap::new(),
             timers: BTreeSet::new(),
@@ -176,6 +181,7 @@ impl Endpoint {
             Command::Resolved { name, addresses } => self.resolved(name, addresses),
             Command::Replace { mmsa_id, route } => self.replace_by(now, mmsa_id, route),
             Command::Watch(watched) => self.core.watched = watched,
+            Command::LogKeys(log) => self.core.log_keys = log,
             Command::Shutdown => {
                 self.stopping = true;
                 let all: Vec<NegotiationId> = self.negotiations.keys().copied().collect();
@@ -458,6 +464,7 @@ impl Endpoint {
             State::SigningForAnswer { .. } => {
                 responder::signed(&mut self.core, &mut n, now, result)
             }
+            State::Xauth(_) => xauth::job_done(&mut self.core, &mut n, now, result),
             State::CheckingPeer { .. } => match n.role {
                 Role::Initiator => initiator::checked(&mut self.core, &mut n, now, result),
                 Role::Responder => responder::checked(&mut self.core, &mut n, now, result),

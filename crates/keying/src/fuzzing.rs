@@ -24,7 +24,7 @@ use crate::endpoint::Endpoint;
 use crate::ikev1::negotiation::{State, header};
 use crate::ikev1::protection::Keys;
 use crate::io::{Command, Input, JobId, Output, Ticket};
-use crate::job::{Credentials, Job, JobResult, SignatureCredentials};
+use crate::job::{Credentials, Job, JobResult, SignatureCredentials, User};
 use crate::pki;
 use crate::selector::Selector;
 
@@ -75,6 +75,10 @@ impl Credentials for Keyring {
             .into_iter()
             .find(|host| certificate(*host) == id)
             .and_then(|host| self.1.get(host))
+    }
+
+    fn users(&self, _: CredentialId) -> Option<&[User]> {
+        None
     }
 
     fn fetched(&self) -> Arc<Evidence> {
@@ -129,6 +133,8 @@ fn connection(host: usize, fragment_size: Option<usize>, proof: Proof) -> Connec
         None => Fragmentation::Yes,
     };
     Connection {
+        xauth: None,
+        mode_config: None,
         name: "peer".to_owned(),
         filter_id: 1,
         local_address: None,

@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use audit::{ActivityId, Cause, Event, Extra, FailurePoint, Role, Word};
+use crypto::Secret;
+use isakmp::Cookie;
 
 use crate::changes::Change;
 use crate::child::{ChildSa, ChildSaId, ChildVerdict};
@@ -118,6 +120,9 @@ pub enum Command {
     },
     /// Tell of changes with [`Output::Change`], or do so no longer.
     Watch(bool),
+    /// Give the keys of negotiations out with [`Output::PhaseOneKey`], or do so no longer: for whoever has to
+    /// read what they encrypt. Keys that exist already are not given.
+    LogKeys(bool),
     /// End everything: the daemon stops.
     Shutdown,
 }
@@ -152,6 +157,30 @@ pub enum Output {
     },
     /// What became of an SA; told where [`Command::Watch`] asked for it.
     Change(Box<Change>),
+    /// Mode Config gave us addresses within the tunnel, under this Main Mode SA: they are to be ours as long as it
+    /// lives. In place of those that it had before.
+    Configured {
+        /// The SA.
+        mmsa_id: u64,
+        /// The connection's name.
+        connection: String,
+        /// The addresses.
+        addresses: Vec<IpAddr>,
+        /// Name servers.
+        dns: Vec<IpAddr>,
+    },
+    /// The SA has ended, and with it what [`Output::Configured`] told.
+    Deconfigured {
+        /// The SA.
+        mmsa_id: u64,
+    },
+    /// The key of phase 1's cipher, as soon as there is one; only while [`Command::LogKeys`] asks for it.
+    PhaseOneKey {
+        /// What Wireshark finds the negotiation by.
+        initiator_cookie: Cookie,
+        /// Encrypts messages 5 and 6, and all exchanges under the SA.
+        key: Secret,
+    },
     /// The set of connections is another one.
     Replaced(Replaced),
     /// The Main Mode SA IDs run low: reserve a block and give it with [`Input::MainModeIds`].

@@ -15,7 +15,7 @@ use crate::config::CredentialId;
 use crate::plain;
 
 /// The version of this vocabulary, for a border between processes.
-pub const JOB_VERSION: u16 = 3;
+pub const JOB_VERSION: u16 = 4;
 
 /// What is to be done.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -41,6 +41,21 @@ pub enum Job {
         credential: CredentialId,
         /// What.
         check: Box<CheckPeer>,
+    },
+    /// Fetch the one user that a credential has, with the password: for XAUTH, as its client.
+    FetchUser {
+        /// The credential.
+        credential: CredentialId,
+    },
+    /// Check a user of XAUTH, as its server.
+    CheckUser {
+        /// Against these users.
+        credential: CredentialId,
+        /// Who it is said to be.
+        name: String,
+        /// The password that came with it.
+        #[serde(with = "plain::secret")]
+        password: Secret,
     },
     /// Agree with the peer's public value, for perfect forward secrecy in Quick Mode (RFC 2409 section
     /// 5.5).
@@ -137,6 +152,18 @@ pub enum JobResult {
     /// All is well but for revocation. Not for the endpoint: who runs jobs fetches these, gives the job
     /// `may_fetch: false` and runs it again.
     NeedsFetch(Vec<Fetch>),
+    /// What [`Job::FetchUser`] found.
+    User {
+        /// The name.
+        name: String,
+        /// The password.
+        #[serde(with = "plain::secret")]
+        password: Secret,
+    },
+    /// What [`Job::CheckUser`] found: there is such a user, with that password.
+    UserAccepted,
+    /// There is none.
+    UserRefused,
     /// The peer's public value is not one.
     BadPublicValue(String),
     /// The credential is not there any more.
@@ -153,11 +180,23 @@ pub trait Credentials {
     /// The keys and the trust behind a handle.
     fn signatures(&self, id: CredentialId) -> Option<&SignatureCredentials>;
 
+    /// The users of XAUTH behind a handle.
+    fn users(&self, id: CredentialId) -> Option<&[User]>;
+
     /// What is known about revocation beyond that: what was fetched.
     fn fetched(&self) -> Arc<Evidence>;
 
     /// Now, in seconds since 1970: what certificates are valid at.
     fn at(&self) -> i64;
+}
+
+/// A user of XAUTH.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// The name.
+    pub name: String,
+    /// The password.
+    pub password: Secret,
 }
 
 /// The keys of one way to authenticate by signatures, and whom it trusts.
@@ -192,6 +231,23 @@ impl Job {
                 Some(known) => check_peer(check, known, credentials),
                 None => JobResult::NoCredential,
             }),
+            Job::FetchUser { credential } => Ok(
+                match credentials.users(*credential).and_then(<[_]>::first) {
+                    Some(user) => JobResult::User {
+                        name: user.name.clone(),
+                        password: user.password.clone(),
+                    },
+                    None => JobResult::NoCredential,
+                },
+            ),
+            Job::CheckUser {
+                credential,
+                name,
+                password,
+            } => Ok(match credentials.users(*credential) {
+                Some(users) => check_user(users, name, password),
+                None => JobResult::NoCredential,
+            }),
             Job::Agree {
                 group,
                 share,
@@ -224,6 +280,20 @@ fn check_peer(
             proven,
         },
         Checked::NeedsFetch { fetches, .. } => JobResult::NeedsFetch(fetches),
+    }
+}
+
+/// Each user takes the same time, whether it is the one or not.
+fn check_user(users: &[User], name: &str, password: &Secret) -> JobResult {
+    let found = users.iter().fold(false, |found, user| {
+        let of_name = crypto::ct_eq(user.name.as_bytes(), name.as_bytes());
+        let of_password = crypto::ct_eq(user.password.as_bytes(), password.as_bytes());
+        found || (of_name && of_password)
+    });
+    if found {
+        JobResult::UserAccepted
+    } else {
+        JobResult::UserRefused
     }
 }
 
@@ -282,6 +352,10 @@ mod tests {
         }
 
         fn signatures(&self, _: CredentialId) -> Option<&SignatureCredentials> {
+            None
+        }
+
+        fn users(&self, _: CredentialId) -> Option<&[User]> {
             None
         }
 

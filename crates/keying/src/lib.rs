@@ -21,6 +21,7 @@ mod first_message;
 pub mod fuzzing;
 pub mod identity;
 mod ikev1;
+mod inner;
 mod invalid;
 mod io;
 pub mod job;
@@ -39,13 +40,17 @@ pub use changes::Change;
 pub use child::{
     Child, ChildKeys, ChildOutcome, ChildSa, ChildSaId, ChildVerdict, Mode, SelectorConfig,
 };
-pub use config::{Auth, Connection, CredentialId, EndpointConfig, SendCertificate, Signatures};
+pub use config::{
+    Auth, ConfigClient, ConfigServer, Connection, CredentialId, EndpointConfig, ModeConfig,
+    SendCertificate, Signatures, Xauth,
+};
 pub use core::Rates;
 pub use endpoint::Endpoint;
 pub use identity::Identity;
+pub use inner::Pool;
 pub use io::{
     Account, AuditOutput, Command, Input, JobId, Output, Replaced, Ticket, Verdict, VerdictOutcome,
 };
-pub use job::{Credentials, Job, JobResult, SignatureCredentials};
+pub use job::{Credentials, Job, JobResult, SignatureCredentials, User};
 pub use selector::Selector;
 pub use status::{ChildSaStatus, Counters, MainModeSa, NegotiationStatus, QuickModeStatus, Status};

@@ -23,6 +23,12 @@ pub const MAX_AUTHORITIES: usize = 512;
 pub const MAX_RESENDS: u32 = 20;
 /// Datagrams kept for an SA while the log writes its event: a Quick Mode, a delete and some DPD.
 pub const MAX_EARLY: usize = 8;
+/// Addresses of a pool that are remembered with who had them: as many as there may be Main Mode SAs.
+pub const MAX_LEASES: usize = MAX_SAS;
+/// Name servers of a kind that are sent or taken: no resolver asks more than three.
+pub const MAX_NAME_SERVERS: usize = 8;
+/// The longest name of an XAUTH user, in bytes: what RADIUS and every system's accounts allow.
+pub const MAX_USER_NAME: usize = 253;
 /// How long the answer to a negotiation's last message is kept to be sent again.
 pub const REPLY_HOLD: Duration = Duration::from_mins(1);
 /// How long cookies of a refused or failed negotiation are remembered, so that a retransmission does
@@ -94,9 +100,9 @@ pub const MIN_WAIT: Duration = Duration::from_millis(10);
 /// How long a peer that was asked whether it lives has for its answer, at least: also where the clock
 /// jumped, or where the operator's time-out is shorter than the delay.
 pub const PROBE_GRACE: Duration = Duration::from_secs(1);
-/// Exchanges under an SA whose refusals are kept, for retransmissions: a peer with several children
+/// Exchanges under an SA whose answers are kept, for retransmissions: a peer with several children
 /// sends their Quick Modes side by side.
-pub const MAX_REFUSALS: usize = 8;
+pub const MAX_ANSWERS: usize = 8;
 
 /// The first SPI that may be used: RFC 2407 section 4.6.1 (RFC 4303 section 2.1) reserves those below.
 pub const FIRST_SPI: u32 = 256;

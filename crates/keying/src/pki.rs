@@ -51,6 +51,7 @@ pub(crate) fn both() -> &'static [SignatureCredentials; 2] {
 /// What a connection says of it.
 pub(crate) fn signatures(credential: CredentialId) -> Signatures {
     Signatures {
+        hybrid: false,
         credential,
         methods: vec![Method::Rsa],
         authorities: Vec::new(),

@@ -1,6 +1,6 @@
 //! What an endpoint can tell of itself.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use audit::{Role, Word};
@@ -65,6 +65,12 @@ pub struct MainModeSa {
     pub lifetime: Duration,
     /// What the peer runs, as far as its vendor IDs tell.
     pub peer_software: Option<String>,
+    /// The user that XAUTH named.
+    pub user: Option<String>,
+    /// Our addresses within the tunnel, by Mode Config.
+    pub inner_local: Vec<IpAddr>,
+    /// The peer's.
+    pub inner_remote: Vec<IpAddr>,
     /// Whether a NAT is between us and the outside.
     pub behind_nat: bool,
 }
@@ -179,6 +185,9 @@ pub(crate) fn main_mode(sa: &Sa, now: Instant) -> MainModeSa {
         age: now.saturating_duration_since(sa.established),
         lifetime: sa.lifetime,
         peer_software: (!sa.peer.software.is_empty()).then(|| sa.peer.software.join(", ")),
+        user: sa.user.clone(),
+        inner_local: sa.inner_local.all(),
+        inner_remote: sa.inner_remote.all(),
         behind_nat: sa.behind_nat,
     }
 }
@@ -251,6 +260,8 @@ impl Endpoint {
                     | State::AggressiveDeriving { .. }
                     | State::AggressiveDerivingForAnswer { .. }
                     | State::AggressiveSigning { .. } => "a worker",
+                    State::Xauth(pending) if pending.job().is_some() => "a worker",
+                    State::Xauth(_) => "the user",
                     State::Establishing(_) => "the log",
                     State::Moving => "nothing",
                 },

@@ -9,6 +9,7 @@ use crate::config::RemoteAddress;
 use crate::endpoint::{Endpoint, Party};
 use crate::ikev1::informational;
 use crate::ikev1::negotiation::{Evidence, Failure, Flight, NegotiationId, Route};
+use crate::ikev1::sa::Asking;
 use crate::io::Output;
 use crate::limits::{MAX_WAIT, REPLACE_AGAIN, after};
 
@@ -137,6 +138,18 @@ impl Endpoint {
             self.core
                 .transmit(sa.route, &[isakmp::non_esp::KEEPALIVE.to_vec()]);
         }
+        if sa.configuring.until().is_some_and(|at| at <= now) {
+            self.end_sa(now, id, Cause::InnerAddressSilence, true);
+            return;
+        }
+        if sa
+            .asked
+            .as_ref()
+            .is_some_and(|asked| asked.flight.next <= now)
+        {
+            self.ask_again(now, id);
+            return;
+        }
         if sa.reply_until.is_some_and(|at| at <= now) {
             sa.reply_until = None;
             sa.duplicates.drop_reply();
@@ -148,6 +161,30 @@ impl Endpoint {
         }
         if auto {
             self.begin_auto_children(now, id);
+        }
+        self.schedule(Party::Sa(id));
+    }
+
+    /// A TRANSACTION of ours was not answered in time.
+    fn ask_again(&mut self, now: Instant, id: u64) {
+        let Some(sa) = self.sas.get_mut(&id) else {
+            return;
+        };
+        let factor = sa.connection.retransmit.factor;
+        match &mut sa.asked {
+            Some(asked) if asked.flight.left > 0 => {
+                let flight = &mut asked.flight;
+                flight.left -= 1;
+                flight.wait = longer(flight.wait, factor);
+                flight.next = after(now, self.core.jitter(flight.wait));
+                self.core.transmit(sa.route, &flight.datagrams);
+            }
+            Some(asked) if asked.what == Asking::Pull => {
+                self.end_sa(now, id, Cause::InnerAddressSilence, true);
+                return;
+            }
+            // Whether the peer lives is dead peer detection's to find out.
+            _ => sa.asked = None,
         }
         self.schedule(Party::Sa(id));
     }
@@ -184,6 +221,7 @@ impl Endpoint {
             other.established > sa.established
                 && other.connection.name == sa.connection.name
                 && other.remote_id == sa.remote_id
+                && other.user == sa.user
         });
         if has_successor && let Some(sa) = self.sas.get_mut(&id) {
             sa.replace_at = None;

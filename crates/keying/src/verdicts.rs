@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use audit::{
-    Cause, Event, Extra, KeyMod, MainModeEnded, MainModeEstablished, MainModeFailed, Role,
+    Cause, Event, Extra, KeyMod, MainModeEnded, MainModeEstablished, MainModeFailed, MmState, Role,
 };
 use isakmp::{ExchangeType, NotifyType};
 
@@ -18,6 +18,7 @@ use crate::ikev1::negotiation::{
 };
 use crate::ikev1::quick::live::{Live, LiveState};
 use crate::ikev1::sa::Sa;
+use crate::ikev1::xauth;
 use crate::io::{Account, Output, Ticket, Verdict, VerdictOutcome};
 use crate::limits::{AUTO_GRACE, ENDED_HOLD, LINGER, REFUSAL_HOLD, after};
 use crate::status::Counters;
@@ -84,12 +85,34 @@ impl Endpoint {
                 reply,
                 heard_block,
                 initial_contact,
+            } if sa.user_due => {
+                // Both sides hold the keys from here on; the verdict waits for the user.
+                self.core.transmit(n.route, &reply);
+                if n.exchange == ExchangeType::IDENTITY_PROTECTION {
+                    n.sent = MmState::SentThird;
+                }
+                n.duplicates.answered(&reply);
+                let core = &mut self.core;
+                let step = xauth::begin(core, &mut n, now, *sa, heard_block, initial_contact);
+                let early = std::mem::take(&mut n.early);
+                self.apply(now, n, step, source);
+                for message in &early {
+                    self.early(now, message);
+                }
+            }
+            Step::Establish {
+                sa,
+                reply,
+                heard_block,
+                initial_contact,
             } => {
                 let ticket = self.core.audit(
                     established_event(&n, &sa),
                     Some(n.activity),
                     Extra {
                         connection: Some(sa.connection.name.clone()),
+                        exchange: n.exchange_words(),
+                        user: sa.user.clone(),
                         ..Extra::default()
                     },
                 );
@@ -180,6 +203,13 @@ impl Endpoint {
         n: &Negotiation,
         failure: Failure,
     ) -> Option<Ticket> {
+        if let State::Xauth(pending) = &n.state
+            && failure.cause != Cause::DeletedEarly
+        {
+            // The peer may take the SA for one that stands.
+            let mut sa = pending.sa.clone();
+            let _ = informational::send(&mut self.core, &mut sa, &[delete(n.cookies())]);
+        }
         self.forget(now, n);
         self.counters.failed += 1;
         let verdict = Verdict {
@@ -224,10 +254,16 @@ impl Endpoint {
             Role::Initiator => self.children_not_begun(n, &failure),
             Role::Responder => Vec::new(),
         };
+        let user = match &n.state {
+            State::Xauth(pending) => pending.sa.user.clone(),
+            _ => None,
+        };
         let extra = Extra {
             connection: verdict.connection.clone(),
             cause: Some(failure.cause),
             detail: failure.detail,
+            exchange: n.exchange_words(),
+            user,
             ..Extra::default()
         };
         let event = match &n.certificates {
@@ -329,7 +365,12 @@ impl Endpoint {
         self.unschedule(Party::Negotiation(id));
         self.counters.established += 1;
         self.core.transmit(sa.route, &reply);
-        n.duplicates.answered(&reply);
+        if n.method.is_none_or(|method| method.xauth.is_none()) {
+            n.duplicates.answered(&reply);
+        }
+        if let Some(asked) = &mut sa.asked {
+            asked.flight.next = after(now, self.core.jitter(asked.flight.wait));
+        }
         sa.duplicates = n.duplicates.clone();
         let mmsa_id = sa.mmsa_id;
         let party = Party::Sa(mmsa_id);
@@ -358,10 +399,17 @@ impl Endpoint {
         }
         if let Some(old) = n.replaces {
             // Whoever sent the last message does not know yet whether the other side took it.
-            let unconfirmed = n.exchange == ExchangeType::AGGRESSIVE && n.role == Role::Initiator;
+            let unconfirmed = match n.method.and_then(|method| method.xauth) {
+                Some(client) => client != n.role,
+                None => n.exchange == ExchangeType::AGGRESSIVE && n.role == Role::Initiator,
+            };
             self.retire(now, old, unconfirmed);
         }
         if n.end_after.is_none() {
+            // Whoever tells the peer that its user passed waits until that has arrived.
+            if self.sas.get(&mmsa_id).is_some_and(|sa| sa.asked.is_none()) {
+                self.begin_mode_config(now, mmsa_id);
+            }
             self.begin_waiting_children(now, mmsa_id);
         }
         if let Some(cause) = n.end_after {
@@ -421,6 +469,7 @@ impl Endpoint {
                     && other.established <= sa.begun
                     && other.remote_id == sa.remote_id
                     && other.local_id == sa.local_id
+                    && other.user == sa.user
             })
             .map(|other| other.mmsa_id)
             .collect();
@@ -454,6 +503,18 @@ impl Endpoint {
                 (sa.origin, sa.initiator_cookie),
                 Vec::new(),
             );
+        }
+        self.leases.release(id);
+        if !sa.inner_local.is_empty() {
+            self.core
+                .out
+                .push_back(Output::Deconfigured { mmsa_id: id });
+        }
+        if !sa.configuring.is_over() && sa.inner_local.is_empty() {
+            let connection = sa.connection.name.clone();
+            for child in self.take_waiting(&connection) {
+                self.no_child(&connection, &child, sa.route.remote, cause);
+            }
         }
         if tell {
             let payload = delete(sa.cookies());

@@ -86,6 +86,18 @@ causes! {
             AuthenticationRefused "authentication-refused" 13_801
                 "the peer refused our proof of identity"
                 "Check that the identity we send is the one the peer expects, and that both ends have the same pre-shared key for it. The log of the peer says which."
+            XauthFailed "xauth-failed" 13_801
+                "the user that the peer named did not pass: another name, or another password"
+                "Compare the user name and the password at the peer with the users of the connection, and look whether a connection names the user."
+            XauthRefused "xauth-refused" 13_801
+                "the peer proved the key, and then refused our user name or password"
+                "Compare the user name and the password of this connection with those that the peer has for us."
+            XauthSilence "xauth-silence" 13_805
+                "both sides proved who they are, and then the peer said nothing more about the user"
+                "Check that both ends use XAUTH for this connection, that one is its client and the other its server, and what the log of the peer says."
+            XauthUnsupported "xauth-unsupported" 13_889
+                "the peer asks the user for what is not known here: a challenge, a passcode or a one-time password"
+                "Set the peer to ask for a user name and a password (generic XAUTH)."
             NoAcceptableProposal "no-acceptable-proposal" 13_868
                 "nothing that the peer proposes is allowed here"
                 "Add one of the proposals of the peer to this connection, or one of ours to the peer."
@@ -350,6 +362,14 @@ causes! {
             InstallFailed "install-failed" 13_860
                 "the data plane did not take the IPsec SA"
                 "Read what it said: usually a missing kernel module or privilege, an algorithm that it does not have, or a policy of somebody else in the same place."
+        }
+        in [4655] {
+            InnerAddressRefused "inner-address-refused" 13_899
+                "the peer gave us no address within the tunnel (Mode Config)"
+                "Look whether the peer has a pool with a free address for this connection, of the family that `mode-config` asks for."
+            InnerAddressSilence "inner-address-silence" 13_805
+                "the peer said nothing to our question for an address within the tunnel (Mode Config)"
+                "Check that the peer uses Mode Config for this connection, and which side begins: `pull` here is pull there. The log of the peer says more."
         }
     }
     notifies {

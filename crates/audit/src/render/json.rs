@@ -83,6 +83,12 @@ fn extra_json(extra: &StoredExtra) -> Value {
     if let Some(connection) = &extra.connection {
         object.insert("Connection".to_owned(), json!(connection));
     }
+    if let Some(exchange) = &extra.exchange {
+        object.insert("Exchange".to_owned(), json!(exchange));
+    }
+    if let Some(user) = &extra.user {
+        object.insert("User".to_owned(), json!(user));
+    }
     if let Some(code) = extra.reason_code {
         object.insert("ReasonCode".to_owned(), json!(code));
     }

@@ -72,7 +72,7 @@ pub(crate) fn share_made(
     let Some(connection) = n.connection.clone() else {
         return Step::Stay;
     };
-    let methods = Method::all_of(&connection, true);
+    let methods = Method::all_of(&connection, n.role, true);
     let offer = proposals::offer(&methods, &suites(&connection), connection.lifetime);
     let sa = Payload::Sa(offer).to_raw();
     let nonce = core.bytes(OUR_NONCE_LEN);
@@ -84,7 +84,10 @@ pub(crate) fn share_made(
         Payload::Nonce(nonce.clone()).to_raw(),
         id,
     ];
-    let signs = methods.iter().find_map(|method| method.signature());
+    let signs = methods.iter().find_map(|method| match method.responder {
+        Proves::Signature(method) => Some(method),
+        Proves::Psk | Proves::Hash => None,
+    });
     payloads.extend(certificates::requests(&connection, signs));
     payloads.extend(vendor_ids(&connection));
     n.local_name = Some(local_id.to_string());
@@ -116,7 +119,10 @@ pub(crate) fn message_2(
         return Step::Stay;
     };
     let malformed = |why| Step::Invalid(Cause::PacketMalformed, why);
-    let (methods, own) = (Method::all_of(&connection, true), suites(&connection));
+    let (methods, own) = (
+        Method::all_of(&connection, n.role, true),
+        suites(&connection),
+    );
     let chosen = match payloads.aggressive_sa() {
         Ok((sa, _)) => match proposals::check_answer(&methods, &own, connection.lifetime, sa) {
             Ok(chosen) => chosen,
@@ -208,7 +214,7 @@ pub(crate) fn derived(
         return Step::Stay;
     };
     n.deadline = None;
-    let (keys, skeyid) = match keys_of(&chosen, result) {
+    let (keys, skeyid) = match keys_of(core, n, &chosen, result) {
         Ok((keys, skeyid, _)) => (keys, skeyid),
         Err(failure) if failure.cause == Cause::KeInvalid => {
             return refuted(n, sent, Step::Evidence(failure));
@@ -240,7 +246,7 @@ pub(crate) fn derived(
     };
     match proves {
         Proves::Signature(method) => check_signature(core, n, now, proving, nat, method, heard),
-        Proves::Psk => match check_hash(n, &proving, &heard.message) {
+        Proves::Psk | Proves::Hash => match check_hash(n, &proving, &heard.message) {
             Ok(()) => responder_accepted(core, n, now, proving, nat, heard),
             Err(step) => match heard.sent {
                 Some(sent) => refuted(n, sent, step),
@@ -311,7 +317,7 @@ fn responder_accepted(
     };
     let first_contact = heard.first_contact;
     match proving.chosen.method.initiator {
-        Proves::Psk => {
+        Proves::Psk | Proves::Hash => {
             let proof = vec![Payload::Hash(hash).to_raw()];
             message_3(core, n, now, &proving, nat, remote_id, proof, first_contact)
         }
@@ -472,7 +478,7 @@ pub(crate) fn message_1(
     let mut taken = None;
     for candidate in &named {
         let connection = &candidate.connection;
-        let methods = Method::all_of(connection, true);
+        let methods = Method::all_of(connection, n.role, true);
         match proposals::choose(&methods, &connection.proposals, sa) {
             Ok(found) => {
                 taken = Some((connection.clone(), found));
@@ -545,7 +551,7 @@ pub(crate) fn derived_for_answer(
     let Some(connection) = n.connection.clone() else {
         return Step::Stay;
     };
-    let (keys, skeyid, own_public) = match keys_of(&chosen, result) {
+    let (keys, skeyid, own_public) = match keys_of(core, n, &chosen, result) {
         Ok(found) => found,
         Err(failure) => return failure.into(),
     };
@@ -571,7 +577,7 @@ pub(crate) fn derived_for_answer(
         Err(error) => return Failure::from(error).into(),
     };
     match proves {
-        Proves::Psk => {
+        Proves::Psk | Proves::Hash => {
             let proof = vec![Payload::Hash(hash).to_raw()];
             answer_2(
                 core,
@@ -738,7 +744,7 @@ pub(crate) fn initiator_proof(
     let proving = proving.clone();
     match proves {
         Proves::Signature(method) => check_signature(core, n, now, proving, nat, method, heard),
-        Proves::Psk => match check_hash(n, &proving, &heard.message) {
+        Proves::Psk | Proves::Hash => match check_hash(n, &proving, &heard.message) {
             Ok(()) => initiator_accepted(core, n, now, &proving, nat, heard),
             Err(step) => step,
         },

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use audit::Cause;
 use isakmp::{
-    Cookie, Datagram, Delete, ExchangeType, Header, Notification, NotifyType, Payload, PayloadType,
-    ProtocolId, RawPayload,
+    ConfigAttributes, Cookie, Datagram, Delete, ExchangeType, Header, Notification, NotifyType,
+    Payload, PayloadType, ProtocolId, RawPayload,
 };
 use rand_core::Rng as _;
 
@@ -16,11 +16,10 @@ use super::duplicates::digest;
 use super::messages::{Payloads, notification};
 use super::negotiation::{Failure, Negotiation, Proving, State, Step, header};
 use super::protection::{Keys, OpenError};
-use super::sa::{Probe, Refused, Sa};
+use super::sa::{Asking, Probe, Sa};
+use super::transaction::{self, Heard};
 use crate::core::Core;
-use crate::limits::{
-    EXCHANGE_BURST, EXCHANGE_REFILL, MAX_MESSAGE_IDS, MAX_REFUSALS, MAX_RESENDS, MIN_WAIT, after,
-};
+use crate::limits::{EXCHANGE_BURST, EXCHANGE_REFILL, MAX_MESSAGE_IDS, MIN_WAIT, after};
 
 /// What a message under an SA did to it.
 #[derive(Debug)]
@@ -39,6 +38,10 @@ pub(crate) enum SaStep {
     ChildrenDeleted(Delete),
     /// The peer says why it does not do a Quick Mode.
     QuickModeRefused(Notification),
+    /// The peer begins a TRANSACTION.
+    Asked(Box<Heard>),
+    /// It answers one of ours.
+    Answered(Asking, ConfigAttributes),
     /// The peer confirms a Quick Mode that names this SPI.
     Connected(Vec<u8>),
 }
@@ -169,6 +172,13 @@ pub(crate) fn under_sa(
     if header.exchange != ExchangeType::INFORMATIONAL && encrypted && resend(core, sa, whole) {
         return SaStep::Stay;
     }
+    if header.exchange == ExchangeType::TRANSACTION
+        && let Some(asked) = &sa.asked
+        && asked.message_id == header.message_id
+        && encrypted
+    {
+        return transaction_answered(sa, now, datagram, from);
+    }
     if let Err(step) = under_sa_checks(sa, header) {
         return step;
     }
@@ -199,8 +209,35 @@ pub(crate) fn under_sa(
     if !sa.exchanges.take(now, EXCHANGE_BURST, EXCHANGE_REFILL) {
         return SaStep::Stay;
     }
+    if header.exchange == ExchangeType::TRANSACTION && sa.connection.mode_config.is_some() {
+        return match transaction::of(&sa.keys, &rest, datagram) {
+            Ok(heard) => SaStep::Asked(Box::new(heard)),
+            Err((cause, why)) => SaStep::Invalid(cause, why),
+        };
+    }
     refuse_exchange(core, sa, header.exchange, &rest, whole);
     SaStep::Stay
+}
+
+/// The answer to a TRANSACTION of ours.
+fn transaction_answered(
+    sa: &mut Sa,
+    now: Instant,
+    datagram: &Datagram<'_>,
+    from: SocketAddr,
+) -> SaStep {
+    let Some(asked) = &sa.asked else {
+        return SaStep::Stay;
+    };
+    match transaction::open(&sa.keys, &sa.last_block, Some(&asked.next_iv), datagram) {
+        Ok(heard) => {
+            let what = asked.what;
+            sa.asked = None;
+            sa.heard(now, from);
+            SaStep::Answered(what, heard.config)
+        }
+        Err((cause, why)) => SaStep::Invalid(cause, why),
+    }
 }
 
 /// The first payload acts, what follows it does not.
@@ -249,7 +286,7 @@ fn informational(core: &mut Core, sa: &mut Sa, rest: &[RawPayload]) -> SaStep {
 }
 
 /// Answers a Quick Mode, or another exchange that is not spoken, and remembers the answer.
-fn refuse_exchange(
+pub(super) fn refuse_exchange(
     core: &mut Core,
     sa: &mut Sa,
     exchange: ExchangeType,
@@ -281,35 +318,20 @@ fn refuse_exchange(
     let Ok(answer) = send(core, sa, &[refusal]) else {
         return;
     };
-    if sa.refusals.len() >= MAX_REFUSALS {
-        sa.refusals.pop_front();
-    }
-    sa.refusals.push_back(Refused {
-        message: digest(whole),
-        answer,
-        resent: 0,
-    });
+    sa.answers.remember(digest(whole), answer);
 }
 
-/// A retransmission of an exchange that was refused gets the same bytes.
+/// A retransmission of an exchange that was answered gets the same bytes.
 fn resend(core: &mut Core, sa: &mut Sa, whole: &[u8]) -> bool {
-    let route = sa.route;
-    if sa.refusals.is_empty() {
-        return false;
+    let again = sa.answers.again(whole);
+    if let Some(datagrams) = again {
+        core.transmit(sa.route, datagrams);
     }
-    let message = digest(whole);
-    let Some(refused) = sa.refusals.iter_mut().find(|r| r.message == message) else {
-        return false;
-    };
-    refused.resent = refused.resent.saturating_add(1);
-    if refused.resent <= MAX_RESENDS {
-        core.transmit(route, &refused.answer);
-    }
-    true
+    again.is_some()
 }
 
 /// What a notification says about a negotiation.
-fn failure_of(n: &Negotiation, kind: NotifyType) -> Failure {
+pub(super) fn failure_of(n: &Negotiation, kind: NotifyType) -> Failure {
     let about_message_5 = matches!(n.state, State::IdSent { .. })
         && matches!(
             kind,

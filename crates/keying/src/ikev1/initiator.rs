@@ -57,6 +57,7 @@ pub(crate) fn begin(
         activity: core.activity(),
         sent: MmState::None,
         auth: AuthMethod::Unknown,
+        method: None,
         certificates: None,
         requested: Requested::default(),
         local_name: None,
@@ -77,7 +78,7 @@ pub(crate) fn begin(
         let step = aggressive::begin(core, &mut negotiation, now, connection);
         return (negotiation, step);
     }
-    let methods = Method::all_of(connection, true);
+    let methods = Method::all_of(connection, Role::Initiator, true);
     let offer = proposals::offer(&methods, &connection.proposals, connection.lifetime);
     let sa = Payload::Sa(offer).to_raw();
     negotiation.state = State::SaSent {
@@ -104,7 +105,7 @@ pub(crate) fn message_2(
     };
     let chosen = match payloads.sa() {
         Ok((sa, _)) => {
-            let methods = Method::all_of(connection, true);
+            let methods = Method::all_of(connection, Role::Initiator, true);
             let (suites, lifetime) = (&connection.proposals, connection.lifetime);
             match proposals::check_answer(&methods, suites, lifetime, sa) {
                 Ok(chosen) => chosen,
@@ -295,7 +296,7 @@ pub(crate) fn derived(
         return Step::Stay;
     };
     n.deadline = None;
-    let (keys, skeyid) = match keys_of(&sent.chosen, result) {
+    let (keys, skeyid) = match keys_of(core, n, &sent.chosen, result) {
         Ok((keys, skeyid, _)) => (keys, skeyid),
         Err(failure) if failure.cause == Cause::KeInvalid => {
             // The true message 4 may still come.
@@ -333,7 +334,7 @@ pub(crate) fn derived(
         Err(error) => return Failure::from(error).into(),
     };
     let sent = match proving.chosen.method.initiator {
-        Proves::Psk => {
+        Proves::Psk | Proves::Hash => {
             let proof = vec![Payload::Hash(hash).to_raw()];
             message_5(core, n, now, proving, nat, proof, first_contact)
         }
@@ -435,7 +436,7 @@ pub(crate) fn message_6(
     };
     let heard = Heard::new(message, route, proving.keys.last_block(datagram.body));
     match proves {
-        Proves::Psk => match check_hash(n, proving, &heard.message) {
+        Proves::Psk | Proves::Hash => match check_hash(n, proving, &heard.message) {
             Ok(()) => accepted(core, n, now, heard),
             Err(step) => step,
         },

@@ -150,7 +150,7 @@ impl Payloads {
     /// The peer's proof and what belongs to it, without an identity.
     pub(crate) fn proof(&self, proves: Proves) -> Result<IdentityMessage, Failure> {
         let (proof, other) = match proves {
-            Proves::Psk => (PayloadType::HASH, PayloadType::SIGNATURE),
+            Proves::Psk | Proves::Hash => (PayloadType::HASH, PayloadType::SIGNATURE),
             Proves::Signature(_) => (PayloadType::SIGNATURE, PayloadType::HASH),
         };
         let (_, content) = self.one(proof).map_err(|why| malformed(proof).with(why))?;
@@ -344,7 +344,7 @@ pub(crate) fn open_payloads(
     // Only with a pre-shared key do the keys depend on what the two sides were told.
     let unreadable = |why: String| match proves {
         Proves::Psk => Unread::Damning(Failure::local(Cause::PskMismatch).with(why)),
-        Proves::Signature(_) => Unread::Noise(why),
+        Proves::Hash | Proves::Signature(_) => Unread::Noise(why),
     };
     let opened = keys
         .open(&datagram.header, iv, datagram.body)
@@ -405,6 +405,9 @@ pub(crate) fn vendor_ids(connection: &Connection) -> Vec<RawPayload> {
     let mut ids = vec![vendor::NAT_T_RFC3947.id.to_vec(), vendor::DPD.id.to_vec()];
     if connection.fragmentation != Fragmentation::No {
         ids.push(vendor::FRAGMENTATION.id.to_vec());
+    }
+    if connection.xauth.is_some() {
+        ids.push(vendor::XAUTH.id.to_vec());
     }
     ids.into_iter()
         .map(|id| Payload::VendorId(id).to_raw())

@@ -20,6 +20,7 @@ use super::nat::Nat;
 use super::proposals::Chosen;
 use super::protection::Keys;
 use super::sa::Sa;
+use super::xauth::Pending;
 use crate::config::{Connection, Fragmentation, Retransmit};
 use crate::core::Core;
 use crate::identity::Identity;
@@ -80,6 +81,25 @@ pub(crate) struct Flight {
     pub left: u32,
     pub wait: Duration,
     pub next: Instant,
+}
+
+impl Flight {
+    /// What was sent just now.
+    pub(crate) fn new(
+        core: &mut Core,
+        now: Instant,
+        retransmit: Retransmit,
+        datagrams: Vec<Vec<u8>>,
+    ) -> Self {
+        let Retransmit { tries, first, .. } = retransmit;
+        let wait = core.jitter(first);
+        Flight {
+            datagrams,
+            left: tries,
+            wait: first,
+            next: after(now, wait),
+        }
+    }
 }
 
 /// Why a negotiation failed.
@@ -166,6 +186,8 @@ pub(crate) struct Negotiation {
     /// The last message that we sent.
     pub sent: MmState,
     pub auth: AuthMethod,
+    /// The method of authentication that was agreed.
+    pub method: Option<Method>,
     /// The certificates of both sides, once certificates are in play.
     pub certificates: Option<Certificates>,
     pub requested: Requested,
@@ -300,6 +322,8 @@ pub(crate) enum State {
         proving: Box<Proving>,
         message: Box<IdentityMessage>,
     },
+    /// Both proofs hold; a user is being asked for.
+    Xauth(Box<Pending>),
     /// Both proofs hold; the log is writing the event.
     Establishing(Box<Establishing>),
     /// Moved on; never seen from outside a step.
@@ -452,6 +476,7 @@ impl Negotiation {
             | State::AggressiveDeriving { job, .. }
             | State::AggressiveDerivingForAnswer { job, .. }
             | State::AggressiveSigning { job, .. } => Some(*job),
+            State::Xauth(pending) => pending.job(),
             _ => None,
         }
     }
@@ -465,7 +490,24 @@ impl Negotiation {
     /// The method of authentication is agreed.
     pub(crate) fn authenticates_by(&mut self, method: Method) {
         self.auth = method.audited();
+        self.method = Some(method);
         self.certificates = method.signature().map(|_| Certificates::default());
+    }
+
+    /// What phase 1 is, beyond the words that Windows' events have: nothing of a plain Main Mode.
+    pub(crate) fn exchange_words(&self) -> Option<&'static str> {
+        let user = self.method.is_some_and(|method| method.xauth.is_some());
+        let hybrid = self.method.is_some_and(Method::is_hybrid);
+        Some(
+            match (self.exchange == ExchangeType::AGGRESSIVE, hybrid, user) {
+                (false, false, false) => return None,
+                (false, false, true) => "Main Mode with XAUTH",
+                (false, true, _) => "Main Mode with hybrid authentication and XAUTH",
+                (true, false, false) => "Aggressive Mode",
+                (true, false, true) => "Aggressive Mode with XAUTH",
+                (true, true, _) => "Aggressive Mode with hybrid authentication and XAUTH",
+            },
+        )
     }
 
     pub(crate) fn cookies(&self) -> (Cookie, Cookie) {
@@ -492,6 +534,8 @@ impl Negotiation {
             | State::AggressiveDeriving { .. }
             | State::AggressiveDerivingForAnswer { .. }
             | State::AggressiveSigning { .. } => Cause::WorkerTimeout,
+            State::Xauth(pending) if pending.job().is_some() => Cause::WorkerTimeout,
+            State::Xauth(_) => Cause::XauthSilence,
             State::Establishing(_) | State::Moving => Cause::LogUnwritable,
         }
     }
@@ -548,17 +592,7 @@ impl Negotiation {
         let datagrams = self.datagrams(message);
         core.transmit(self.route, &datagrams);
         self.sent = sent;
-        let Some(connection) = &self.connection else {
-            return;
-        };
-        let Retransmit { tries, first, .. } = connection.retransmit;
-        let wait = core.jitter(first);
-        self.flight = Some(Flight {
-            datagrams,
-            left: tries,
-            wait: first,
-            next: after(now, wait),
-        });
+        self.repeat(core, now, datagrams);
     }
 
     /// Sends the responder's answer, and keeps it for duplicates of what it answers.
@@ -578,23 +612,17 @@ impl Negotiation {
             .as_ref()
             .map(|connection| after(now, connection.half_open_timeout));
         if self.exchange == ExchangeType::AGGRESSIVE {
-            self.repeat_answer(core, now, datagrams);
+            // Nothing else makes a lost one good.
+            self.repeat(core, now, datagrams);
         }
     }
 
-    /// Sends the answer again until the peer's next message comes: where nothing else makes a lost one good.
-    fn repeat_answer(&mut self, core: &mut Core, now: Instant, datagrams: Vec<Vec<u8>>) {
-        let Some(connection) = &self.connection else {
-            return;
-        };
-        let Retransmit { tries, first, .. } = connection.retransmit;
-        let wait = core.jitter(first);
-        self.flight = Some(Flight {
-            datagrams,
-            left: tries,
-            wait: first,
-            next: after(now, wait),
-        });
+    /// What was sent is sent again until the peer's next message comes.
+    pub(crate) fn repeat(&mut self, core: &mut Core, now: Instant, datagrams: Vec<Vec<u8>>) {
+        if let Some(connection) = &self.connection {
+            let flight = Flight::new(core, now, connection.retransmit, datagrams);
+            self.flight = Some(flight);
+        }
     }
 
     /// Goes on at the ports for IKE behind a NAT, where there is one (RFC 3947 section 4).

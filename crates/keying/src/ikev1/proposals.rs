@@ -409,18 +409,21 @@ mod tests {
     fn suites(names: &[&str]) -> Vec<Suite> {
         names.iter().map(|name| name.parse().unwrap()).collect()
     }
-    const PSK: &[Method] = &[Method::PSK];
+
+    fn psk() -> [Method; 1] {
+        [Method::psk(None)]
+    }
     const HOUR: Duration = Duration::from_hours(1);
 
     #[test]
     fn the_responders_preference_decides() {
         let offered = offer(
-            PSK,
+            &psk(),
             &suites(&["aes128-sha1-modp2048", "aes256-sha256-modp2048"]),
             HOUR,
         );
         let ours = suites(&["aes256-sha256-modp2048", "aes128-sha1-modp2048"]);
-        let (chosen, answer) = choose(PSK, &ours, &offered).unwrap();
+        let (chosen, answer) = choose(&psk(), &ours, &offered).unwrap();
         assert_eq!(chosen.suite, ours[0]);
         assert_eq!(chosen.lifetime, Some(HOUR));
         assert_eq!(
@@ -432,29 +435,31 @@ mod tests {
     #[test]
     fn what_was_chosen_is_accepted_and_anything_else_is_named() {
         let ours = suites(&["aes256-sha256-modp2048", "3des-sha1-modp1024"]);
-        let offered = offer(PSK, &ours, HOUR);
+        let offered = offer(&psk(), &ours, HOUR);
         for suite in &ours {
-            let (_, answer) = choose(PSK, &[*suite], &offered).unwrap();
+            let (_, answer) = choose(&psk(), &[*suite], &offered).unwrap();
             assert_eq!(
-                check_answer(PSK, &ours, HOUR, &answer).unwrap().suite,
+                check_answer(&psk(), &ours, HOUR, &answer).unwrap().suite,
                 *suite
             );
         }
         assert_eq!(
-            check_answer(PSK, &ours, HOUR, &offered).unwrap_err().cause,
+            check_answer(&psk(), &ours, HOUR, &offered)
+                .unwrap_err()
+                .cause,
             Cause::ProposalAltered
         );
-        let (_, mut answer) = choose(PSK, &ours, &offered).unwrap();
+        let (_, mut answer) = choose(&psk(), &ours, &offered).unwrap();
         answer.proposals[0].transforms[0].attributes[2] = Attribute::short(oakley::HASH, 1);
-        let refusal = check_answer(PSK, &ours, HOUR, &answer).unwrap_err();
+        let refusal = check_answer(&psk(), &ours, HOUR, &answer).unwrap_err();
         assert!(
             refusal.detail.contains("aes256-md5-modp2048"),
             "{}",
             refusal.detail
         );
-        let (_, answer) = choose(PSK, &ours, &offer(PSK, &ours, HOUR / 2)).unwrap();
+        let (_, answer) = choose(&psk(), &ours, &offer(&psk(), &ours, HOUR / 2)).unwrap();
         assert!(
-            check_answer(PSK, &ours, HOUR, &answer)
+            check_answer(&psk(), &ours, HOUR, &answer)
                 .unwrap_err()
                 .detail
                 .contains("lifetime")
@@ -465,7 +470,7 @@ mod tests {
     fn a_refused_offer_names_the_most_specific_cause() {
         let ours = suites(&["aes256-sha256-modp2048"]);
         let cause = |offered: &[&str]| {
-            choose(PSK, &ours, &offer(PSK, &suites(offered), HOUR))
+            choose(&psk(), &ours, &offer(&psk(), &suites(offered), HOUR))
                 .unwrap_err()
                 .cause
         };
@@ -481,19 +486,19 @@ mod tests {
             Cause::NoAcceptableProposal
         );
         assert_eq!(cause(&[]), Cause::NoAcceptableProposal);
-        let mut rsa = offer(PSK, &ours, HOUR);
+        let mut rsa = offer(&psk(), &ours, HOUR);
         for attribute in &mut rsa.proposals[0].transforms[0].attributes {
             if attribute.class == oakley::AUTH_METHOD {
                 *attribute = Attribute::short(oakley::AUTH_METHOD, 3);
             }
         }
         assert_eq!(
-            choose(PSK, &ours, &rsa).unwrap_err().cause,
+            choose(&psk(), &ours, &rsa).unwrap_err().cause,
             Cause::AuthMethodRefused
         );
         rsa.doi = 2;
         assert_eq!(
-            choose(PSK, &ours, &rsa).unwrap_err().cause,
+            choose(&psk(), &ours, &rsa).unwrap_err().cause,
             Cause::UnknownDoi
         );
     }
@@ -502,15 +507,15 @@ mod tests {
     fn a_method_of_authentication_is_chosen_by_our_preference_too() {
         use crypto::cert::Method as SignatureMethod;
         let ours = suites(&["aes256-sha256-modp2048", "aes128-sha256-modp2048"]);
-        let [rsa, ecdsa] =
-            [SignatureMethod::Rsa, SignatureMethod::Ecdsa256].map(Method::signatures);
-        let offered = offer(&[Method::PSK, rsa], &ours, HOUR);
+        let [rsa, ecdsa] = [SignatureMethod::Rsa, SignatureMethod::Ecdsa256]
+            .map(|method| Method::signatures(method, None).unwrap());
+        let offered = offer(&[Method::psk(None), rsa], &ours, HOUR);
         assert_eq!(offered.proposals[0].transforms.len(), 4);
-        let (chosen, answer) = choose(&[ecdsa, rsa, Method::PSK], &ours, &offered).unwrap();
+        let (chosen, answer) = choose(&[ecdsa, rsa, Method::psk(None)], &ours, &offered).unwrap();
         assert_eq!((chosen.method, chosen.suite), (rsa, ours[0]));
-        let checked = check_answer(&[Method::PSK, rsa], &ours, HOUR, &answer).unwrap();
+        let checked = check_answer(&[Method::psk(None), rsa], &ours, HOUR, &answer).unwrap();
         assert_eq!(checked.method, rsa);
-        assert!(check_answer(PSK, &ours, HOUR, &answer).is_err());
+        assert!(check_answer(&psk(), &ours, HOUR, &answer).is_err());
         let refusal = choose(&[ecdsa], &ours, &offered).unwrap_err();
         assert_eq!(refusal.cause, Cause::AuthMethodRefused);
         assert!(
@@ -536,22 +541,22 @@ mod tests {
             Attribute::short(16_384, 1),
             Attribute::long(oakley::ENCRYPTION, vec![0; 9]),
         ] {
-            let mut offered = offer(PSK, &ours, HOUR);
+            let mut offered = offer(&psk(), &ours, HOUR);
             offered.proposals[0].transforms[0]
                 .attributes
                 .push(extra.clone());
-            assert!(choose(PSK, &ours, &offered).is_err(), "{extra:?}");
+            assert!(choose(&psk(), &ours, &offered).is_err(), "{extra:?}");
         }
     }
 
     #[test]
     fn lifetimes_may_come_in_seconds_and_kilobytes() {
         let ours = suites(&["aes256-sha256-modp2048"]);
-        let mut offered = offer(PSK, &ours, HOUR * 48);
+        let mut offered = offer(&psk(), &ours, HOUR * 48);
         let list = &mut offered.proposals[0].transforms[0].attributes;
         list.push(Attribute::short(oakley::LIFE_TYPE, oakley::LIFE_KILOBYTES));
         list.push(Attribute::long(oakley::LIFE_DURATION, vec![0, 1, 0, 0]));
-        let (chosen, _) = choose(PSK, &ours, &offered).unwrap();
+        let (chosen, _) = choose(&psk(), &ours, &offered).unwrap();
         assert_eq!(chosen.lifetime, Some(HOUR * 48));
         assert_eq!(chosen.effective_lifetime(HOUR), HOUR);
         assert_eq!(chosen.effective_lifetime(HOUR * 100), HOUR * 48);

@@ -47,6 +47,7 @@ pub(crate) fn begin(
         activity: core.activity(),
         sent: MmState::None,
         auth: AuthMethod::Unknown,
+        method: None,
         certificates: None,
         requested: Requested::default(),
         local_name: None,
@@ -91,7 +92,7 @@ pub(crate) fn message_1(
     let mut taken = None;
     for candidate in candidates {
         let connection = &candidate.connection;
-        let methods = Method::all_of(connection, candidate.by_psk);
+        let methods = Method::all_of(connection, Role::Responder, candidate.by_psk);
         match proposals::choose(&methods, &connection.proposals, sa) {
             Ok(found) => {
                 taken = Some((connection, found));
@@ -210,7 +211,7 @@ pub(crate) fn derived(
     let Some(connection) = n.connection.clone() else {
         return Step::Stay;
     };
-    let (keys, skeyid, own_public) = match keys_of(&chosen, result) {
+    let (keys, skeyid, own_public) = match keys_of(core, n, &chosen, result) {
         Ok(found) => found,
         Err(failure) if failure.cause == Cause::KeInvalid => {
             // The true message 3 may still come.
@@ -279,7 +280,7 @@ pub(crate) fn message_5(
     let heard = Heard::new(message, route, proving.keys.last_block(datagram.body));
     let (mut proving, nat) = (proving.clone(), *nat);
     match proves {
-        Proves::Psk => match check_hash(n, &proving, &heard.message) {
+        Proves::Psk | Proves::Hash => match check_hash(n, &proving, &heard.message) {
             Ok(()) => {
                 choose_connection(n, &mut proving, nat, &heard);
                 accepted(core, n, now, proving, nat, heard)
@@ -386,7 +387,7 @@ fn accepted(
         Err(error) => return Failure::from(error).into(),
     };
     match proving.chosen.method.responder {
-        Proves::Psk => {
+        Proves::Psk | Proves::Hash => {
             let proof = vec![Payload::Hash(hash).to_raw()];
             answered(core, n, now, &proving, nat, heard, remote_id, proof)
         }
@@ -470,6 +471,7 @@ fn answered(
     let Some(connection) = n.connection.clone() else {
         return Step::Stay;
     };
+    n.local_name = Some(proving.local_id.to_string());
     let mut payloads = vec![identification(&proving.local_id)];
     payloads.extend(proof);
     let (first, chain) = isakmp::emit_chain(&payloads);

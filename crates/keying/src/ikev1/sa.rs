@@ -1,6 +1,6 @@
 //! An established Main Mode SA.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,11 +9,13 @@ use audit::{ActivityId, Role};
 use crypto::Proposal as Suite;
 use isakmp::Cookie;
 
-use super::duplicates::{Digest, Duplicates};
-use super::negotiation::{Peer, Route, datagrams};
+use super::answers::Answers;
+use super::duplicates::Duplicates;
+use super::negotiation::{Flight, Peer, Route, datagrams};
 use super::protection::Keys;
 use crate::config::{Connection, Fragmentation};
 use crate::identity::Identity;
+use crate::inner::Inner;
 use crate::limits::{Bucket, MIN_WAIT, PROBE_GRACE, after};
 
 /// A Main Mode SA.
@@ -56,8 +58,20 @@ pub(crate) struct Sa {
     /// Until when duplicates of the last message are answered.
     pub reply_until: Option<Instant>,
     pub fragment_id: u16,
-    /// The exchanges that were refused last.
-    pub refusals: VecDeque<Refused>,
+    /// What answered the peer's last exchanges that have one message each way.
+    pub answers: Answers,
+    /// What we asked the peer in a TRANSACTION.
+    pub asked: Option<Asked>,
+    /// The user that XAUTH named.
+    pub user: Option<String>,
+    /// The user is still to be asked for: the SA does not stand before that.
+    pub user_due: bool,
+    /// Whether children of ours wait for an address within the tunnel.
+    pub configuring: Configuring,
+    /// Our addresses within the tunnel.
+    pub inner_local: Inner,
+    /// The peer's.
+    pub inner_remote: Inner,
     /// Quick Modes that are over, by their message IDs, as long as their messages may come again.
     pub done: BTreeMap<u32, Done>,
     /// How fast the peer may begin Quick Modes.
@@ -75,15 +89,50 @@ pub(crate) struct Done {
     pub until: Instant,
 }
 
-/// An exchange under an SA that was refused.
+/// A TRANSACTION that we began and that was not answered yet.
 #[derive(Clone, Debug)]
-pub(crate) struct Refused {
-    /// Of the message that began it.
-    pub message: Digest,
-    /// The answer, as datagrams.
-    pub answer: Vec<Vec<u8>>,
-    /// How often it was given again.
-    pub resent: u32,
+pub(crate) struct Asked {
+    pub message_id: u32,
+    /// Of the answer.
+    pub next_iv: Vec<u8>,
+    pub what: Asking,
+    /// When it is sent again.
+    pub flight: Flight,
+}
+
+/// Mode Config under an SA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Configuring {
+    /// It is over, or there is none.
+    Done,
+    /// Who waits for it waits for an answer, or for the peer to ask.
+    Awaited,
+    /// The server has to have pushed it until then.
+    Until(Instant),
+}
+
+impl Configuring {
+    pub(crate) fn is_over(self) -> bool {
+        self == Configuring::Done
+    }
+
+    pub(crate) fn until(self) -> Option<Instant> {
+        match self {
+            Configuring::Until(at) => Some(at),
+            Configuring::Done | Configuring::Awaited => None,
+        }
+    }
+}
+
+/// What a TRANSACTION of ours is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asking {
+    /// It told the peer that its user passed.
+    UserStatus,
+    /// It asks for an address within the tunnel.
+    Pull,
+    /// It gives the peer one.
+    Push,
 }
 
 /// A question whether the peer lives (RFC 3706).
@@ -164,6 +213,8 @@ impl Sa {
             self.reply_until,
             self.auto_at,
             self.retire_at,
+            self.configuring.until(),
+            self.asked.as_ref().map(|asked| asked.flight.next),
             self.done.values().map(|done| done.until).min(),
         ]
         .into_iter()

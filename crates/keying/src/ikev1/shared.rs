@@ -1,6 +1,6 @@
 //! Steps that both roles of Main Mode take alike.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,19 +10,21 @@ use crypto::cert::Method as SignatureMethod;
 use crypto::{CryptoError, Hash, Secret};
 use isakmp::{Cookie, Datagram, ExchangeType, Identification};
 
-use super::authentication::{Method, Proves};
+use super::answers::Answers;
+use super::authentication::Proves;
 use super::certificates;
 use super::messages::{IdentityMessage, open_identity};
 use super::nat::Nat;
 use super::negotiation::{Failure, Heard, Negotiation, Proving, State, Step};
 use super::proposals::Chosen;
 use super::protection::{Keys, Proof};
-use super::sa::Sa;
+use super::sa::{Configuring, Sa};
 use crate::config::{Connection, RemoteAddress};
 use crate::core::Core;
 use crate::endpoint::Party;
 use crate::identity::{Identity, IdentityError};
-use crate::io::JobId;
+use crate::inner::Inner;
+use crate::io::{JobId, Output};
 use crate::job::{Derive, Job, JobResult};
 use crate::limits::{Bucket, CHECK_TIMEOUT, EXCHANGE_BURST, QUICK_BURST, REPLY_HOLD, after};
 
@@ -40,8 +42,10 @@ pub(crate) fn check_key_exchange(chosen: &Chosen, public: &[u8]) -> Result<(), F
     )))
 }
 
-/// The keys, SKEYID and our public value that a derivation gave.
+/// The keys, SKEYID and our public value that a derivation gave. The operator who asks for keys gets this one.
 pub(crate) fn keys_of(
+    core: &mut Core,
+    n: &Negotiation,
     chosen: &Chosen,
     result: JobResult,
 ) -> Result<(Keys, Secret, Vec<u8>), Failure> {
@@ -55,6 +59,12 @@ pub(crate) fn keys_of(
         } => {
             let (cipher, hash) = (chosen.suite.cipher, chosen.suite.hash);
             let cipher_key = crypto::cipher_key(hash, cipher, &e)?;
+            if core.log_keys {
+                core.out.push_back(Output::PhaseOneKey {
+                    initiator_cookie: n.initiator_cookie,
+                    key: cipher_key.clone(),
+                });
+            }
             Ok((
                 Keys {
                     cipher,
@@ -139,7 +149,7 @@ fn sides(n: &Negotiation, proving: &Proving) -> [((Cookie, Cookie), Proves); 2] 
 /// The hash whose HMAC makes a proof: some signatures bring their own (RFC 4754 section 4).
 fn hash_of(proves: Proves, proving: &Proving) -> Hash {
     match proves {
-        Proves::Psk => proving.keys.hash,
+        Proves::Psk | Proves::Hash => proving.keys.hash,
         Proves::Signature(method) => method.hash().unwrap_or(proving.keys.hash),
     }
 }
@@ -155,7 +165,8 @@ pub(crate) fn check_hash(
         return Ok(());
     }
     // In Main Mode a wrong key shows before that: the message does not decrypt.
-    let by_key = n.exchange == ExchangeType::AGGRESSIVE && proving.chosen.method == Method::PSK;
+    let by_key =
+        n.exchange == ExchangeType::AGGRESSIVE && proving.chosen.method.initiator == Proves::Psk;
     let cause = if by_key {
         Cause::PskMismatch
     } else {
@@ -340,7 +351,16 @@ pub(crate) fn new_sa(
         duplicates: n.duplicates.clone(),
         reply_until: Some(now + REPLY_HOLD),
         fragment_id: n.fragment_id,
-        refusals: VecDeque::new(),
+        answers: Answers::default(),
+        asked: None,
+        user: None,
+        user_due: proving.chosen.method.xauth.is_some(),
+        configuring: match connection.mode_config {
+            Some(_) => Configuring::Awaited,
+            None => Configuring::Done,
+        },
+        inner_local: Inner::default(),
+        inner_remote: Inner::default(),
         done: BTreeMap::new(),
         quick_modes: Bucket::new(now, QUICK_BURST),
         retire_at: None,
@@ -367,6 +387,8 @@ mod tests {
             local_id: None,
             remote_id: None,
             auth: vec![Auth::Psk(CredentialId(0))],
+            xauth: None,
+            mode_config: None,
             proposals: Vec::new(),
             lifetime: std::time::Duration::from_hours(1),
             retransmit: Retransmit {

@@ -19,7 +19,7 @@ use crate::config::{
 };
 use crate::endpoint::Endpoint;
 use crate::io::{AuditOutput, Command, Input, JobId, Output, Replaced, Verdict};
-use crate::job::{Credentials, Job, JobResult, SignatureCredentials};
+use crate::job::{Credentials, Job, JobResult, SignatureCredentials, User};
 use crate::pki;
 
 /// See the module.
@@ -64,6 +64,10 @@ pub(super) struct Host {
     pub replaced: Vec<Replaced>,
     /// SAs whose successors wait for a route, and their connections.
     pub routes_wanted: Vec<(u64, String)>,
+    /// Keys that were given out, by the initiator's cookie.
+    pub keys_given: Vec<(isakmp::Cookie, Secret)>,
+    /// The addresses within the tunnel that Main Mode SAs have.
+    pub inner: BTreeMap<u64, Vec<IpAddr>>,
     next_mm_id: u64,
     next_qm_id: u64,
     seed: u64,
@@ -75,6 +79,8 @@ pub(super) struct Host {
 pub(super) struct Keyring(
     pub BTreeMap<CredentialId, Secret>,
     pub BTreeMap<CredentialId, SignatureCredentials>,
+    /// The users of XAUTH.
+    pub BTreeMap<CredentialId, Vec<User>>,
 );
 
 impl Credentials for Keyring {
@@ -84,6 +90,10 @@ impl Credentials for Keyring {
 
     fn signatures(&self, id: CredentialId) -> Option<&SignatureCredentials> {
         self.1.get(&id)
+    }
+
+    fn users(&self, id: CredentialId) -> Option<&[User]> {
+        self.2.get(&id).map(Vec::as_slice)
     }
 
     fn fetched(&self) -> Arc<Evidence> {
@@ -108,6 +118,8 @@ pub(super) fn connection(name: &str, remote: IpAddr) -> Connection {
         local_id: None,
         remote_id: None,
         auth: vec![Auth::Psk(CredentialId(1))],
+        xauth: None,
+        mode_config: None,
         proposals: vec!["aes128-sha256-x25519".parse().expect("a proposal")],
         lifetime: Duration::from_hours(1),
         retransmit: Retransmit {
@@ -166,6 +178,8 @@ impl Host {
             child_terminated: Vec::new(),
             replaced: Vec::new(),
             routes_wanted: Vec::new(),
+            keys_given: Vec::new(),
+            inner: BTreeMap::new(),
             next_mm_id: 1,
             next_qm_id: 1,
             seed,
@@ -185,6 +199,7 @@ impl Host {
         self.held_tickets.clear();
         self.out.clear();
         self.plane.clear();
+        self.inner.clear();
         let connections = self.connections.clone();
         self.handle(now, Input::Command(Command::Connections(connections)));
         self.give_ids(now);
@@ -241,6 +256,16 @@ impl Host {
                     mmsa_id,
                     connection,
                 } => self.routes_wanted.push((*mmsa_id, connection.clone())),
+                Output::PhaseOneKey {
+                    initiator_cookie,
+                    key,
+                } => self.keys_given.push((*initiator_cookie, key.clone())),
+                Output::Configured {
+                    mmsa_id, addresses, ..
+                } => drop(self.inner.insert(*mmsa_id, addresses.clone())),
+                Output::Deconfigured { mmsa_id } => {
+                    assert!(self.inner.remove(mmsa_id).is_some(), "twice");
+                }
                 Output::Replaced(replaced) => self.replaced.push(replaced.clone()),
                 Output::ChildVerdict(verdict) => self.child_verdicts.push(verdict.clone()),
                 Output::ChildTerminated {

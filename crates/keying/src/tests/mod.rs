@@ -8,6 +8,7 @@ mod handshake;
 mod host;
 mod hostile;
 mod ledger;
+mod mode_config;
 mod net;
 mod quick;
 mod quick_failures;
@@ -15,6 +16,7 @@ mod quick_rekey;
 mod rules;
 mod sim;
 mod under_sa;
+mod xauth;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -407,3 +407,42 @@ fn noise_is_limited_by_source_and_what_is_held_back_is_counted() {
     assert!(net.hosts[B].sent.is_empty());
     net.finish();
 }
+
+#[test]
+fn the_key_of_a_negotiation_is_given_out_only_while_that_is_asked_for() {
+    let mut net = pair(60);
+    net.establish();
+    for host in [A, B] {
+        assert!(net.hosts[host].keys_given.is_empty());
+        net.command(host, Command::LogKeys(true));
+        assert!(
+            net.hosts[host].keys_given.is_empty(),
+            "what is there stays there"
+        );
+        let connection = net.hosts[host].connections[0].name.clone();
+        net.command(host, Command::Terminate { connection });
+    }
+    net.run(Duration::from_secs(1));
+    net.up(A);
+    net.run(Duration::from_secs(1));
+    // Both sides give the same, of the same negotiation, and it is what the SA has.
+    let sa = net.hosts[A].endpoint.sas.values().next().expect("an SA");
+    for host in &net.hosts {
+        let [(cookie, key)] = &host.keys_given[..] else {
+            panic!("{} keys", host.keys_given.len());
+        };
+        assert_eq!(*cookie, sa.initiator_cookie);
+        assert_eq!(key.as_bytes(), sa.keys.cipher_key.as_bytes());
+    }
+    net.command(A, Command::LogKeys(false));
+    let connection = "to-b".to_owned();
+    net.command(A, Command::Terminate { connection });
+    net.run(Duration::from_secs(1));
+    net.up(A);
+    net.run(Duration::from_secs(1));
+    assert_eq!(
+        net.hosts.each_ref().map(|host| host.keys_given.len()),
+        [1, 2]
+    );
+    net.finish();
+}

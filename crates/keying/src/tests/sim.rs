@@ -11,9 +11,9 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
 use super::net::{A, B, Happening, Net, Packet, Path, below};
-use super::{address, pair_with, quick};
+use super::{address, mode_config, pair_with, quick};
 use crate::child::Child;
-use crate::config::{Dpd, Fragmentation};
+use crate::config::{Dpd, Fragmentation, Xauth};
 use crate::io::Command;
 use crate::pki;
 
@@ -124,7 +124,22 @@ fn run(seed: u64) -> String {
     let auto = below(&mut rng, 4);
     let certificates = below(&mut rng, 4) == 0;
     let aggressive = below(&mut rng, 4) == 0;
+    let user = below(&mut rng, 4) == 0;
+    let config = below(&mut rng, 6);
     let mut net = pair_with(seed, |host, connection| {
+        if user {
+            let users = crate::CredentialId(3);
+            connection.xauth = Some(match host {
+                A => Xauth::Client(users),
+                _ => Xauth::Server {
+                    users,
+                    names: vec!["carol".to_owned()],
+                },
+            });
+        }
+        if config < 2 {
+            connection.mode_config = mode_config::part(host, config == 0);
+        }
         if children {
             let mut child = quick::child(host, "net", &[suite]);
             child.lifetime = child_life;
@@ -152,6 +167,14 @@ fn run(seed: u64) -> String {
     for host in [A, B] {
         let side = pki::both()[host].clone();
         net.hosts[host].keys.1.insert(crate::CredentialId(2), side);
+        let user = crate::User {
+            name: "carol".to_owned(),
+            password: crypto::Secret::new(b"4iChxLT3".to_vec()),
+        };
+        net.hosts[host]
+            .keys
+            .2
+            .insert(crate::CredentialId(3), vec![user]);
     }
     let wrong_key = wrong_key && !certificates;
     if wrong_key {
@@ -357,7 +380,7 @@ fn children_recover(net: &mut Net, wrong_key: bool) {
     let lifetime = net.hosts[A].connections[0].children[0].lifetime;
     quick::up(net, A);
     net.run(Duration::from_secs(5));
-    assert!(net.shared() >= 1, "no child SA");
+    assert!(net.shared() >= 1, "no child SA: {}", transcript(net));
     let soon = lifetime > Duration::from_mins(1);
     for host in [A, B] {
         let some = net.hosts[host].plane.keys().next_back().copied();

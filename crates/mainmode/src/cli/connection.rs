@@ -1,5 +1,7 @@
 //! `up`, `down`, `status`.
 
+use std::net::{IpAddr, SocketAddr};
+
 use std::io::Write as _;
 
 use audit::printable;
@@ -186,8 +188,8 @@ fn print_status(status: &Status, context: &mut Context) -> Outcome {
             table.row([
                 cell(sa.id.to_string()),
                 cell(sa.connection.as_deref().unwrap_or("-")),
-                cell(sa.local.to_string()),
-                cell(sa.remote.to_string()),
+                cell(side(sa.local, None, &sa.inner_local)),
+                cell(side(sa.remote, sa.user.as_deref(), &sa.inner_remote)),
                 cell(&sa.role),
                 cell(&sa.state),
                 cell(format!("{}, {}, {}", sa.cipher, sa.integrity, sa.dh_group)),
@@ -224,6 +226,19 @@ fn print_status(status: &Status, context: &mut Context) -> Outcome {
         )?;
     }
     Ok(())
+}
+
+/// One end of a Main Mode SA: where IKE runs, and who and where that is within the tunnel.
+fn side(address: SocketAddr, user: Option<&str>, inner: &[IpAddr]) -> String {
+    let user = user.map(|user| audit::printable(user).into_owned());
+    let inside: Vec<String> = user
+        .into_iter()
+        .chain(inner.iter().map(ToString::to_string))
+        .collect();
+    if inside.is_empty() {
+        return address.to_string();
+    }
+    format!("{address} ({})", inside.join(", "))
 }
 
 fn print_quick_mode_sas(status: &Status, context: &mut Context) -> Outcome {

@@ -23,7 +23,13 @@ use super::table::{Field, Table};
 /// What to write.
 pub const EXAMPLE: &str = "{ certificate = \"gw.pem\", key = \"gw.key\", ca = [\"ca.pem\"] }";
 /// The keys that make a way to authenticate one by signatures.
-pub const KEYS: [&str; 4] = ["certificate", "key", "peer-certificate", "peer-key"];
+pub const KEYS: [&str; 5] = [
+    "certificate",
+    "key",
+    "peer-certificate",
+    "peer-key",
+    "hybrid",
+];
 /// The shortest RSA modulus that a policy may allow, in bits: what is shorter has been factored.
 const LEAST_RSA_BITS: u64 = 1024;
 /// The longest that it may demand.
@@ -35,8 +41,22 @@ pub fn read(table: &Table<'_>, source: &Source, findings: &mut Findings) -> Opti
         source,
         contents: [0; 32],
     };
-    let own = own(table, &mut files, findings);
-    let trust = trust(table, &mut files, findings);
+    let hybrid = table
+        .get("hybrid")
+        .is_some_and(|field| field.boolean(findings) == Some(true));
+    // Of the two sides one signs, and the other has whom to trust.
+    let signs = table.has("certificate") || table.has("key");
+    let trusts = ["ca", "peer-certificate", "peer-key"]
+        .iter()
+        .any(|name| table.has(name));
+    let own = match (hybrid, signs) {
+        (true, false) => Some(None),
+        _ => own(table, &mut files, findings).map(Some),
+    };
+    let trust = match (hybrid && signs, trusts) {
+        (true, false) => Some(TrustStore::default()),
+        _ => trust(table, &mut files, findings),
+    };
     let crls = crls(table, &mut files, findings);
     let policy = policy(table, findings);
     let send_certificate = table
@@ -53,7 +73,10 @@ pub fn read(table: &Table<'_>, source: &Source, findings: &mut Findings) -> Opti
         })
         .unwrap_or(SendCertificate::IfAsked);
     let (own, trust) = (own?, trust?);
-    let methods: Vec<Method> = own.method().into_iter().collect();
+    let methods: Vec<Method> = match &own {
+        Some(own) => own.method().into_iter().collect(),
+        None => vec![Method::Rsa],
+    };
     if methods.is_empty() {
         findings.error_help(
             table.span.clone(),
@@ -62,10 +85,12 @@ pub fn read(table: &Table<'_>, source: &Source, findings: &mut Findings) -> Opti
         );
         return None;
     }
-    tell(&own, table, findings);
+    if let Some(own) = &own {
+        tell(own, table, findings);
+    }
     Some(SignatureAuth {
         credentials: SignatureCredentials {
-            own: vec![own],
+            own: own.into_iter().collect(),
             trust,
             evidence: Evidence {
                 crls,
@@ -75,6 +100,7 @@ pub fn read(table: &Table<'_>, source: &Source, findings: &mut Findings) -> Opti
         methods,
         policy,
         send_certificate,
+        hybrid,
         contents: files.contents,
     })
 }

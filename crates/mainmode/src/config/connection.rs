@@ -6,6 +6,7 @@ use std::time::Duration;
 use crypto::Proposal;
 use crypto::cert::{Certificate, PeerIdentity};
 use isakmp::IdType;
+use keying::Pool;
 use keying::identity::Identity;
 
 use super::diagnostic::Findings;
@@ -16,7 +17,7 @@ use super::model::{
 use super::sections::ports;
 use super::source::Source;
 use super::table::{Field, Table};
-use super::{auth, child, values};
+use super::{auth, child, remote_access, values};
 
 /// The most proposals of one connection: transforms are numbered in one byte, and a peer has to read
 /// them all.
@@ -63,6 +64,7 @@ pub fn read(
     table: &Table<'_>,
     source: &Source,
     listen: &ListenConfig,
+    pools: &[Pool],
     others_read: bool,
     findings: &mut Findings,
 ) -> Option<WrittenConnection> {
@@ -76,6 +78,9 @@ pub fn read(
         .and_then(|field| remote(&field, findings));
     let auth = required(table, "auth", auth::EXAMPLE, findings)
         .and_then(|field| auth::read(&field, source, others_read, findings));
+    let ways = auth.as_deref().unwrap_or_default();
+    let xauth = remote_access::xauth(table, ways, source, others_read, findings);
+    let mode_config = remote_access::mode_config(table, pools, findings);
     let exchange = exchange(table, auth.as_deref().unwrap_or_default(), findings);
     let proposals = proposals(table, findings);
     let lifetime = seconds(table, "lifetime", "\"8h\"", LIFETIME, findings);
@@ -113,6 +118,8 @@ pub fn read(
             local,
             remote,
             auth,
+            xauth,
+            mode_config,
             exchange,
             proposals,
             lifetime,

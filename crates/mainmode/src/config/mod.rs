@@ -6,9 +6,11 @@ mod certificate;
 mod child;
 mod connection;
 mod diagnostic;
+pub mod key_log;
 pub mod keys;
 mod model;
 mod overlap;
+mod remote_access;
 mod secret;
 mod sections;
 mod source;
@@ -21,13 +23,15 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use keying::Pool;
 use toml::de::DeTable;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use model::{
-    AuditConfig, Auth, Child, Config, Connection, ControlConfig, DEFAULT_PATH, DataPlane, Dpd,
-    Encap, Exchange, Fragmentation, IKE_PORT, ListenConfig, ListenSocket, Local, LogConfig,
-    NAT_PORT, Places, Remote, RemoteAddress, Retransmit, SignatureAuth, Start, WhenUnwritable,
+    AuditConfig, Auth, Child, Config, Connection, ControlConfig, DEFAULT_PATH, DataPlane,
+    DebugConfig, Dpd, Encap, Exchange, Fragmentation, IKE_PORT, ListenConfig, ListenSocket, Local,
+    LogConfig, NAT_PORT, Places, Remote, RemoteAddress, Retransmit, SignatureAuth, Start,
+    WhenUnwritable, Xauth,
 };
 pub use source::Location;
 
@@ -171,7 +175,9 @@ fn read_document(source: &Source, others_read: bool, findings: &mut Findings) ->
     let log = sections::log(&top, source, findings);
     let listen = sections::listen(&top, findings);
     let control = sections::control(&top, source, findings);
-    let written = connections(&top, source, &listen, others_read, findings);
+    let debug = sections::debug(&top, source, findings);
+    let pools = remote_access::pools(&top, findings);
+    let written = connections(&top, source, &listen, &pools, others_read, findings);
     overlap::check(&written, findings);
     overlap::check_planes(&written, findings);
     let config = Config {
@@ -180,6 +186,7 @@ fn read_document(source: &Source, others_read: bool, findings: &mut Findings) ->
         log,
         listen,
         control,
+        debug,
         connections: written.iter().map(|w| w.connection.clone()).collect(),
     };
     overlap::check_sockets(&config, &written, findings);
@@ -190,6 +197,7 @@ fn connections(
     top: &Table<'_>,
     source: &Source,
     listen: &ListenConfig,
+    pools: &[Pool],
     others_read: bool,
     findings: &mut Findings,
 ) -> Vec<WrittenConnection> {
@@ -202,7 +210,7 @@ fn connections(
     };
     tables
         .iter()
-        .filter_map(|table| connection::read(table, source, listen, others_read, findings))
+        .filter_map(|table| connection::read(table, source, listen, pools, others_read, findings))
         .collect()
 }
 

@@ -12,7 +12,7 @@ use dataplane::Mark;
 use eventlog::Retention;
 use ipnet::IpNet;
 use keying::identity::Identity;
-use keying::{Mode, SelectorConfig, SendCertificate, SignatureCredentials};
+use keying::{Mode, ModeConfig, SelectorConfig, SendCertificate, SignatureCredentials, User};
 
 use super::source::Location;
 
@@ -38,6 +38,8 @@ pub struct Config {
     pub listen: ListenConfig,
     /// The control socket.
     pub control: ControlConfig,
+    /// What is for finding faults alone.
+    pub debug: DebugConfig,
     /// The connections, in the order of the file; their names are unique.
     pub connections: Vec<Connection>,
 }
@@ -153,6 +155,13 @@ pub struct ControlConfig {
     pub socket: PathBuf,
 }
 
+/// `[debug]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DebugConfig {
+    /// The folder of the key log; none: no key is ever written.
+    pub key_log: Option<PathBuf>,
+}
+
 /// `[[connection]]`.
 #[derive(Debug, Clone)]
 pub struct Connection {
@@ -166,6 +175,10 @@ pub struct Connection {
     pub remote: Remote,
     /// How both authenticate, in order of preference.
     pub auth: Vec<Auth>,
+    /// A user that is asked for after that.
+    pub xauth: Option<Xauth>,
+    /// Addresses within the tunnel.
+    pub mode_config: Option<ModeConfig>,
     /// The exchange of phase 1.
     pub exchange: Exchange,
     /// What we offer and accept, the best first.
@@ -337,8 +350,19 @@ pub struct SignatureAuth {
     pub policy: Policy,
     /// When our certificate is sent.
     pub send_certificate: SendCertificate,
+    /// The server of XAUTH signs, and its client does not.
+    pub hybrid: bool,
     /// A hash over all files that were read: another one, and the way to authenticate is another.
     pub contents: [u8; 32],
+}
+
+/// `xauth`.
+#[derive(Debug, Clone)]
+pub enum Xauth {
+    /// Who we are at the peer.
+    Client(User),
+    /// Whom we let in.
+    Server(Vec<User>),
 }
 
 /// `exchange`.

@@ -1,4 +1,4 @@
-//! The sections beside the connections: `[audit]`, `[log]`, `[listen]`, `[control]`.
+//! The sections beside the connections: `[audit]`, `[log]`, `[listen]`, `[control]`, `[debug]`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -7,9 +7,10 @@ use audit::{Setting, Subcategory};
 use eventlog::{MIN_SIZE, Retention};
 
 use super::diagnostic::Findings;
+use super::key_log;
 use super::model::{
-    AuditConfig, Config, ControlConfig, IKE_PORT, ListenConfig, LogConfig, NAT_PORT, Places,
-    WhenUnwritable,
+    AuditConfig, Config, ControlConfig, DebugConfig, IKE_PORT, ListenConfig, LogConfig, NAT_PORT,
+    Places, WhenUnwritable,
 };
 use super::source::Source;
 use super::table::{Field, Table};
@@ -262,6 +263,33 @@ pub fn control(top: &Table<'_>, source: &Source, findings: &mut Findings) -> Con
         }
         config.socket = path;
     }
+    config
+}
+
+/// `[debug]`.
+pub fn debug(top: &Table<'_>, source: &Source, findings: &mut Findings) -> DebugConfig {
+    let mut config = DebugConfig::default();
+    let Some(table) = section(top, "debug", findings) else {
+        return config;
+    };
+    let example = "\"/root/keys\"";
+    let folder = path(&table, "key-log", example, source, findings);
+    let (Some(folder), Some(field)) = (folder, table.get("key-log")) else {
+        return config;
+    };
+    match key_log::fault(&folder) {
+        Some(why) => findings.error_help(
+            field.span,
+            format!("\"key-log\": {why}"),
+            "name a folder of your own, whose files nobody else can read; one that is absent is made so",
+        ),
+        None => findings.warn(
+            field.key_span,
+            key_log::alert(&folder),
+            "take it out when it is no longer needed, and remove the files",
+        ),
+    }
+    config.key_log = Some(folder);
     config
 }
 

@@ -115,7 +115,8 @@ impl Source {
 /// understood the line.
 fn secrets_by_look(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    for (at, word) in text.match_indices("psk") {
+    let words = ["psk", "password"].map(|word| text.match_indices(word));
+    for (at, word) in words.into_iter().flatten() {
         let rest = &text[at + word.len()..];
         let rest = rest.strip_prefix(['"', '\'']).unwrap_or(rest);
         let Some(value) = rest.trim_start_matches([' ', '\t']).strip_prefix('=') else {

@@ -78,10 +78,11 @@ impl<'a> Table<'a> {
 
     /// What it is, for people.
     pub fn what(&self) -> &'static str {
-        if self.name == "connection.child" {
-            "child"
-        } else {
-            "connection"
+        match self.name {
+            "connection.child" => "child",
+            "connection.xauth.users" => "user",
+            "pool" => "pool",
+            _ => "connection",
         }
     }
 
@@ -96,7 +97,7 @@ fn unknown_key(table: &'static str, text: &str, span: Range<usize>, findings: &m
         "" => "at the top level".to_owned(),
         "connection" => "in a [[connection]]".to_owned(),
         "connection.child" => "in a [[connection.child]]".to_owned(),
-        "audit" | "log" | "listen" | "control" => format!("in [{table}]"),
+        "audit" | "log" | "listen" | "control" | "debug" => format!("in [{table}]"),
         inner => format!("in \"{}\"", inner.rsplit('.').next().unwrap_or(inner)),
     };
     let help = nearest(table, text).map_or_else(

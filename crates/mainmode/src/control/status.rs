@@ -23,6 +23,9 @@ pub struct Status {
     pub pid: u32,
     /// When it started, RFC 3339.
     pub started: String,
+    /// The folder into which keys are written, where the configuration asks for that.
+    #[serde(default)]
+    pub key_log: Option<String>,
     /// What the operator must know now, such as a log that cannot be written; one sentence each.
     pub alerts: Vec<String>,
 }
@@ -58,6 +61,12 @@ pub struct MainModeSa {
     pub lifetime_seconds: u64,
     /// What the peer runs, by its vendor IDs.
     pub peer_software: Option<String>,
+    /// The user that XAUTH named.
+    pub user: Option<String>,
+    /// Our addresses within the tunnel, by Mode Config.
+    pub inner_local: Vec<IpAddr>,
+    /// The peer's.
+    pub inner_remote: Vec<IpAddr>,
 }
 
 /// An IPsec SA: one each way.
@@ -201,6 +210,9 @@ mod tests {
             established: "2026-11-23T09:00:00Z".to_owned(),
             lifetime_seconds: 28_800,
             peer_software: None,
+            user: None,
+            inner_local: Vec::new(),
+            inner_remote: Vec::new(),
         };
         let json = serde_json::to_value(&sa).expect("json");
         let names: std::collections::BTreeSet<&str> = json
@@ -210,7 +222,8 @@ mod tests {
             .map(String::as_str)
             .collect();
         let pinned = "id connection local remote role state initiator_cookie responder_cookie cipher \
-                      integrity dh_group established lifetime_seconds peer_software";
+                      integrity dh_group established lifetime_seconds peer_software user \
+                      inner_local inner_remote";
         assert_eq!(names, pinned.split_whitespace().collect());
         assert_eq!(json["id"], 7);
         assert_eq!(json["local"], "192.0.2.1:500");

@@ -16,10 +16,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::Shared;
 use super::journal::Journal;
+use super::keylog::KeyLog;
 use super::mailbox::{Mailbox, Message, Nudge, Reload, StatusAnswer};
 use super::monitor::{self, Watchers};
 use super::sockets::{Received, Sockets};
 use super::workers::Workers;
+use crate::config::DataPlane;
 use kept::Kept;
 use waiting::Waiting;
 
@@ -61,6 +63,8 @@ pub struct Agent {
     last_verdicts: BTreeMap<String, String>,
     /// Those who watch.
     watchers: Watchers,
+    /// Where keys are written, if they are.
+    key_log: Option<KeyLog>,
     /// Of events about packets that a data plane dropped.
     rates: Rates,
     /// A stop was asked for: until when the log is waited for.
@@ -106,6 +110,7 @@ impl Agent {
             waiting_down: BTreeMap::new(),
             last_verdicts: BTreeMap::new(),
             watchers: Watchers::default(),
+            key_log: None,
             rates: Rates::new(now),
             stopping: None,
         }
@@ -325,6 +330,13 @@ impl Agent {
         }
     }
 
+    /// From now on keys are written there, or nowhere.
+    pub(super) fn log_keys(&mut self, now: Instant, key_log: Option<KeyLog>) {
+        let command = Command::LogKeys(key_log.is_some());
+        self.key_log = key_log;
+        self.endpoint.handle(now, Input::Command(command));
+    }
+
     /// Has the endpoint tell of changes while anybody wants to know.
     fn watch(&mut self, now: Instant) {
         let command = Command::Watch(!self.watchers.is_empty());
@@ -337,6 +349,7 @@ impl Agent {
             config,
             connections,
             keyring,
+            key_log,
             reply,
         } = reload;
         if self.stopping.is_some() {
@@ -344,6 +357,7 @@ impl Agent {
         }
         self.shared.keys.replace(keyring);
         self.journal.when_unwritable(config.log.when_unwritable);
+        self.log_keys(now, key_log);
         self.shared.take(config.clone());
         self.endpoint
             .handle(now, Input::Command(Command::Connections(connections)));
@@ -409,13 +423,39 @@ impl Agent {
                         self.watch(Instant::now());
                     }
                 }
+                Output::PhaseOneKey {
+                    initiator_cookie,
+                    key,
+                } => {
+                    if let Some(log) = &self.key_log {
+                        log.phase_one(initiator_cookie, &key);
+                    }
+                }
                 Output::Replaced(replaced) => self.replaced = Some(replaced),
                 Output::NeedMainModeIds => self.reserve_ids(),
                 Output::NeedQuickModeIds => self.reserve_quick_ids(),
                 Output::InstallSa(sa) => {
+                    if let Some(log) = &self.key_log {
+                        log.child(&sa);
+                    }
                     let config = self.shared.config();
                     let connection = config.connection(&sa.connection);
                     self.shared.planes.install(connection, &sa);
+                }
+                Output::Configured {
+                    mmsa_id,
+                    connection,
+                    addresses,
+                    ..
+                } => {
+                    let config = self.shared.config();
+                    let plane = config.connection(&connection).map(|c| c.dataplane);
+                    if plane.is_some_and(|plane| plane != DataPlane::None) {
+                        self.shared.planes.configured(mmsa_id, addresses);
+                    }
+                }
+                Output::Deconfigured { mmsa_id } => {
+                    self.shared.planes.configured(mmsa_id, Vec::new());
                 }
                 Output::RemoveSa(id) => self.shared.planes.remove(id),
                 Output::MoveSa { id, local, remote } => {

@@ -10,7 +10,7 @@ use super::mailbox::Message;
 use super::monitor;
 use super::words;
 use super::{Shared, convert, names, sas};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::control::status::{
     ConnectionStatus, Counters, MainModeSa, QuickModeCounters, QuickModeSa, Status,
 };
@@ -199,8 +199,9 @@ impl Shared {
             live: endpoint.sas.len() as u64,
             held_back: before.held_back + self.trouble.held_back(),
         };
-        let connections = self
-            .config()
+        let config = self.config();
+        let key_log = config.debug.key_log.as_deref();
+        let connections = config
             .connections
             .iter()
             .map(|connection| {
@@ -239,7 +240,12 @@ impl Shared {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             started: self.started.to_string(),
-            alerts: self.trouble.alert().into_iter().collect(),
+            key_log: key_log.map(|folder| folder.display().to_string()),
+            alerts: key_log
+                .map(config::key_log::alert)
+                .into_iter()
+                .chain(self.trouble.alert())
+                .collect(),
         })
     }
 }

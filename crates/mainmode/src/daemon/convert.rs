@@ -8,7 +8,7 @@ use keying::config as keyed;
 
 use super::workers::Keyring;
 use crate::config::{
-    Auth, Child, Connection, Encap, Exchange, Fragmentation, RemoteAddress, Start,
+    Auth, Child, Connection, Encap, Exchange, Fragmentation, RemoteAddress, Start, Xauth,
 };
 
 /// A configuration's connection in the endpoint's terms; its keys go into the keyring.
@@ -46,6 +46,16 @@ pub fn connection(
         local_id: connection.local.id.clone(),
         remote_id: connection.remote.id.clone(),
         auth,
+        xauth: connection.xauth.as_ref().map(|part| match part {
+            Xauth::Client(user) => {
+                keyed::Xauth::Client(keyring.add_users(std::slice::from_ref(user)))
+            }
+            Xauth::Server(users) => keyed::Xauth::Server {
+                names: users.iter().map(|user| user.name.clone()).collect(),
+                users: keyring.add_users(users),
+            },
+        }),
+        mode_config: connection.mode_config.clone(),
         proposals: connection.proposals.clone(),
         lifetime: connection.lifetime,
         retransmit: keyed::Retransmit {
@@ -90,6 +100,7 @@ fn keyed_auth(auth: &Auth, keyring: &mut Keyring) -> keyed::Auth {
                     .any(|anchor| !trust.peers.contains(anchor)),
                 send_certificate: way.send_certificate,
                 policy: way.policy,
+                hybrid: way.hybrid,
                 credential: keyring.add_signatures(way),
             })
         }

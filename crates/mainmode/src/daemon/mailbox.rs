@@ -10,6 +10,7 @@ use crossbeam_channel::Sender;
 use keying::{ChildSaId, ChildVerdict, JobId, JobResult, Replaced, Status, Ticket, Verdict};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use super::keylog::KeyLog;
 use super::monitor::Watching;
 use super::workers::Keyring;
 use crate::config::Config;
@@ -113,6 +114,8 @@ pub struct Reload {
     pub connections: Vec<Arc<keying::Connection>>,
     /// Their keys.
     pub keyring: Keyring,
+    /// Where keys are written, if they are.
+    pub key_log: Option<KeyLog>,
     /// Told what became of each connection.
     pub reply: Sender<Replaced>,
 }

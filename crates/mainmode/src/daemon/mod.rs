@@ -8,6 +8,7 @@ mod agent;
 mod control;
 mod convert;
 mod journal;
+mod keylog;
 mod mailbox;
 mod monitor;
 mod names;
@@ -40,6 +41,7 @@ pub use words::shown;
 
 use agent::Agent;
 use journal::{Journal, Told, Trouble};
+use keylog::{KeyLog, KeyLogError};
 use mailbox::{Mailbox, Message, Nudge};
 use names::Names;
 use planes::{Orders, Planes};
@@ -75,6 +77,9 @@ pub enum StartError {
     /// The control socket.
     #[error(transparent)]
     Control(#[from] ServerError),
+    /// The key log.
+    #[error(transparent)]
+    KeyLog(#[from] KeyLogError),
     /// A data plane.
     #[error("the data plane cannot be used")]
     Plane(#[from] dataplane::PlaneError),
@@ -132,6 +137,8 @@ impl Daemon {
             directory: config.log.directory.clone(),
             source,
         };
+        let folder = config.debug.key_log.as_deref();
+        let key_log = folder.map(KeyLog::open).transpose()?;
         let mut sockets = Sockets::open(&config.listen_sockets())?;
         let server = Server::bind(&config.control.socket, SOCKET_MODE)?;
         let (mut writer, recovery) = Writer::open(eventlog::Options {
@@ -201,7 +208,7 @@ impl Daemon {
             started: jiff::Timestamp::now(),
             stopping: Arc::default(),
         });
-        let agent = Agent::new(
+        let mut agent = Agent::new(
             endpoint,
             sockets,
             journal,
@@ -212,6 +219,7 @@ impl Daemon {
             shared.clone(),
             now,
         );
+        agent.log_keys(now, key_log);
         let agent = thread::Builder::new()
             .name("agent".to_owned())
             .spawn(move || agent.run())?;

@@ -2,15 +2,15 @@
 //! came of it comes back as messages.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 
 use audit::{DropReason, PacketDropped};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use dataplane::{
-    Counters, Half, KernelOptions, Limits, Plane, PlaneError, PlaneEvent, Refusal, Trap, UdpEncap,
-    UserOptions,
+    Addresses, Counters, Half, KernelOptions, Limits, Plane, PlaneError, PlaneEvent, Refusal, Trap,
+    UdpEncap, UserOptions,
 };
 use keying::{ChildSaId, Mode, Selector};
 
@@ -27,6 +27,8 @@ enum Order {
     Move(u64, SocketAddr, SocketAddr),
     Trap(DataPlane, Box<Trap>),
     Untrap(DataPlane, String),
+    /// A Main Mode SA has these addresses within the tunnel.
+    Addresses(u64, Vec<IpAddr>),
     Event(DataPlane, PlaneEvent),
     Counters(Vec<u64>, Sender<BTreeMap<u64, Counters>>),
     Close,
@@ -58,6 +60,7 @@ impl Planes {
         let (sender, orders) = unbounded();
         let mut planes: BTreeMap<DataPlane, Box<dyn Plane>> = BTreeMap::new();
         let control = &config.control.socket;
+        let addresses_file = beside(control, ".addresses");
         for plane in [DataPlane::None, DataPlane::Kernel, DataPlane::User] {
             let events = sender.clone();
             // The thread outlives the plane; when it has ended nobody is left to hear.
@@ -90,6 +93,8 @@ impl Planes {
         let mut worker = Worker {
             planes,
             of: BTreeMap::new(),
+            addresses: left_behind(&addresses_file),
+            addresses_file,
             mailbox,
         };
         let thread = thread::Builder::new()
@@ -119,12 +124,34 @@ impl Drop for Planes {
 
 /// Beside the control socket: it must outlive the process, and not the system, and belongs to one daemon.
 fn state_file(control: &Path, plane: DataPlane) -> PathBuf {
-    let mut name = control.file_name().unwrap_or_default().to_owned();
-    name.push(match plane {
+    let ending = match plane {
         DataPlane::User => ".routed",
         DataPlane::Kernel | DataPlane::None => ".installed",
-    });
+    };
+    beside(control, ending)
+}
+
+fn beside(control: &Path, ending: &str) -> PathBuf {
+    let mut name = control.file_name().unwrap_or_default().to_owned();
+    name.push(ending);
     control.with_file_name(name)
+}
+
+/// Addresses that an earlier start has left behind are removed.
+fn left_behind(file: &Path) -> Option<Addresses> {
+    if !file.exists() {
+        return None;
+    }
+    match Addresses::open(file) {
+        Ok(addresses) => Some(addresses),
+        Err(error) => {
+            super::say(&format!(
+                "what an earlier start has left behind could not be cleared: {}",
+                crate::with_causes(&error)
+            ));
+            None
+        }
+    }
 }
 
 /// Takes out what an earlier start has left behind in a plane that the configuration had then, and has no more.
@@ -167,6 +194,11 @@ impl Orders {
         self.send(Order::Remove(id.0));
     }
 
+    /// A Main Mode SA has these addresses within the tunnel, and no others.
+    pub fn configured(&self, mmsa_id: u64, addresses: Vec<IpAddr>) {
+        self.send(Order::Addresses(mmsa_id, addresses));
+    }
+
     /// Its outer addresses have changed.
     pub fn moved(&self, id: ChildSaId, local: SocketAddr, remote: SocketAddr) {
         self.send(Order::Move(id.0, local, remote));
@@ -195,6 +227,9 @@ struct Worker {
     planes: BTreeMap<DataPlane, Box<dyn Plane>>,
     /// Where each child SA is, and the connection that it is of.
     of: BTreeMap<u64, (DataPlane, String)>,
+    /// Addresses within the tunnel, once there are some.
+    addresses: Option<Addresses>,
+    addresses_file: PathBuf,
     mailbox: Mailbox,
 }
 
@@ -213,6 +248,7 @@ impl Worker {
                     self.on(plane, |plane| plane.trap(&trap));
                 }
                 Order::Untrap(plane, name) => self.on(plane, |plane| plane.untrap(&name)),
+                Order::Addresses(mmsa_id, addresses) => self.addresses(mmsa_id, &addresses),
                 Order::Event(plane, event) => self.event(plane, event),
                 Order::Counters(ids, reply) => {
                     let counted = ids
@@ -228,6 +264,11 @@ impl Worker {
                 Order::Close => break,
             }
         }
+        if let Some(addresses) = &mut self.addresses
+            && let Err(error) = addresses.close()
+        {
+            super::say(&crate::with_causes(&error));
+        }
         for (_, plane) in std::mem::take(&mut self.planes) {
             let name = plane.name();
             if let Err(error) = plane.close() {
@@ -236,6 +277,23 @@ impl Worker {
                     "the data plane \"{name}\" could not be cleared: {why}"
                 ));
             }
+        }
+    }
+
+    /// The addresses of a Main Mode SA. Their list is opened with the first.
+    fn addresses(&mut self, mmsa_id: u64, addresses: &[IpAddr]) {
+        let opened = match self.addresses.take() {
+            Some(opened) => Ok(opened),
+            None if addresses.is_empty() => return,
+            None => Addresses::open(&self.addresses_file),
+        };
+        let done = opened.and_then(|mut opened| {
+            let done = opened.set(mmsa_id, addresses);
+            self.addresses = Some(opened);
+            done
+        });
+        if let Err(error) = done {
+            super::say(&crate::with_causes(&error));
         }
     }
 

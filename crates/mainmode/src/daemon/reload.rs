@@ -9,9 +9,10 @@ use crossbeam_channel::bounded;
 use eventlog::{LogError, Retention, Writer};
 use keying::Replaced;
 
+use super::keylog::{KeyLog, KeyLogError};
 use super::mailbox::{Message, Reload};
 use super::{Shared, convert, say};
-use crate::config::{Config, ConfigErrors, DataPlane, Diagnostic, ListenSocket, Loaded};
+use crate::config::{Config, ConfigErrors, DataPlane, Diagnostic, ListenSocket, Loaded, key_log};
 use crate::control::{Finding, Reloaded};
 use crate::policy;
 
@@ -29,6 +30,12 @@ impl From<LogError> for Refusal {
             "the log cannot be written: {}",
             crate::with_causes(&error)
         ))
+    }
+}
+
+impl From<KeyLogError> for Refusal {
+    fn from(error: KeyLogError) -> Self {
+        Refusal::Cannot(error.to_string())
     }
 }
 
@@ -70,6 +77,9 @@ impl Shared {
         };
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         say(&answer.summary());
+        for note in &answer.notes {
+            say(note);
+        }
         if !answer.reloaded {
             for finding in &answer.findings {
                 say(finding.text.trim_end());
@@ -97,6 +107,8 @@ impl Shared {
         };
         // All that can fail comes first.
         let ids = self.filter_ids(&config)?;
+        let folder = config.debug.key_log.as_deref();
+        let key_log = folder.map(KeyLog::open).transpose()?;
         let mut keyring = self.keys.now().successor();
         let mut connections = Vec::new();
         for connection in &config.connections {
@@ -110,6 +122,7 @@ impl Shared {
             config: config.clone(),
             connections,
             keyring,
+            key_log,
             reply,
         })));
         let stopping = |_| Refusal::Cannot("the daemon is stopping".to_owned());
@@ -233,6 +246,12 @@ fn notes(running: &Config, before: &Config, new: &Config) -> Vec<String> {
     if before.log.when_unwritable != new.log.when_unwritable {
         let word = new.log.when_unwritable.word();
         all.push(format!("log: `when-unwritable` is now {word}"));
+    }
+    if before.debug.key_log != new.debug.key_log {
+        all.push(match &new.debug.key_log {
+            Some(folder) => key_log::alert(folder),
+            None => "keys are no longer logged".to_owned(),
+        });
     }
     let wanted = new.listen_sockets();
     for open in running.listen_sockets() {

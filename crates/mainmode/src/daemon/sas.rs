@@ -24,6 +24,9 @@ pub fn main_mode(sa: &keying::MainModeSa, now: Timestamp) -> MainModeSa {
         established: ago(sa.age, now),
         lifetime_seconds: sa.lifetime.as_secs(),
         peer_software: sa.peer_software.clone(),
+        user: sa.user.clone(),
+        inner_local: sa.inner_local.clone(),
+        inner_remote: sa.inner_remote.clone(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use crypto::cert::Evidence;
 use crypto::{Group, Secret};
-use keying::{CredentialId, Credentials, Job, JobId, JobResult, SignatureCredentials};
+use keying::{CredentialId, Credentials, Job, JobId, JobResult, SignatureCredentials, User};
 
 use super::revocation::{Fetchers, Known};
 use crate::config::SignatureAuth;
@@ -27,6 +27,7 @@ pub struct Keyring {
 struct Keyrings {
     shared: BTreeMap<CredentialId, Secret>,
     signatures: BTreeMap<CredentialId, SignatureAuth>,
+    users: BTreeMap<CredentialId, Vec<User>>,
 }
 
 impl Keyring {
@@ -68,6 +69,21 @@ impl Keyring {
         id
     }
 
+    /// Takes users of XAUTH in: the same handle for the same ones.
+    pub fn add_users(&mut self, users: &[User]) -> CredentialId {
+        let same_user = |a: &User, b: &User| {
+            a.name == b.name && crypto::ct_eq(a.password.as_bytes(), b.password.as_bytes())
+        };
+        let same = |(_, known): &(&CredentialId, &Vec<User>)| {
+            known.len() == users.len() && known.iter().zip(users).all(|(a, b)| same_user(a, b))
+        };
+        let mut all = self.keys.users.iter().chain(&self.former.users);
+        let known = all.find(same).map(|(id, _)| *id);
+        let id = known.unwrap_or_else(|| self.new_handle());
+        self.keys.users.insert(id, users.to_vec());
+        id
+    }
+
     fn new_handle(&mut self) -> CredentialId {
         let id = CredentialId(self.next);
         self.next = self.next.saturating_add(1);
@@ -87,6 +103,10 @@ impl Credentials for Keyring {
 
     fn signatures(&self, id: CredentialId) -> Option<&SignatureCredentials> {
         self.keys.signatures.get(&id).map(|way| &way.credentials)
+    }
+
+    fn users(&self, id: CredentialId) -> Option<&[User]> {
+        self.keys.users.get(&id).map(Vec::as_slice)
     }
 
     fn fetched(&self) -> Arc<Evidence> {
@@ -217,8 +237,9 @@ impl Workers {
         match job {
             Job::MakeShare { group } | Job::Agree { group, .. } => is_quick(*group),
             Job::Derive(derive) => is_quick(derive.group),
-            // A token may take its time, and a chain may be long.
-            Job::Sign { .. } | Job::CheckPeer { .. } => false,
+            Job::FetchUser { .. } => true,
+            // A token may take its time, a chain may be long, and there may be many users.
+            Job::Sign { .. } | Job::CheckPeer { .. } | Job::CheckUser { .. } => false,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod crash;
 mod flood;
+mod keylog;
 mod monitor;
 mod policy;
 mod reload;

@@ -154,6 +154,14 @@ fn the_documented_defaults_are_the_programs() {
                 checked += 1;
                 continue;
             }
+            "connection.mode-config" => {
+                let with =
+                    |more: &str| format!("{bare}mode-config = {{ request = \"ipv4\"{more} }}\n");
+                let said = format!(", {key} = {value}");
+                assert_eq!(load(&with(&said)), load(&with("")), "{key}");
+                checked += 1;
+                continue;
+            }
             inner if inner.starts_with("connection.") => {
                 let name = inner.trim_start_matches("connection.");
                 format!("{bare}{name} = {{ {key} = {value} }}\n")

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use audit::Cause;
 use isakmp::{IdType, Identification};
 
-use crate::child::{Child, Mode};
+use crate::child::{Child, Mode, SelectorConfig};
 use crate::ikev1::negotiation::Failure;
+use crate::inner::Inner;
 use crate::limits::MAX_SELECTOR_PAIRS;
 use crate::selector::Selector;
 
@@ -42,6 +43,10 @@ pub(crate) struct Ends {
     pub local: IpAddr,
     pub remote: IpAddr,
     pub nat: bool,
+    /// Our addresses within the tunnel, where Mode Config gave us some.
+    pub inner_local: Inner,
+    /// The peer's.
+    pub inner_remote: Inner,
 }
 
 impl Ends {
@@ -74,14 +79,34 @@ impl Ends {
     }
 }
 
+/// One side's selectors: dynamic ones are for its addresses within the tunnel, or else for its own.
+fn resolved(selectors: &[SelectorConfig], inner: Inner, outer: IpAddr) -> Vec<Selector> {
+    let mut own = inner.all();
+    if own.is_empty() {
+        own.push(outer);
+    }
+    let mut all = Vec::new();
+    for selector in selectors {
+        match selector {
+            SelectorConfig::Dynamic { .. } => {
+                all.extend(own.iter().map(|address| selector.resolve(*address)));
+            }
+            SelectorConfig::Fixed(selector) => all.push(*selector),
+        }
+    }
+    all
+}
+
 /// Every pair of a child's selectors, each once.
 pub(crate) fn pairs(child: &Child, ends: Ends) -> Vec<Pair> {
     let mut pairs: Vec<Pair> = Vec::new();
-    for local in &child.local {
-        for remote in &child.remote {
+    let locals = resolved(&child.local, ends.inner_local, ends.local);
+    let remotes = resolved(&child.remote, ends.inner_remote, ends.remote);
+    for local in locals {
+        for remote in &remotes {
             let pair = Pair {
-                local: local.resolve(ends.local),
-                remote: remote.resolve(ends.remote),
+                local,
+                remote: *remote,
             };
             let of_one_family = pair.local.first.is_ipv4() == pair.remote.first.is_ipv4();
             if of_one_family && !pairs.contains(&pair) && pairs.len() < MAX_SELECTOR_PAIRS {
@@ -289,6 +314,8 @@ mod tests {
 
     fn ends(nat: bool) -> Ends {
         Ends {
+            inner_local: Inner::default(),
+            inner_remote: Inner::default(),
             local: "192.0.2.1".parse().unwrap(),
             remote: "192.0.2.2".parse().unwrap(),
             nat,

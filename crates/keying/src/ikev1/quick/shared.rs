@@ -62,6 +62,8 @@ impl Sa {
             local: self.route.local.ip(),
             remote: self.route.remote.ip(),
             nat: self.behind_nat || self.peer_behind_nat,
+            inner_local: self.inner_local,
+            inner_remote: self.inner_remote,
         }
     }
 

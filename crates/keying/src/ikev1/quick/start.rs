@@ -13,7 +13,7 @@ use super::selectors::{Pair, pairs};
 use crate::child::{Child, ChildOutcome, ChildVerdict};
 use crate::endpoint::{Endpoint, Party};
 use crate::io::Output;
-use crate::limits::{FIRST_SPI, MAX_CHILD_SAS, MAX_CHILD_SAS_PER_SA};
+use crate::limits::{AUTO_GRACE, FIRST_SPI, MAX_CHILD_SAS, MAX_CHILD_SAS_PER_SA};
 
 impl Endpoint {
     /// An SPI of ours that is not in use (RFC 4303 section 2.1: 255 and less are reserved).
@@ -43,7 +43,14 @@ impl Endpoint {
         if self.stopping {
             return self.no_child(connection, name, remote, Cause::ShuttingDown);
         }
-        if let Some(mmsa_id) = self.newest_sa(|sa| sa.connection.name == connection) {
+        let newest = self.newest_sa(|sa| sa.connection.name == connection);
+        let configuring = newest
+            .and_then(|id| self.sas.get(&id))
+            .is_some_and(|sa| !sa.configuring.is_over());
+        if configuring {
+            self.waiting_children
+                .insert((connection.to_owned(), name.to_owned()));
+        } else if let Some(mmsa_id) = newest {
             self.begin_child(now, mmsa_id, &child, true);
         } else {
             self.waiting_children
@@ -64,7 +71,13 @@ impl Endpoint {
     }
 
     /// Answers who asked for a Quick Mode that does not even begin, and so has no event.
-    fn no_child(&mut self, connection: &str, child: &str, remote: SocketAddr, cause: Cause) {
+    pub(crate) fn no_child(
+        &mut self,
+        connection: &str,
+        child: &str,
+        remote: SocketAddr,
+        cause: Cause,
+    ) {
         let verdict = ChildVerdict {
             connection: connection.to_owned(),
             child: Some(child.to_owned()),
@@ -172,6 +185,9 @@ impl Endpoint {
         let Some(sa) = self.sas.get(&mmsa_id) else {
             return;
         };
+        if !sa.configuring.is_over() {
+            return;
+        }
         let connection = sa.connection.clone();
         let asked: BTreeSet<String> = self.take_waiting(&connection.name).into_iter().collect();
         for child in &connection.children {
@@ -208,6 +224,10 @@ impl Endpoint {
         let Some(sa) = self.sas.get_mut(&mmsa_id) else {
             return;
         };
+        if !sa.configuring.is_over() {
+            sa.auto_at = Some(now + AUTO_GRACE);
+            return self.schedule(Party::Sa(mmsa_id));
+        }
         sa.auto_at = None;
         let children = sa.connection.children.clone();
         for child in children.iter().filter(|child| child.auto) {
