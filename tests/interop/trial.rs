@@ -83,7 +83,7 @@ fn run_in(variant: &Variant, folder: &Path) -> Outcome {
     let pki = folder.join("pki");
     vars.set("pki-dir", pki.to_string_lossy());
     pki::make(&mut vars, &pki)?;
-    let ours = vars.fill("${our-config}")?;
+    let ours = vars.fill("${our-template}")?;
     write_as(variant, &vars, &ours, &us.join("mainmode.toml"))?;
     if variant.folder.join("hosts").exists() {
         write_filled(variant, &vars, "hosts", &us)?;
@@ -93,7 +93,7 @@ fn run_in(variant: &Variant, folder: &Path) -> Outcome {
         None => None,
         Some(files) => {
             vars.set("dir", there.to_string_lossy());
-            let swanctl = vars.fill("${peer-config}")?;
+            let swanctl = vars.fill("${peer-template}")?;
             for name in files {
                 let from = if *name == "swanctl.conf" {
                     &swanctl

@@ -32,6 +32,13 @@ const DEFAULTS: &[(&str, &str)] = &[
         "{ certificate = \"${pki-dir}/us.pem\", key = \"${pki-dir}/us.key\", ca = \"${pki-dir}/ca.pem\" ${our-trust} }",
     ),
     ("our-trust", ""),
+    // What a verdict names of them.
+    ("us-cert-hash", "${us-thumbprint}"),
+    ("us-cert-issuer", "${us-issuer}"),
+    ("us-root", "O=Example, CN=Example CA"),
+    ("peer-cert-hash", "${peer-thumbprint}"),
+    ("peer-cert-issuer", "${peer-issuer}"),
+    ("peer-root", "O=Example, CN=Example CA"),
     ("peer-local", "auth = psk"),
     ("peer-remote", "auth = psk"),
     // Who plays which part of a scenario that has parts: see `parts`.
@@ -43,15 +50,16 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("peer-strongswan", ""),
     ("second-strongswan", ""),
     ("us-extra", ""),
+    ("us-rest", ""),
     // Whom a second strongSwan has as its peer.
     ("second-faces", "us"),
-    ("our-config", "mainmode.toml"),
+    ("our-template", "mainmode.toml"),
     ("ah-auth", "None"),
     ("our-mask", "${net-mask}"),
     ("peer-mask", "${net-mask}"),
     ("strongswan-load", ""),
     ("peer-remote-addrs", "${us-seen}"),
-    ("peer-config", "swanctl.conf"),
+    ("peer-template", "swanctl.conf"),
     ("peer-secrets", ""),
     ("us-id", "us.example"),
     ("us-id-at-peer", "${us-id}"),
@@ -80,7 +88,6 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("strongswan-more", ""),
     ("strongswan-plugins", ""),
     // More of swanctl.conf: in `secrets`, and beside `connections`.
-    ("peer-secrets", ""),
     ("peer-sections", ""),
     // What `Extra` of a verdict says.
     ("exchange-words", ""),

@@ -7,3 +7,4 @@ mod documentation;
 mod explain;
 mod log;
 mod place;
+mod scenarios;
