@@ -31,29 +31,8 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
         Step::PeerChildSas(count) => until(5, &format!("{count} IPsec SAs at the peer"), || {
             Ok((peer(stage)?.children()? == *count).then_some(()))
         }),
-        Step::Begin { on, child } => {
-            let host = on
-                .as_deref()
-                .map_or(initiator.as_str(), |on| stage.vars.host(on));
-            match host {
-                "us" => {
-                    let says = vec![format!("{child}: established")];
-                    let command = Command {
-                        says,
-                        ..Command::default()
-                    };
-                    ours(stage, "up", &command)
-                }
-                host => on_host(stage, host)?.begin(child),
-            }
-        }
-        Step::Finish { on } => {
-            let on = on.as_deref().unwrap_or(stage.vars.get("ender"));
-            match stage.vars.host(on) {
-                "us" => ours(stage, "down", &Command::default()),
-                host => on_host(stage, host)?.terminate(AT_PEER),
-            }
-        }
+        Step::Begin { on, child } => begin(stage, on.as_deref(), child),
+        Step::Finish { on } => finish(stage, on.as_deref()),
         Step::More {} => Err("only a shape has a place for more".into()),
         Step::PeerSays { on, words } => peer_says(stage, on, words),
         Step::Holds(wanted) => host_holds(stage, wanted),
@@ -113,40 +92,69 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
             capture.resend(&stage.lab, on, *last, *change, *times)
         }
         Step::ChildSas { count, packets } => child_sas(stage, *count, *packets),
-        Step::Serve { on, address, file } => {
-            let content = std::fs::read(stage.vars.fill(file)?)?;
-            let address = stage.vars.fill(address)?.parse()?;
-            let on = stage.vars.fill(on)?;
-            let server = Server::start(&stage.lab, stage.vars.host(&on), address, content)?;
-            stage.servers.push(server);
-            Ok(())
-        }
-        Step::Background { on, words } => {
-            let words = filled(stage, words)?;
-            let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            let log = std::path::Path::new(stage.vars.get("pki-dir")).join("program.out");
-            let on = stage.vars.fill(on)?;
-            let namespace = stage.lab.namespace(stage.vars.host(&on));
-            let program = Background::start(&namespace, &log, &[], &words)?;
-            stage.programs.push(program);
-            Ok(())
-        }
-        Step::Run { on, words, says } => {
-            let words = filled(stage, words)?;
-            let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            let on = stage.vars.fill(on)?;
-            let namespace = stage.lab.namespace(stage.vars.host(&on));
-            let done = output(
-                PATIENCE,
-                &[&["ip", "netns", "exec", &namespace], &words[..]].concat(),
-            )?;
-            holds(stage, &both(&done), &filled(stage, says)?)
-        }
+        Step::Serve { on, address, file } => serve(stage, on, address, file),
+        Step::Background { on, words } => background(stage, on, words),
+        Step::Run { on, words, says } => run_on(stage, on, words, says),
     }
 }
 
 fn filled(stage: &Stage, texts: &[String]) -> Outcome<Vec<String>> {
     texts.iter().map(|text| stage.vars.fill(text)).collect()
+}
+
+fn begin(stage: &Stage, on: Option<&str>, child: &str) -> Outcome {
+    let host = stage.vars.host(on.unwrap_or(stage.vars.get("initiator")));
+    match host {
+        "us" => {
+            let says = vec![format!("{child}: established")];
+            let command = Command {
+                says,
+                ..Command::default()
+            };
+            ours(stage, "up", &command)
+        }
+        host => on_host(stage, host)?.begin(child),
+    }
+}
+
+fn finish(stage: &Stage, on: Option<&str>) -> Outcome {
+    let on = on.unwrap_or(stage.vars.get("ender"));
+    match stage.vars.host(on) {
+        "us" => ours(stage, "down", &Command::default()),
+        host => on_host(stage, host)?.terminate(AT_PEER),
+    }
+}
+
+fn serve(stage: &mut Stage, on: &str, address: &str, file: &str) -> Outcome {
+    let content = std::fs::read(stage.vars.fill(file)?)?;
+    let address = stage.vars.fill(address)?.parse()?;
+    let on = stage.vars.fill(on)?;
+    let server = Server::start(&stage.lab, stage.vars.host(&on), address, content)?;
+    stage.servers.push(server);
+    Ok(())
+}
+
+fn background(stage: &mut Stage, on: &str, words: &[String]) -> Outcome {
+    let words = filled(stage, words)?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let log = std::path::Path::new(stage.vars.get("pki-dir")).join("program.out");
+    let on = stage.vars.fill(on)?;
+    let namespace = stage.lab.namespace(stage.vars.host(&on));
+    let program = Background::start(&namespace, &log, &[], &words)?;
+    stage.programs.push(program);
+    Ok(())
+}
+
+fn run_on(stage: &Stage, on: &str, words: &[String], says: &[String]) -> Outcome {
+    let words = filled(stage, words)?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let on = stage.vars.fill(on)?;
+    let namespace = stage.lab.namespace(stage.vars.host(&on));
+    let done = output(
+        PATIENCE,
+        &[&["ip", "netns", "exec", &namespace], &words[..]].concat(),
+    )?;
+    holds(stage, &both(&done), &filled(stage, says)?)
 }
 
 const NOT_RECORDED: &str = "nothing is recorded on this host";

@@ -273,11 +273,10 @@ impl Vars {
             let value = self.fill_at(value, depth + 1)?;
             filled.push_str(before);
             // What strongSwan has as a list with commas is a list of texts in TOML.
-            filled.push_str(&if quoted {
-                format!("\"{}\"", value.replace(", ", "\", \""))
-            } else {
-                value
-            });
+            let marks = if quoted { ("\"", "\", \"") } else { ("", ", ") };
+            filled.push_str(marks.0);
+            filled.push_str(&value.replace(", ", marks.1));
+            filled.push_str(marks.0);
             rest = after;
         }
         filled.push_str(rest);

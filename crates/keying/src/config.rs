@@ -213,6 +213,10 @@ pub struct ConfigServer {
 
 /// One connection.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "settings of their own, each on or off whatever the others are"
+)]
 pub struct Connection {
     /// Its name.
     pub name: String,

@@ -79,7 +79,7 @@ fn rows() -> Vec<(String, String, Vec<String>)> {
     let mut group = String::new();
     for line in page.lines() {
         if let Some(heading) = line.strip_prefix("## `") {
-            group = heading.trim_end_matches('`').to_owned();
+            heading.trim_end_matches('`').clone_into(&mut group);
         }
         if let Some(row) = line.strip_prefix("| `") {
             let cells: Vec<String> = row
