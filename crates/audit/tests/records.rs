@@ -446,6 +446,8 @@ fn a_policy_change_names_what_was_added_and_removed() {
 #[test]
 fn a_failure_has_code_cause_and_advice_and_other_events_a_cause_alone() {
     let extra = || Extra {
+        exchange: None,
+        user: None,
         connection: Some("branch".to_owned()),
         cause: Some(Cause::DeletedByPeer),
         advice: None,

@@ -205,8 +205,8 @@ mod tests {
         }
     }
 
-    fn at(text: &str) -> Option<IpAddr> {
-        Some(text.parse().unwrap())
+    fn at(text: &str) -> IpAddr {
+        text.parse().unwrap()
     }
 
     const NOBODY: fn(u64) -> bool = |_| false;
@@ -217,14 +217,20 @@ mod tests {
         let mut leases = Leases::default();
         assert_eq!(
             leases.lease(&pool, "carol", 1, NOBODY, None),
-            at("10.3.0.1")
+            Some(at("10.3.0.1"))
         );
-        assert_eq!(leases.lease(&pool, "dave", 2, NOBODY, None), at("10.3.0.2"));
+        assert_eq!(
+            leases.lease(&pool, "dave", 2, NOBODY, None),
+            Some(at("10.3.0.2"))
+        );
         leases.release(1);
-        assert_eq!(leases.lease(&pool, "erin", 3, NOBODY, None), at("10.3.0.3"));
+        assert_eq!(
+            leases.lease(&pool, "erin", 3, NOBODY, None),
+            Some(at("10.3.0.3"))
+        );
         assert_eq!(
             leases.lease(&pool, "carol", 4, NOBODY, None),
-            at("10.3.0.1")
+            Some(at("10.3.0.1"))
         );
         assert_eq!(leases.in_use(), 3);
     }
@@ -235,21 +241,21 @@ mod tests {
         let mut leases = Leases::default();
         assert_eq!(
             leases.lease(&pool, "carol", 1, NOBODY, None),
-            at("10.3.0.1")
+            Some(at("10.3.0.1"))
         );
         assert_eq!(
             leases.lease(&pool, "carol", 2, NOBODY, None),
-            at("10.3.0.2")
+            Some(at("10.3.0.2"))
         );
         assert_eq!(
             leases.lease(&pool, "carol", 3, |id| id == 1, None),
-            at("10.3.0.1")
+            Some(at("10.3.0.1"))
         );
         leases.release(1);
         // The successor still has it.
         assert_eq!(
             leases.lease(&pool, "carol", 4, NOBODY, None),
-            at("10.3.0.3")
+            Some(at("10.3.0.3"))
         );
     }
 
@@ -263,8 +269,14 @@ mod tests {
         assert_eq!(leases.lease(&pool, "c", 3, NOBODY, None), None);
         leases.release(2);
         leases.release(1);
-        assert_eq!(leases.lease(&pool, "c", 4, NOBODY, None), at("10.3.0.2"));
-        assert_eq!(leases.lease(&pool, "b", 5, NOBODY, None), at("10.3.0.1"));
+        assert_eq!(
+            leases.lease(&pool, "c", 4, NOBODY, None),
+            Some(at("10.3.0.2"))
+        );
+        assert_eq!(
+            leases.lease(&pool, "b", 5, NOBODY, None),
+            Some(at("10.3.0.1"))
+        );
         assert_eq!(leases.lease(&pool, "a", 6, NOBODY, None), None);
     }
 
@@ -273,20 +285,20 @@ mod tests {
         let pool = pool("10.3.0.1", "10.3.0.9");
         let mut leases = Leases::default();
         assert_eq!(
-            leases.lease(&pool, "a", 1, NOBODY, at("10.3.0.7")),
-            at("10.3.0.7")
+            leases.lease(&pool, "a", 1, NOBODY, Some(at("10.3.0.7"))),
+            Some(at("10.3.0.7"))
         );
         assert_eq!(
-            leases.lease(&pool, "b", 2, NOBODY, at("10.3.0.7")),
-            at("10.3.0.1")
+            leases.lease(&pool, "b", 2, NOBODY, Some(at("10.3.0.7"))),
+            Some(at("10.3.0.1"))
         );
         assert_eq!(
-            leases.lease(&pool, "c", 3, NOBODY, at("10.9.0.1")),
-            at("10.3.0.2")
+            leases.lease(&pool, "c", 3, NOBODY, Some(at("10.9.0.1"))),
+            Some(at("10.3.0.2"))
         );
         assert_eq!(
-            leases.lease(&pool, "d", 4, NOBODY, at("2001:db8::1")),
-            at("10.3.0.3")
+            leases.lease(&pool, "d", 4, NOBODY, Some(at("2001:db8::1"))),
+            Some(at("10.3.0.3"))
         );
     }
 
@@ -296,7 +308,10 @@ mod tests {
         let mut leases = Leases::default();
         for (id, address) in [(1, "fec3::fffe"), (2, "fec3::ffff"), (3, "fec3::1:0")] {
             let holder = id.to_string();
-            assert_eq!(leases.lease(&pool, &holder, id, NOBODY, None), at(address));
+            assert_eq!(
+                leases.lease(&pool, &holder, id, NOBODY, None),
+                Some(at(address))
+            );
         }
         assert_eq!(leases.lease(&pool, "4", 4, NOBODY, None), None);
     }

@@ -138,7 +138,7 @@ fn run(seed: u64) -> String {
             });
         }
         if config < 2 {
-            connection.mode_config = mode_config::part(host, config == 0);
+            connection.mode_config = Some(mode_config::part(host, config == 0));
         }
         if children {
             let mut child = quick::child(host, "net", &[suite]);
