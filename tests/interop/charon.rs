@@ -55,6 +55,12 @@ impl Charon {
         Err(format!("swanctl --initiate failed for a reason of its own:\n{said}").into())
     }
 
+    /// Main Mode and a child; both have to come up.
+    pub fn begin(&self, child: &str) -> Outcome {
+        self.control(&["--initiate", "--child", child, "--timeout", "15"], true)
+            .map(drop)
+    }
+
     /// Ends the connection's SA with a delete; it has to be there.
     pub fn terminate(&self, connection: &str) -> Outcome {
         self.control(

@@ -65,10 +65,16 @@ pub fn settled(stage: &Stage, expected: &[Expected]) -> Outcome {
     })?;
     std::thread::sleep(GRACE);
     let count = |id: u16| -> Outcome<u64> {
-        let times = now
-            .iter()
-            .filter(|e| kinds.get(&e.event).is_some_and(|k| k.id == id));
-        Ok(u64::try_from(times.map(|e| e.times).sum::<usize>())?)
+        let mut times = 0;
+        for one in &now {
+            let kind = kinds.get(&stage.vars.fill(&one.event)?);
+            times += if kind.is_some_and(|k| k.id == id) {
+                one.times
+            } else {
+                0
+            };
+        }
+        Ok(u64::try_from(times)?)
     };
     let established = count(4650)? + count(4651)?;
     let (failed, ended) = (count(4653)? + count(4652)?, count(4655)?);
@@ -143,12 +149,14 @@ fn check(kinds: &Kinds, events: &[Value], expected: &[Expected], vars: &Vars) ->
     let mut names = Names::default();
     let mut seen = of_negotiations(events).into_iter().peekable();
     for one in expected {
-        let kind = kinds.get(&one.event).ok_or_else(|| {
+        let kind = kinds.get(&vars.fill(&one.event)?).ok_or_else(|| {
             format!(
                 "\"{}\" is no kind of event in common/events.toml",
                 one.event
             )
         })?;
+        let second = one.with_second.then(|| vars.with_second()).transpose()?;
+        let vars = second.as_ref().unwrap_or(vars);
         for _ in 0..one.times {
             let event = seen.next().ok_or_else(|| format!("no event for {one:?}"))?;
             names.check(kind, one, event, vars)?;
@@ -167,7 +175,7 @@ fn check(kinds: &Kinds, events: &[Value], expected: &[Expected], vars: &Vars) ->
 /// What earlier events said that later ones have to repeat.
 #[derive(Default)]
 struct Names {
-    values: BTreeMap<String, String>,
+    values: BTreeMap<(bool, String), String>,
     /// The `ActivityID` under which each MMSAID was established.
     activities: BTreeMap<String, Value>,
 }
@@ -233,9 +241,9 @@ impl Names {
                 None => value == expected,
                 Some("reason") => {
                     let reason = one.reason.as_ref().ok_or("a failure needs its reason")?;
-                    value == words::of_reason(reason.code(vars)?)?
+                    value == words::of_reason(reason.value(vars)?)?
                 }
-                Some(pattern) => self.fits(pattern, value)?,
+                Some(pattern) => self.fits(pattern, value, one.with_second)?,
             };
             if !right {
                 return Err(
@@ -247,7 +255,7 @@ impl Names {
     }
 
     /// `KIND` or `KIND:NAME`: a name stands for the same value wherever it is used.
-    fn fits(&mut self, pattern: &str, value: &str) -> Outcome<bool> {
+    fn fits(&mut self, pattern: &str, value: &str, second: bool) -> Outcome<bool> {
         let (kind, name) = pattern
             .split_once(':')
             .map_or((pattern, None), |(k, n)| (k, Some(n)));
@@ -266,7 +274,7 @@ impl Names {
         let repeats = name.is_none_or(|name| {
             let known = self
                 .values
-                .entry(name.to_owned())
+                .entry((second, name.to_owned()))
                 .or_insert_with(|| value.to_owned());
             known == value
         });
@@ -311,9 +319,10 @@ fn extra(kind: &Kind, one: &Expected, extra: &Value, vars: &Vars) -> Result<(), 
         .connection
         .as_deref()
         .unwrap_or(if kind.activity { "peer" } else { "" });
+    let connection = fill(connection)?;
     let cause = fill(one.cause.as_deref().unwrap_or_default())?;
     let reason = match &one.reason {
-        Some(reason) => reason.code(vars).map_err(because)?.into(),
+        Some(reason) => reason.value(vars).map_err(because)?.into(),
         None => Value::Null,
     };
     // What phase 1 was, on its verdicts.
@@ -329,7 +338,7 @@ fn extra(kind: &Kind, one: &Expected, extra: &Value, vars: &Vars) -> Result<(), 
         }
     }
     let expected = [
-        ("Connection", text(connection)),
+        ("Connection", text(&connection)),
         ("Cause", text(&cause)),
         ("ReasonCode", reason),
     ];

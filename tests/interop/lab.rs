@@ -13,6 +13,15 @@ pub enum Topology {
     NatUs,
     /// The peer is 10.9.0.2 behind a box that masquerades as 192.0.2.254; we are 192.0.2.1.
     NatPeer,
+    /// We, the peer and a second peer, in 192.0.2.0/24 on a switch; what passes each cable is seen there.
+    Switch,
+    /// As `NatPeer`, the second peer being 10.9.0.4 behind the same box.
+    NatPeers,
+    /// As `NatUs`, the second peer being 10.9.0.4 behind the same box.
+    NatUsAndSecond,
+    /// We are 10.9.0.1 behind 192.0.2.254, the peer is 10.8.0.2 behind 192.0.2.253; what comes to those on the ports
+    /// of IKE is passed on to us and to it.
+    NatBoth,
 }
 
 impl Topology {
@@ -21,21 +30,44 @@ impl Topology {
             "plain" => Self::Plain,
             "nat-us" => Self::NatUs,
             "nat-peer" => Self::NatPeer,
-            other => {
-                return Err(
-                    format!("topology \"{other}\" is none of plain, nat-us, nat-peer").into(),
-                );
-            }
+            "switch" => Self::Switch,
+            "nat-peers" => Self::NatPeers,
+            "nat-us-and-second" => Self::NatUsAndSecond,
+            "nat-both" => Self::NatBoth,
+            other => return Err(format!("there is no topology \"{other}\"").into()),
         })
     }
 
+    /// Whether there is a NAT between us and the peer.
+    pub fn has_nat(self) -> bool {
+        !matches!(self, Self::Plain | Self::Switch)
+    }
+
+    /// Whether there is a second peer's host.
+    pub fn has_second(self) -> bool {
+        matches!(self, Self::Switch | Self::NatPeers | Self::NatUsAndSecond)
+    }
+
     /// The addresses: ours and the peer's, each as its own host has it and as the other one sees it.
-    pub fn addresses(self, version_6: bool) -> [(&'static str, &'static str); 5] {
+    pub fn addresses(self, version_6: bool) -> [(&'static str, &'static str); 7] {
         let (us, us_seen, peer, peer_seen) = match (self, version_6) {
             (Self::Plain, false) => ("192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.2"),
-            (Self::Plain, true) => ("2001:db8::1", "2001:db8::1", "2001:db8::2", "2001:db8::2"),
-            (Self::NatUs, _) => ("10.9.0.1", "192.0.2.254", "192.0.2.2", "192.0.2.2"),
-            (Self::NatPeer, _) => ("192.0.2.1", "192.0.2.1", "10.9.0.2", "192.0.2.254"),
+            (Self::Switch, false) => ("192.0.2.1", "${us}", "192.0.2.2", "${peer}"),
+            (Self::Plain | Self::Switch, true) => {
+                ("2001:db8::1", "2001:db8::1", "2001:db8::2", "2001:db8::2")
+            }
+            (Self::NatUs | Self::NatUsAndSecond, _) => {
+                ("10.9.0.1", "192.0.2.254", "192.0.2.2", "192.0.2.2")
+            }
+            (Self::NatPeer | Self::NatPeers, _) => {
+                ("192.0.2.1", "192.0.2.1", "10.9.0.2", "192.0.2.254")
+            }
+            (Self::NatBoth, _) => ("10.9.0.1", "192.0.2.254", "10.8.0.2", "192.0.2.253"),
+        };
+        let (second, second_seen) = if self.has_nat() {
+            ("10.9.0.4", "192.0.2.254")
+        } else {
+            ("192.0.2.4", "${second}")
         };
         let nobody = if version_6 {
             "2001:db8::3"
@@ -47,6 +79,8 @@ impl Topology {
             ("us-seen", us_seen),
             ("peer", peer),
             ("peer-seen", peer_seen),
+            ("second", second),
+            ("second-seen", second_seen),
             ("nobody", nobody),
         ]
     }
@@ -56,11 +90,17 @@ impl Topology {
 pub struct Lab {
     prefix: String,
     hosts: Vec<&'static str>,
+    topology: Topology,
 }
 
 impl Lab {
     /// Namespaces that bear the trial's name; those that a killed run left behind are taken away first.
     pub fn new(trial: &str, topology: Topology) -> Outcome<Self> {
+        Self::with_addresses(trial, topology, ["192.0.2.1", "192.0.2.2", "192.0.2.4"])
+    }
+
+    /// The same; on a switch we, the peer and the second peer have these addresses.
+    pub fn with_addresses(trial: &str, topology: Topology, addresses: [&str; 3]) -> Outcome<Self> {
         sweep();
         let slug: String = trial
             .chars()
@@ -70,9 +110,13 @@ impl Lab {
         let mut lab = Self {
             prefix: format!("{PREFIX}{}-{slug}-", std::process::id()),
             hosts: Vec::new(),
+            topology,
         };
         lab.host("us")?;
         lab.host("peer")?;
+        if topology.has_second() {
+            lab.host("second")?;
+        }
         match topology {
             Topology::Plain => {
                 lab.cable(
@@ -86,8 +130,65 @@ impl Lab {
             Topology::NatPeer => {
                 lab.nat(("peer", "10.9.0.2/24"), ("us", "192.0.2.1/24"))?;
             }
+            Topology::Switch => {
+                lab.host("switch")?;
+                lab.bridge("switch", "br0")?;
+                for (host, address) in ["us", "peer", "second"].into_iter().zip(addresses) {
+                    lab.port((host, &format!("{address}/24")), ("switch", host))?;
+                }
+            }
+            Topology::NatPeers => {
+                lab.nat_of_two(
+                    [("peer", "10.9.0.2/24"), ("second", "10.9.0.4/24")],
+                    ("us", "192.0.2.1/24"),
+                )?;
+            }
+            Topology::NatUsAndSecond => {
+                lab.nat_of_two(
+                    [("us", "10.9.0.1/24"), ("second", "10.9.0.4/24")],
+                    ("peer", "192.0.2.2/24"),
+                )?;
+            }
+            Topology::NatBoth => {
+                lab.host("nat")?;
+                lab.host("nat-peer")?;
+                lab.cable(
+                    ("nat", "out", &["192.0.2.254/24"]),
+                    ("nat-peer", "out", &["192.0.2.253/24"]),
+                )?;
+                for (box_, [host, inside]) in [
+                    ("nat", ["us", "10.9.0.1"]),
+                    ("nat-peer", ["peer", "10.8.0.2"]),
+                ] {
+                    let gateway = format!("{}254", inside.trim_end_matches(['1', '2']));
+                    lab.cable(
+                        (host, "eth0", &[&format!("{inside}/24")]),
+                        (box_, "in", &[&format!("{gateway}/24")]),
+                    )?;
+                    lab.gateway(host, &gateway)?;
+                    lab.masquerade(box_)?;
+                    lab.nft(
+                        box_,
+                        &format!("table ip to-inside {{ chain pre {{ type nat hook prerouting priority -100; iifname \"out\" udp dport {{ 500, 4500 }} dnat to {inside}; }}; }}"),
+                    )?;
+                }
+            }
         }
         Ok(lab)
+    }
+
+    /// Where what passes a host's cable is seen: the namespace, the device there, and whether what leaves the host
+    /// comes in by it.
+    pub fn cable_of(&self, host: &str) -> (String, String, bool) {
+        if self.topology == Topology::Switch {
+            return (self.namespace("switch"), host.to_owned(), true);
+        }
+        let device = if host.starts_with("nat") {
+            "out"
+        } else {
+            "eth0"
+        };
+        (self.namespace(host), device.to_owned(), false)
     }
 
     /// The name of a host's namespace.
@@ -148,6 +249,67 @@ impl Lab {
         Ok(())
     }
 
+    fn bridge(&self, host: &str, name: &str) -> Outcome {
+        let namespace = self.namespace(host);
+        run(&[
+            "ip", "-n", &namespace, "link", "add", name, "type", "bridge",
+        ])?;
+        run(&["ip", "-n", &namespace, "link", "set", name, "up"]).map(drop)
+    }
+
+    /// A host's cable to a switch, on which it is the only bridge.
+    fn port(&self, host: (&str, &str), switch: (&str, &str)) -> Outcome {
+        self.cable((host.0, "eth0", &[host.1]), (switch.0, switch.1, &[]))?;
+        let namespace = self.namespace(switch.0);
+        run(&[
+            "ip", "-n", &namespace, "link", "set", switch.1, "master", "br0",
+        ])
+        .map(drop)
+    }
+
+    fn gateway(&self, host: &str, via: &str) -> Outcome {
+        let namespace = self.namespace(host);
+        run(&[
+            "ip", "-n", &namespace, "route", "add", "default", "via", via,
+        ])
+        .map(drop)
+    }
+
+    /// A box that gives what comes from inside its own address, and ports that nobody would take for those of IKE.
+    fn masquerade(&self, host: &str) -> Outcome {
+        self.on(host, &["sysctl", "-qw", "net.ipv4.ip_forward=1"])?;
+        self.nft(
+            host,
+            "table ip nat { chain post { type nat hook postrouting priority 100; oifname \"out\" meta l4proto udp masquerade to :1024-1100; }; }",
+        )
+    }
+
+    /// Two hosts behind one box.
+    fn nat_of_two(&mut self, inside: [(&str, &str); 2], outside: (&str, &str)) -> Outcome {
+        self.host("nat")?;
+        self.bridge("nat", "br0")?;
+        let namespace = self.namespace("nat");
+        run(&[
+            "ip",
+            "-n",
+            &namespace,
+            "addr",
+            "add",
+            "10.9.0.254/24",
+            "dev",
+            "br0",
+        ])?;
+        for (host, address) in inside {
+            self.port((host, address), ("nat", host))?;
+            self.gateway(host, "10.9.0.254")?;
+        }
+        self.cable(
+            (outside.0, "eth0", &[outside.1]),
+            ("nat", "out", &["192.0.2.254/24"]),
+        )?;
+        self.masquerade("nat")
+    }
+
     fn nat(&mut self, inside: (&str, &str), outside: (&str, &str)) -> Outcome {
         self.host("nat")?;
         self.cable(
@@ -158,17 +320,7 @@ impl Lab {
             (outside.0, "eth0", &[outside.1]),
             ("nat", "out", &["192.0.2.254/24"]),
         )?;
-        let namespace = self.namespace(inside.0);
-        run(&[
-            "ip",
-            "-n",
-            &namespace,
-            "route",
-            "add",
-            "default",
-            "via",
-            "10.9.0.254",
-        ])?;
+        self.gateway(inside.0, "10.9.0.254")?;
         self.on("nat", &["sysctl", "-qw", "net.ipv4.ip_forward=1"])?;
         let masquerades = self.nft(
             "nat",

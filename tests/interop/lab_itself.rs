@@ -94,7 +94,7 @@ fn meets_pluto() -> Outcome {
         let text = std::fs::read_to_string(home().join("common").join(name))?;
         std::fs::write(there.join(name), vars.fill(&text)?)?;
     }
-    let pluto = Peer::start("libreswan", &lab, &there)?;
+    let pluto = Peer::start("libreswan", &lab, "peer", &there)?;
     assert!(us.initiate("us", 10)?, "{}", us.log());
     assert_eq!((us.established()?, pluto.established()?), (1, 1));
     us.terminate("us")?;

@@ -27,11 +27,11 @@ pub fn files(peer_is: &str) -> Outcome<Option<&'static [&'static str]>> {
 }
 
 impl Peer {
-    /// Starts it on the host "peer" with the configuration that lies in `directory`.
-    pub fn start(peer_is: &str, lab: &Lab, directory: &Path) -> Outcome<Self> {
+    /// Starts it on a host with the configuration that lies in `directory`.
+    pub fn start(peer_is: &str, lab: &Lab, host: &str, directory: &Path) -> Outcome<Self> {
         Ok(match peer_is {
-            "libreswan" => Self::Pluto(Pluto::start(lab, "peer", directory)?),
-            _ => Self::Charon(Charon::start(lab, "peer", directory)?),
+            "libreswan" => Self::Pluto(Pluto::start(lab, host, directory)?),
+            _ => Self::Charon(Charon::start(lab, host, directory)?),
         })
     }
 
@@ -40,6 +40,22 @@ impl Peer {
         match self {
             Self::Charon(charon) => charon.initiate(connection, seconds),
             Self::Pluto(pluto) => pluto.initiate(connection, seconds),
+        }
+    }
+
+    /// Lets it bring up Main Mode and a child.
+    pub fn begin(&self, child: &str) -> Outcome {
+        match self {
+            Self::Charon(charon) => charon.begin(child),
+            Self::Pluto(_) => Err("libreswan begins with `initiate`".into()),
+        }
+    }
+
+    /// What it says of its SAs.
+    pub fn sas(&self) -> Outcome<String> {
+        match self {
+            Self::Charon(charon) => charon.sas(),
+            Self::Pluto(_) => Err("libreswan has no list of SAs of this form".into()),
         }
     }
 

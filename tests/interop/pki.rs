@@ -2,7 +2,9 @@
 
 use crate::vars::Vars;
 use crate::{Outcome, home};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
+use std::time::Duration;
 
 /// Makes what the variable `pki` asks for, and adds its facts to the variables.
 pub fn make(vars: &mut Vars, directory: &Path) -> Outcome {
@@ -14,7 +16,7 @@ pub fn make(vars: &mut Vars, directory: &Path) -> Outcome {
     let (script, place) = (script.to_string_lossy(), directory.to_string_lossy());
     let mut all: Vec<&str> = vec!["bash", &script, &place];
     all.extend(words.split_whitespace().filter(|word| *word != "yes"));
-    crate::process::run(&all)?;
+    made(&all, directory)?;
     for line in std::fs::read_to_string(directory.join("vars"))?.lines() {
         let (name, value) = line.split_once('=').ok_or("a line of vars is none")?;
         vars.set(name, value);
@@ -22,9 +24,48 @@ pub fn make(vars: &mut Vars, directory: &Path) -> Outcome {
     Ok(())
 }
 
-/// Gives the peer what is its own: strongSwan reads it from folders beside its configuration.
-pub fn give(pki: &Path, peer: &Path) -> Outcome {
-    let Ok(made) = std::fs::read_dir(pki.join("swanctl")) else {
+/// What was made lately by the same words is made again by copying it: new keys take most of a trial's time, and no
+/// trial needs keys that no other one has.
+fn made(words: &[&str], directory: &Path) -> Outcome {
+    let mut hasher = DefaultHasher::new();
+    std::fs::read(words[1])?.hash(&mut hasher);
+    words[3..].hash(&mut hasher);
+    // The guest sees this machine's disk, and writes to its own.
+    let kept = std::env::var("MAINMODE_PKI")
+        .unwrap_or_else(|_| concat!(env!("CARGO_TARGET_TMPDIR"), "/pki").into());
+    let kept = Path::new(&kept);
+    let kept = kept.join(format!("{:016x}", hasher.finish()));
+    let (from, to) = (kept.to_string_lossy(), directory.to_string_lossy());
+    let age = std::fs::metadata(&kept).and_then(|is| is.modified());
+    if age.is_ok_and(|age| age.elapsed().is_ok_and(|age| age < LATELY)) {
+        return crate::process::run(&["cp", "-a", &from, &to]).map(drop);
+    }
+    crate::process::run(words)?;
+    // Where it cannot be kept (no room, a disk that is read-only, another trial that kept its own first), the next trial
+    // makes it.
+    let _ = keep(directory, &kept);
+    Ok(())
+}
+
+/// The certificates were valid an hour before they were made, and their CRLs are for days.
+const LATELY: Duration = Duration::from_hours(1);
+
+fn keep(made: &Path, kept: &Path) -> Outcome {
+    let folder = kept.parent().ok_or("no folder to keep it in")?;
+    std::fs::create_dir_all(folder)?;
+    let new = tempfile::tempdir_in(folder)?;
+    let copy = new.path().join("made");
+    let (from, to) = (made.to_string_lossy(), copy.to_string_lossy());
+    crate::process::run(&["cp", "-a", &from, &to])?;
+    if kept.exists() {
+        std::fs::rename(kept, new.path().join("old"))?;
+    }
+    Ok(std::fs::rename(copy, kept)?)
+}
+
+/// Gives a peer what is its own: strongSwan reads it from folders beside its configuration.
+pub fn give(made: &Path, peer: &Path) -> Outcome {
+    let Ok(made) = std::fs::read_dir(made) else {
         return Ok(());
     };
     for folder in made {

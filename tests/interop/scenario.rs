@@ -1,8 +1,8 @@
 //! A scenario's data: `expect.toml`, and the trials that it unfolds into.
 
-use crate::Outcome;
 use crate::vars::Vars;
 use crate::wire::Change;
+use crate::{Outcome, home};
 use libtest_mimic::Failed;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -15,6 +15,12 @@ pub struct Scenario {
     /// What it shows, in one sentence.
     #[serde(rename = "summary")]
     pub _summary: String,
+    /// A folder of `shapes/` that has the rest: what this one sets goes before, its axes come after, and its `more`
+    /// stands where the shape has a place for it.
+    pub shape: Option<String>,
+    /// The shapes that it has taken in, the nearest first.
+    #[serde(skip)]
+    shapes: Vec<String>,
     /// Variables that differ from their defaults.
     #[serde(default)]
     pub vars: BTreeMap<String, String>,
@@ -24,6 +30,20 @@ pub struct Scenario {
     /// What to do, in order. Absent: bring the SA up, see it on both sides, end it.
     pub steps: Option<Vec<Step>>,
     /// The negotiations' events, all of them, in order. Absent: established, ended.
+    pub expect: Option<Vec<Expected>>,
+    /// Other steps and events for the trials whose variable `play` names them.
+    #[serde(default)]
+    pub play: BTreeMap<String, Play>,
+    /// What is done at the shape's step `more`.
+    #[serde(default)]
+    pub more: Vec<Step>,
+}
+
+/// What one end does and sees where the other end's trials do and see something else.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Play {
+    pub steps: Option<Vec<Step>>,
     pub expect: Option<Vec<Expected>>,
 }
 
@@ -45,17 +65,42 @@ pub enum Step {
     Up(Command),
     /// `mainmode down`.
     Down(Command),
-    /// The peer initiates; whether its side comes up.
+    /// The peer, or the second one, initiates Main Mode; whether its side comes up.
     Initiate {
+        #[serde(default = "at_peer")]
+        on: String,
         #[serde(default = "yes")]
         succeeds: bool,
     },
     /// The peer ends the SA.
     Terminate {},
+    /// A host brings up Main Mode and a child, and both have to come; the variable `initiator` tells who, when absent.
+    Begin {
+        #[serde(default)]
+        on: Option<String>,
+        #[serde(default = "lan")]
+        child: String,
+    },
+    /// A host ends all that it has with the other one; the variable `ender` tells who, when absent.
+    Finish {
+        #[serde(default)]
+        on: Option<String>,
+    },
+    /// Here a scenario of this shape does what it has beyond it.
+    More {},
     /// So many established SAs on the peer's side, soon.
     PeerSas(usize),
     /// So many IPsec SAs on the peer's side, soon.
     PeerChildSas(usize),
+    /// The list of a strongSwan's SAs holds these words.
+    PeerSays {
+        #[serde(default = "at_peer")]
+        on: String,
+        words: Vec<String>,
+    },
+    /// What a host has, ours or a strongSwan: so many Main Mode SAs, so many IPsec SAs, and how many packets each of
+    /// these has carried, each way.
+    Holds(Holds),
     /// So many SAs in our `status`, soon; and what it says of the peer's software.
     OurSas {
         count: usize,
@@ -121,6 +166,16 @@ pub enum Step {
     },
 }
 
+/// What a host has.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Holds {
+    pub on: String,
+    pub sas: Option<usize>,
+    pub children: Option<usize>,
+    pub packets: Option<u64>,
+}
+
 /// A series of pings.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -138,7 +193,7 @@ pub struct Ping {
     pub interval: f32,
     /// Bytes of payload.
     #[serde(default = "as_usual")]
-    pub size: u32,
+    pub size: Number,
     /// Whether they are answered: all, or none.
     #[serde(default = "yes")]
     pub answered: bool,
@@ -159,9 +214,18 @@ pub struct Wire {
     pub esp_in_udp: usize,
     #[serde(default)]
     pub ah: usize,
+    /// Of whichever of them the variable `wire-shape` names.
+    #[serde(default)]
+    pub protected: usize,
+    /// How long each of those is, from the SPI to the last byte of the ICV; empty: as long as it likes.
+    #[serde(default)]
+    pub length: String,
     /// Packets that nobody protects.
     #[serde(default)]
     pub clear: usize,
+    /// What keeps a NAT's mapping; free as IKE is.
+    #[serde(default)]
+    pub keepalives: usize,
 }
 
 /// A command of mainmode's that names the connection.
@@ -189,6 +253,10 @@ impl Default for Command {
 pub struct Expected {
     /// Its kind in `common/events.toml`, which has the whole of it.
     pub event: String,
+    /// With the second peer: what a scenario says of "peer" is there what it says of "second", and a pattern's name
+    /// is another name.
+    #[serde(default)]
+    pub with_second: bool,
     /// How many of them, one after the other.
     #[serde(default = "one")]
     pub times: usize,
@@ -199,7 +267,7 @@ pub struct Expected {
     #[serde(default)]
     pub at_end: bool,
     pub cause: Option<String>,
-    pub reason: Option<Reason>,
+    pub reason: Option<Number>,
     /// The name in `Extra`; the connection's, when absent; empty: none.
     pub connection: Option<String>,
     /// Fields that differ from those in `common/events.toml`.
@@ -207,18 +275,18 @@ pub struct Expected {
     pub fields: BTreeMap<String, String>,
 }
 
-/// A reason code, or the variable that holds it.
+/// A number, or the variable that holds it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
-pub enum Reason {
-    Code(u32),
+pub enum Number {
+    Written(u32),
     Variable(String),
 }
 
-impl Reason {
-    pub fn code(&self, vars: &Vars) -> Outcome<u32> {
+impl Number {
+    pub fn value(&self, vars: &Vars) -> Outcome<u32> {
         match self {
-            Self::Code(code) => Ok(*code),
+            Self::Written(number) => Ok(*number),
             Self::Variable(text) => Ok(vars.fill(text)?.parse()?),
         }
     }
@@ -240,8 +308,16 @@ fn quickly() -> f32 {
     0.1
 }
 
-fn as_usual() -> u32 {
-    56
+fn lan() -> String {
+    "lan".into()
+}
+
+fn at_peer() -> String {
+    "peer".into()
+}
+
+fn as_usual() -> Number {
+    Number::Written(56)
 }
 
 /// One trial of a scenario.
@@ -256,15 +332,21 @@ pub struct Variant {
 impl Variant {
     /// The folder's name and the rows' names.
     pub fn name(&self) -> String {
-        let folder = self
-            .folder
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy();
-        std::iter::once(folder.as_ref())
-            .chain(self.labels.iter().map(String::as_str))
-            .collect::<Vec<_>>()
-            .join("::")
+        self.labels.join("::")
+    }
+
+    /// A file of the scenario's: its own, its shape's, or the common one.
+    pub fn file(&self, name: &str) -> PathBuf {
+        let shapes = self.scenario.shapes.iter();
+        let shapes = shapes.map(|shape| home().join("shapes").join(shape).join(name));
+        std::iter::once(self.folder.join(name))
+            .chain(shapes)
+            .find(|file| file.exists())
+            .unwrap_or_else(|| home().join("common").join(name))
+    }
+
+    fn play(&self) -> Option<&Play> {
+        self.scenario.play.get(self.var("play"))
     }
 
     pub fn var(&self, name: &str) -> &str {
@@ -273,9 +355,12 @@ impl Variant {
 
     /// The programs its steps run, beside those that every trial needs.
     pub fn programs(&self) -> Vec<&str> {
+        let plays = self.scenario.play.values().map(|play| &play.steps);
         self.scenario
             .steps
             .iter()
+            .chain(plays.flatten())
+            .chain([&self.scenario.more])
             .flatten()
             .filter_map(|step| match step {
                 Step::Run { words, .. } | Step::Background { words, .. } => {
@@ -289,8 +374,13 @@ impl Variant {
 
     /// The steps, those of a plain success when the scenario has none of its own.
     pub fn steps(&self) -> Vec<Step> {
-        if let Some(steps) = &self.scenario.steps {
-            return steps.clone();
+        let own = self.play().and_then(|play| play.steps.as_ref());
+        if let Some(steps) = own.or(self.scenario.steps.as_ref()) {
+            let more = |step: &Step| match step {
+                Step::More {} => self.scenario.more.clone(),
+                other => vec![other.clone()],
+            };
+            return steps.iter().flat_map(more).collect();
         }
         let ours = self.var("initiator") == "us";
         let ender = self.var("ender") == "us";
@@ -298,7 +388,10 @@ impl Variant {
             if ours {
                 Step::Up(Command::default())
             } else {
-                Step::Initiate { succeeds: true }
+                Step::Initiate {
+                    on: at_peer(),
+                    succeeds: true,
+                }
             },
             Step::PeerSas(1),
             Step::OurSas {
@@ -320,8 +413,12 @@ impl Variant {
 
     /// The events, those of a plain success when the scenario has none of its own.
     pub fn expected(&self) -> Vec<Expected> {
+        if let Some(own) = self.play().and_then(|play| play.expect.as_ref()) {
+            return own.clone();
+        }
         let plain = |event: &str, cause: Option<&str>| Expected {
             event: event.into(),
+            with_second: false,
             times: 1,
             or_more: false,
             at_end: false,
@@ -332,45 +429,104 @@ impl Variant {
         };
         self.scenario.expect.clone().unwrap_or_else(|| {
             vec![
-                plain(
-                    if self.var("pki").is_empty() {
-                        "established"
-                    } else {
-                        "established-by-certificate"
-                    },
-                    None,
-                ),
+                plain("${established}", None),
                 plain("ended", Some("${end-cause}")),
             ]
         })
     }
 }
 
-/// Every trial of every folder, in the folders' order of names.
+/// Every trial of every folder, in the folders' order of names. A folder without `expect.toml` is a group: its folders
+/// are scenarios, named by both.
 pub fn load_all(scenarios: &Path) -> Outcome<Vec<Variant>> {
-    let mut folders: Vec<PathBuf> = std::fs::read_dir(scenarios)?
-        .map(|entry| entry.map(|e| e.path()))
-        .collect::<Result<_, _>>()?;
-    folders.sort();
     let mut all = Vec::new();
-    for folder in folders {
-        let file = folder.join("expect.toml");
-        let because = |e: &dyn std::fmt::Display| Failed::from(format!("{}: {e}", file.display()));
-        let text = std::fs::read_to_string(&file).map_err(|e| because(&e))?;
-        let scenario: Scenario = toml::from_str(&text).map_err(|e| because(&e))?;
-        for (labels, set) in combinations(&scenario.axis) {
-            let base = scenario.vars.clone();
-            let vars = Vars::new(base.into_iter().chain(set))
-                .map_err(|e| because(&e.message().unwrap_or_default()))?;
-            all.push(Variant {
-                folder: folder.clone(),
-                scenario: scenario.clone(),
-                vars,
-                labels,
-            });
+    for folder in folders_in(scenarios)? {
+        if folder.join("expect.toml").exists() {
+            load(&folder, &[name_of(&folder)], &mut all)?;
+            continue;
+        }
+        for inner in folders_in(&folder)? {
+            load(&inner, &[name_of(&folder), name_of(&inner)], &mut all)?;
         }
     }
     Ok(all)
+}
+
+fn folders_in(folder: &Path) -> Outcome<Vec<PathBuf>> {
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(folder)?
+        .map(|entry| entry.map(|e| e.path()))
+        .collect::<Result<_, _>>()?;
+    folders.sort();
+    Ok(folders)
+}
+
+fn name_of(folder: &Path) -> String {
+    let name = folder.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+fn load(folder: &Path, names: &[String], all: &mut Vec<Variant>) -> Outcome {
+    let scenario = read(folder, 0)?;
+    for (labels, set) in combinations(&scenario.axis) {
+        let base = scenario.vars.clone();
+        let vars = Vars::new(base.into_iter().chain(set)).map_err(|e| {
+            let why = e.message().unwrap_or_default();
+            Failed::from(format!("{}: {why}", folder.display()))
+        })?;
+        all.push(Variant {
+            folder: folder.to_owned(),
+            scenario: scenario.clone(),
+            vars,
+            labels: names.iter().cloned().chain(labels).collect(),
+        });
+    }
+    Ok(())
+}
+
+/// A shape of a shape, and so on, at most so deep.
+const MAX_SHAPES: usize = 4;
+
+fn read(folder: &Path, depth: usize) -> Outcome<Scenario> {
+    let file = folder.join("expect.toml");
+    let because = |e: &dyn std::fmt::Display| Failed::from(format!("{}: {e}", file.display()));
+    let text = std::fs::read_to_string(&file).map_err(|e| because(&e))?;
+    let scenario: Scenario = toml::from_str(&text).map_err(|e| because(&e))?;
+    match &scenario.shape {
+        Some(_) if depth == MAX_SHAPES => Err(because(&"its shapes go in a circle")),
+        Some(shape) => {
+            let shape = read(&home().join("shapes").join(shape), depth + 1)?;
+            Ok(scenario.over(shape))
+        }
+        None => Ok(scenario),
+    }
+}
+
+impl Scenario {
+    /// What this one sets, and of the shape what it leaves open.
+    fn over(self, shape: Self) -> Self {
+        let mut vars = shape.vars;
+        vars.extend(self.vars);
+        let mut play = shape.play;
+        for (name, own) in self.play {
+            let theirs = play.remove(&name).unwrap_or_default();
+            let both = Play {
+                steps: own.steps.or(theirs.steps),
+                expect: own.expect.or(theirs.expect),
+            };
+            play.insert(name, both);
+        }
+        let mut shapes: Vec<String> = self.shape.iter().cloned().collect();
+        shapes.extend(shape.shapes);
+        Self {
+            vars,
+            play,
+            shapes,
+            axis: shape.axis.into_iter().chain(self.axis).collect(),
+            steps: self.steps.or(shape.steps),
+            expect: self.expect.or(shape.expect),
+            ..self
+        }
+    }
 }
 
 type Combination = (Vec<String>, BTreeMap<String, String>);

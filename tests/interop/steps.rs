@@ -4,7 +4,7 @@ use crate::Outcome;
 use crate::http::Server;
 use crate::peer::Peer;
 use crate::process::{Background, both, output, until};
-use crate::scenario::{Command, Ping, Step, Wire};
+use crate::scenario::{Command, Holds, Ping, Step, Wire};
 use crate::stranger::Stranger;
 use crate::trial::Stage;
 use crate::wire::{Capture, Shape};
@@ -23,7 +23,7 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
     match step {
         Step::Up(command) => ours(stage, "up", command),
         Step::Down(command) => ours(stage, "down", command),
-        Step::Initiate { succeeds } => initiate(stage, *succeeds),
+        Step::Initiate { on, succeeds } => initiate(stage, on, *succeeds),
         Step::Terminate {} => peer(stage)?.terminate(AT_PEER),
         Step::PeerSas(count) => until(5, &format!("{count} SAs at the peer"), || {
             Ok((peer(stage)?.established()? == *count).then_some(()))
@@ -31,6 +31,11 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
         Step::PeerChildSas(count) => until(5, &format!("{count} IPsec SAs at the peer"), || {
             Ok((peer(stage)?.children()? == *count).then_some(()))
         }),
+        Step::Begin { on, child } => begin(stage, on.as_deref(), child),
+        Step::Finish { on } => finish(stage, on.as_deref()),
+        Step::More {} => Err("only a shape has a place for more".into()),
+        Step::PeerSays { on, words } => peer_says(stage, on, words),
+        Step::Holds(wanted) => host_holds(stage, wanted),
         Step::OurSas { count, software } => our_sas(stage, *count, software.as_deref()),
         Step::Wait(milliseconds) => {
             std::thread::sleep(Duration::from_millis(*milliseconds));
@@ -71,8 +76,9 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
         }
         Step::Ping(pings) => ping(stage, pings),
         Step::Capture(host) => {
-            let capture = Capture::start(&stage.lab, host)?;
-            stage.captures.insert(host.clone(), capture);
+            let host = stage.vars.host(host).to_owned();
+            let capture = Capture::start(&stage.lab, &host)?;
+            stage.captures.insert(host, capture);
             Ok(())
         }
         Step::Wire(expected) => wire(stage, expected),
@@ -86,37 +92,69 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
             capture.resend(&stage.lab, on, *last, *change, *times)
         }
         Step::ChildSas { count, packets } => child_sas(stage, *count, *packets),
-        Step::Serve { on, address, file } => {
-            let content = std::fs::read(stage.vars.fill(file)?)?;
-            let address = stage.vars.fill(address)?.parse()?;
-            let server = Server::start(&stage.lab, &stage.vars.fill(on)?, address, content)?;
-            stage.servers.push(server);
-            Ok(())
-        }
-        Step::Background { on, words } => {
-            let words = filled(stage, words)?;
-            let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            let log = std::path::Path::new(stage.vars.get("pki-dir")).join("program.out");
-            let namespace = stage.lab.namespace(&stage.vars.fill(on)?);
-            let program = Background::start(&namespace, &log, &[], &words)?;
-            stage.programs.push(program);
-            Ok(())
-        }
-        Step::Run { on, words, says } => {
-            let words = filled(stage, words)?;
-            let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            let namespace = stage.lab.namespace(&stage.vars.fill(on)?);
-            let done = output(
-                PATIENCE,
-                &[&["ip", "netns", "exec", &namespace], &words[..]].concat(),
-            )?;
-            holds(stage, &both(&done), &filled(stage, says)?)
-        }
+        Step::Serve { on, address, file } => serve(stage, on, address, file),
+        Step::Background { on, words } => background(stage, on, words),
+        Step::Run { on, words, says } => run_on(stage, on, words, says),
     }
 }
 
 fn filled(stage: &Stage, texts: &[String]) -> Outcome<Vec<String>> {
     texts.iter().map(|text| stage.vars.fill(text)).collect()
+}
+
+fn begin(stage: &Stage, on: Option<&str>, child: &str) -> Outcome {
+    let host = stage.vars.host(on.unwrap_or(stage.vars.get("initiator")));
+    match host {
+        "us" => {
+            let says = vec![format!("{child}: established")];
+            let command = Command {
+                says,
+                ..Command::default()
+            };
+            ours(stage, "up", &command)
+        }
+        host => on_host(stage, host)?.begin(child),
+    }
+}
+
+fn finish(stage: &Stage, on: Option<&str>) -> Outcome {
+    let on = on.unwrap_or(stage.vars.get("ender"));
+    match stage.vars.host(on) {
+        "us" => ours(stage, "down", &Command::default()),
+        host => on_host(stage, host)?.terminate(AT_PEER),
+    }
+}
+
+fn serve(stage: &mut Stage, on: &str, address: &str, file: &str) -> Outcome {
+    let content = std::fs::read(stage.vars.fill(file)?)?;
+    let address = stage.vars.fill(address)?.parse()?;
+    let on = stage.vars.fill(on)?;
+    let server = Server::start(&stage.lab, stage.vars.host(&on), address, content)?;
+    stage.servers.push(server);
+    Ok(())
+}
+
+fn background(stage: &mut Stage, on: &str, words: &[String]) -> Outcome {
+    let words = filled(stage, words)?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let log = std::path::Path::new(stage.vars.get("pki-dir")).join("program.out");
+    let on = stage.vars.fill(on)?;
+    let namespace = stage.lab.namespace(stage.vars.host(&on));
+    let program = Background::start(&namespace, &log, &[], &words)?;
+    stage.programs.push(program);
+    Ok(())
+}
+
+fn run_on(stage: &Stage, on: &str, words: &[String], says: &[String]) -> Outcome {
+    let words = filled(stage, words)?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let on = stage.vars.fill(on)?;
+    let namespace = stage.lab.namespace(stage.vars.host(&on));
+    let done = output(
+        PATIENCE,
+        &[&["ip", "netns", "exec", &namespace], &words[..]].concat(),
+    )?;
+    holds(stage, &both(&done), &filled(stage, says)?)
 }
 
 const NOT_RECORDED: &str = "nothing is recorded on this host";
@@ -126,6 +164,61 @@ fn peer(stage: &Stage) -> Outcome<&Peer> {
     stage.peer.as_ref().ok_or_else(|| NO_PEER.into())
 }
 
+fn on_host<'a>(stage: &'a Stage, host: &str) -> Outcome<&'a Peer> {
+    match host {
+        "second" => stage.second.as_ref().ok_or_else(|| NO_PEER.into()),
+        _ => peer(stage),
+    }
+}
+
+fn peer_says(stage: &Stage, on: &str, words: &[String]) -> Outcome {
+    let sas = on_host(stage, stage.vars.host(on))?.sas()?;
+    holds(stage, &sas, words)
+}
+
+fn host_holds(stage: &Stage, wanted: &Holds) -> Outcome {
+    let host = stage.vars.host(&wanted.on);
+    if host == "us" {
+        if let Some(count) = wanted.sas {
+            our_sas_are(stage, count)?;
+        }
+        return wanted
+            .children
+            .map_or(Ok(()), |count| child_sas(stage, count, wanted.packets));
+    }
+    let peer = on_host(stage, host)?;
+    until(5, &format!("{wanted:?}"), || {
+        let as_many = wanted
+            .sas
+            .is_none_or(|n| peer.established().ok() == Some(n))
+            && wanted
+                .children
+                .is_none_or(|n| peer.children().ok() == Some(n));
+        Ok(as_many.then_some(()))
+    })
+    .map_err(|why| match peer.sas() {
+        Ok(sas) => Failed::from(format!(
+            "{}; it has {sas}",
+            why.message().unwrap_or_default()
+        )),
+        Err(_) => why,
+    })?;
+    let Some(packets) = wanted.packets else {
+        return Ok(());
+    };
+    // `in  c0ffee,    252 bytes,     3 packets,     1s ago`, and `out` likewise.
+    let sas = peer.sas()?;
+    let right = format!(" {packets} packets");
+    let mut carried = sas
+        .lines()
+        .filter(|line| line.contains(" bytes,"))
+        .peekable();
+    if carried.peek().is_some() && carried.all(|line| line.contains(&right)) {
+        return Ok(());
+    }
+    Err(format!("not each way has carried {packets} packets: {sas}").into())
+}
+
 fn peer_again(stage: &mut Stage) -> Outcome {
     let directory = peer(stage)?.directory().to_owned();
     // The old one's namespace, sockets and files have to be free.
@@ -133,6 +226,7 @@ fn peer_again(stage: &mut Stage) -> Outcome {
     stage.peer = Some(Peer::start(
         stage.vars.get("peer-is"),
         &stage.lab,
+        "peer",
         &directory,
     )?);
     Ok(())
@@ -150,11 +244,12 @@ fn ours(stage: &Stage, verb: &str, command: &Command) -> Outcome {
 }
 
 fn ping(stage: &Stage, pings: &Ping) -> Outcome {
-    let namespace = stage.lab.namespace(&stage.vars.fill(&pings.from)?);
+    let from = stage.vars.fill(&pings.from)?;
+    let namespace = stage.lab.namespace(stage.vars.host(&from));
     let (count, interval, size) = (
         pings.count.to_string(),
         pings.interval.to_string(),
-        pings.size.to_string(),
+        pings.size.value(&stage.vars)?.to_string(),
     );
     let to = stage.vars.fill(&pings.to)?;
     let mut words = vec!["ip", "netns", "exec", &namespace, "ping", "-n", "-q"];
@@ -181,19 +276,34 @@ fn ping(stage: &Stage, pings: &Ping) -> Outcome {
 }
 
 fn wire(stage: &Stage, expected: &Wire) -> Outcome {
-    let capture = stage.captures.get(&expected.on);
-    let capture = capture.ok_or(NOT_RECORDED)?;
-    let (seen, clear) = capture.look()?;
+    let host = stage.vars.host(&expected.on);
+    let capture = stage.captures.get(host).ok_or(NOT_RECORDED)?;
+    let passed = capture.look()?;
+    let named = stage.vars.get("wire-shape");
+    let or_named = |least: usize, name: &str| {
+        if expected.protected > 0 && named == name {
+            expected.protected
+        } else {
+            least
+        }
+    };
+    let length = stage.vars.fill(&expected.length)?;
+    if passed.count(Shape::Keepalive) < expected.keepalives {
+        return Err(format!("{expected:?} is not what passed: {passed:?}").into());
+    }
     for (shape, least) in [
-        (Shape::Esp, expected.esp),
-        (Shape::EspInUdp, expected.esp_in_udp),
-        (Shape::Ah, expected.ah),
+        (Shape::Esp, or_named(expected.esp, "esp")),
+        (Shape::EspInUdp, or_named(expected.esp_in_udp, "esp-in-udp")),
+        (Shape::Ah, or_named(expected.ah, "ah")),
         (Shape::Clear, expected.clear),
     ] {
-        let count = seen.get(&shape).copied().unwrap_or_default();
-        if count < least || least == 0 && count > 0 {
-            let clear = clear.join("\n");
-            return Err(format!("{expected:?} is not what passed: {seen:?}\n{clear}").into());
+        let count = passed.count(shape);
+        let lengths = passed.lengths.get(&shape).map_or(&[][..], Vec::as_slice);
+        let other_length = !length.is_empty()
+            && shape != Shape::Clear
+            && lengths.iter().any(|one| one.to_string() != length);
+        if count < least || least == 0 && count > 0 || other_length {
+            return Err(format!("{expected:?}, {length}, is not what passed: {passed:?}").into());
         }
     }
     Ok(())
@@ -227,8 +337,9 @@ fn holds(stage: &Stage, said: &str, words: &[String]) -> Outcome {
     Ok(())
 }
 
-fn initiate(stage: &Stage, succeeds: bool) -> Outcome {
-    let came = peer(stage)?.initiate(AT_PEER, 10)?;
+fn initiate(stage: &Stage, on: &str, succeeds: bool) -> Outcome {
+    let peer = on_host(stage, stage.vars.host(on))?;
+    let came = peer.initiate(AT_PEER, 10)?;
     if came == succeeds {
         return Ok(());
     }
@@ -239,12 +350,16 @@ fn initiate(stage: &Stage, succeeds: bool) -> Outcome {
     }))
 }
 
-fn our_sas(stage: &Stage, count: usize, software: Option<&str>) -> Outcome {
-    let status = until(5, &format!("{count} SAs in our status"), || {
+fn our_sas_are(stage: &Stage, count: usize) -> Outcome<serde_json::Value> {
+    until(5, &format!("{count} SAs in our status"), || {
         let status = stage.daemon.status()?;
         let sas = status["main_mode_sas"].as_array().map(Vec::len);
         Ok((sas == Some(count)).then_some(status))
-    })?;
+    })
+}
+
+fn our_sas(stage: &Stage, count: usize, software: Option<&str>) -> Outcome {
+    let status = our_sas_are(stage, count)?;
     for sa in status["main_mode_sas"].as_array().into_iter().flatten() {
         let says = sa["peer_software"].as_str().unwrap_or_default();
         if software.is_some_and(|software| !says.contains(software)) {

@@ -13,18 +13,20 @@ use crate::scenario::Variant;
 use crate::stranger::Stranger;
 use crate::vars::Vars;
 use crate::wire::Capture;
-use crate::{Outcome, home, steps};
+use crate::{Outcome, steps};
 use libtest_mimic::Failed;
 use std::collections::BTreeMap;
 use std::fs::{File, create_dir};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Everything that a step can touch. What runs in the lab goes before the lab does.
 pub struct Stage {
     pub daemon: Daemon,
     pub peer: Option<Peer>,
+    /// A second strongSwan, where the topology has a host for it.
+    pub second: Option<Peer>,
     pub strangers: Vec<Stranger>,
     pub servers: Vec<Server>,
     pub programs: Vec<Background>,
@@ -47,6 +49,8 @@ pub fn run(variant: &Variant) -> Outcome {
             "us/mainmode.out",
             "peer/charon.out",
             "peer/charon.log",
+            "second/charon.out",
+            "second/charon.log",
             "peer/pluto.log",
         ] {
             if let Ok(text) = std::fs::read_to_string(folder.path().join(log)) {
@@ -71,14 +75,17 @@ fn run_in(variant: &Variant, folder: &Path) -> Outcome {
     let (us, there) = (folder.join("us"), folder.join("peer"));
     create_dir(&us)?;
     create_dir(&there)?;
-    let lab = Lab::new(&variant.name(), Topology::from_name(vars.get("topology"))?)?;
+    let topology = Topology::from_name(vars.get("topology"))?;
+    let addresses = [vars.get("us"), vars.get("peer"), vars.get("second")];
+    let lab = Lab::with_addresses(&variant.name(), topology, addresses)?;
     vars.set("dir", us.to_string_lossy());
     vars.set("our-file", us.join("mainmode.toml").to_string_lossy());
     vars.set("mainmode", crate::daemon::MAINMODE);
     let pki = folder.join("pki");
     vars.set("pki-dir", pki.to_string_lossy());
     pki::make(&mut vars, &pki)?;
-    write_filled(variant, &vars, "mainmode.toml", &us)?;
+    let ours = vars.fill("${our-template}")?;
+    write_as(variant, &vars, &ours, &us.join("mainmode.toml"))?;
     if variant.folder.join("hosts").exists() {
         write_filled(variant, &vars, "hosts", &us)?;
     }
@@ -87,20 +94,40 @@ fn run_in(variant: &Variant, folder: &Path) -> Outcome {
         None => None,
         Some(files) => {
             vars.set("dir", there.to_string_lossy());
+            let swanctl = vars.fill("${peer-template}")?;
             for name in files {
-                write_filled(variant, &vars, name, &there)?;
+                let from = if *name == "swanctl.conf" {
+                    &swanctl
+                } else {
+                    *name
+                };
+                write_as(variant, &vars, from, &there.join(name))?;
             }
-            pki::give(&pki, &there)?;
-            Some(Peer::start(&peer_is, &lab, &there)?)
+            pki::give(&pki.join("swanctl"), &there)?;
+            Some(Peer::start(&peer_is, &lab, "peer", &there)?)
         }
     };
     if vars.get("imported") == "yes" {
         import::write(variant, &vars, &us, &there)?;
     }
+    let second = if vars.get("second-plays").is_empty() {
+        None
+    } else {
+        let folder = folder.join("second");
+        create_dir(&folder)?;
+        let mut vars = vars.of_second()?;
+        vars.set("dir", folder.to_string_lossy());
+        for name in ["swanctl.conf", "strongswan.conf"] {
+            write_filled(variant, &vars, name, &folder)?;
+        }
+        pki::give(&pki.join("swanctl-second"), &folder)?;
+        Some(Peer::start("strongswan", &lab, "second", &folder)?)
+    };
     let daemon = Daemon::start(&lab, &us)?;
     let mut stage = Stage {
         daemon,
         peer,
+        second,
         strangers: Vec::new(),
         servers: Vec::new(),
         programs: Vec::new(),
@@ -130,21 +157,19 @@ fn run_in(variant: &Variant, folder: &Path) -> Outcome {
     check::log(&stage, &expected)
 }
 
-/// Writes the scenario's file, or the common one, with its placeholders filled. It can hold a pre-shared key: nobody
-/// else may read it.
+/// Writes the scenario's file, its shape's, or the common one, with its placeholders filled.
 pub fn write_filled(variant: &Variant, vars: &Vars, name: &str, to: &Path) -> Outcome {
-    let own: PathBuf = variant.folder.join(name);
-    let from = if own.exists() {
-        own
-    } else {
-        home().join("common").join(name)
-    };
-    let text = vars.fill(&std::fs::read_to_string(from)?)?;
+    write_as(variant, vars, name, &to.join(name))
+}
+
+/// The same under another name. It can hold a pre-shared key: nobody else may read it.
+fn write_as(variant: &Variant, vars: &Vars, name: &str, to: &Path) -> Outcome {
+    let text = vars.fill(&std::fs::read_to_string(variant.file(name))?)?;
     File::options()
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(to.join(name))?
+        .open(to)?
         .write_all(text.as_bytes())?;
     Ok(())
 }

@@ -34,8 +34,35 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("our-trust", ""),
     // What the peer calls its connection.
     ("conn", "us"),
+    // What a verdict names of them.
+    ("us-cert-hash", "${us-thumbprint}"),
+    ("us-cert-issuer", "${us-issuer}"),
+    ("us-root", "O=Example, CN=Example CA"),
+    ("peer-cert-hash", "${peer-thumbprint}"),
+    ("peer-cert-issuer", "${peer-issuer}"),
+    ("peer-root", "O=Example, CN=Example CA"),
     ("peer-local", "auth = psk"),
     ("peer-remote", "auth = psk"),
+    // Who plays which part of a scenario that has parts: see `parts`.
+    ("us-plays", ""),
+    ("peer-plays", ""),
+    ("second-plays", ""),
+    ("second-san", ""),
+    // Of one part's strongSwan alone, or of one part's mainmode.
+    ("peer-strongswan", ""),
+    ("second-strongswan", ""),
+    ("us-extra", ""),
+    ("us-rest", ""),
+    // Whom a second strongSwan has as its peer.
+    ("second-faces", "us"),
+    ("our-template", "mainmode.toml"),
+    ("ah-auth", "None"),
+    ("our-mask", "${net-mask}"),
+    ("peer-mask", "${net-mask}"),
+    ("strongswan-load", ""),
+    ("peer-remote-addrs", "${us-seen}"),
+    ("peer-template", "swanctl.conf"),
+    ("peer-secrets", ""),
     ("us-id", "us.example"),
     ("us-id-at-peer", "${us-id}"),
     ("us-principal", "${us-id}"),
@@ -69,15 +96,17 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("strongswan-more", ""),
     ("strongswan-plugins", ""),
     // More of swanctl.conf: in `secrets`, and beside `connections`.
-    ("peer-secrets", ""),
     ("peer-sections", ""),
     // What `Extra` of a verdict says.
     ("exchange-words", ""),
     ("user", ""),
 ];
 
+/// Hosts that can play a part.
+const HOSTS: [&str; 3] = ["us", "peer", "second"];
+
 /// A placeholder that names a placeholder, and so on, at most so deep: enough for every chain of the table above.
-const MAX_DEPTH: usize = 8;
+const MAX_DEPTH: usize = 12;
 
 impl Vars {
     /// The defaults, what the scenario and its variant set, and what follows.
@@ -107,21 +136,38 @@ impl Vars {
         for (name, address) in topology.addresses(self.get("family") == "6") {
             self.set(name, address);
         }
-        let [cipher, integrity, group] = words::of_suite(&self.fill("${suite}")?)?;
-        self.set(
-            "method",
-            if self.get("pki").is_empty() {
-                "Preshared key"
-            } else {
-                "Certificate"
-            },
-        );
-        self.set("cipher", cipher);
-        self.set("integrity", integrity);
-        self.set("group", group);
+        self.parts();
+        let certificates = !self.get("pki").is_empty();
+        let (method, established) = if certificates {
+            ("Certificate", "established-by-certificate")
+        } else {
+            ("Preshared key", "established")
+        };
+        self.set("method", method);
+        self.set("usual-method", method);
+        self.set("established", established);
+        // What was agreed with the second peer is told apart where it differs.
+        for (prefix, suite, child) in [
+            ("", "suite", "child-suite"),
+            ("second-", "second-agreed", "second-child-agreed"),
+        ] {
+            if self.0.contains_key(suite) {
+                let [cipher, integrity, group] =
+                    words::of_suite(&self.fill(&format!("${{{suite}}}"))?)?;
+                self.set(&format!("{prefix}cipher"), cipher);
+                self.set(&format!("{prefix}integrity"), integrity);
+                self.set(&format!("{prefix}group"), group);
+            }
+            if self.0.contains_key(child) {
+                let [cipher, auth] = words::of_esp(&self.fill(&format!("${{{child}}}"))?)?;
+                self.set(&format!("{prefix}esp-cipher"), cipher);
+                self.set(&format!("{prefix}esp-auth"), auth);
+            }
+        }
         // charon's user-space ESP always pretends a NAT; both sides then float to 4500.
-        let floats = topology != Topology::Plain || self.get("charon") == "user";
+        let floats = topology.has_nat() || self.get("charon") == "user";
         self.set("port", if floats { "4500" } else { "500" });
+        self.set("wire-shape", if floats { "esp-in-udp" } else { "esp" });
         let plugin = if self.get("charon") == "user" {
             "kernel-libipsec"
         } else {
@@ -152,6 +198,63 @@ impl Vars {
         Ok(())
     }
 
+    /// Hosts that play a part have what is the part's: where `peer-plays` is "carol", `carol-id` is `peer-id` as
+    /// well, and `carol` is the peer's address.
+    fn parts(&mut self) {
+        for host in HOSTS {
+            let part = self.get(&format!("{host}-plays")).to_owned();
+            if part.is_empty() {
+                continue;
+            }
+            let of_part: Vec<(String, String)> = self
+                .0
+                .keys()
+                .filter_map(|name| {
+                    let rest = name.strip_prefix(&part)?.strip_prefix('-')?;
+                    Some((format!("{host}-{rest}"), format!("${{{name}}}")))
+                })
+                .collect();
+            self.0.extend(of_part);
+            self.set(&part, format!("${{{host}}}"));
+            self.set(&format!("{part}-seen"), format!("${{{host}-seen}}"));
+        }
+    }
+
+    /// The host that plays this part; a host's own name is itself.
+    pub fn host<'a>(&'a self, name: &'a str) -> &'a str {
+        HOSTS
+            .iter()
+            .find(|host| self.get(&format!("{host}-plays")) == name)
+            .map_or(name, |host| host)
+    }
+
+    /// As the second strongSwan's configuration has them: it is the peer there, and who it faces is us.
+    pub fn of_second(&self) -> Outcome<Self> {
+        let mut vars = self.with_second()?;
+        let faces = self.get("second-faces");
+        for (name, from) in [
+            ("us-seen", format!("${{{faces}-seen}}")),
+            ("us-id-at-peer", format!("${{{faces}-id}}")),
+        ] {
+            vars.set(name, self.fill(&from)?);
+        }
+        Ok(vars)
+    }
+
+    /// As an event about the second peer has them: what is the second's is the peer's there, and what was agreed with
+    /// it is what was agreed.
+    pub fn with_second(&self) -> Outcome<Self> {
+        let mut vars = self.clone();
+        for (name, value) in &self.0 {
+            if let Some(rest) = name.strip_prefix("second-") {
+                vars.set(&format!("peer-{rest}"), value);
+                vars.set(rest, value);
+            }
+        }
+        vars.set("peer", self.fill("${second}")?);
+        Ok(vars)
+    }
+
     /// The text with every placeholder replaced.
     pub fn fill(&self, text: &str) -> Outcome<String> {
         self.fill_at(text, 0)
@@ -167,12 +270,21 @@ impl Vars {
             let (name, after) = after
                 .split_once('}')
                 .ok_or_else(|| format!("a placeholder in \"{text}\" does not end"))?;
+            let (quoted, name) = match name.strip_prefix("quoted:") {
+                Some(name) => (true, name),
+                None => (false, name),
+            };
             let value = self
                 .0
                 .get(name)
                 .ok_or_else(|| format!("\"{name}\" is no variable"))?;
+            let value = self.fill_at(value, depth + 1)?;
             filled.push_str(before);
-            filled.push_str(&self.fill_at(value, depth + 1)?);
+            // What strongSwan has as a list with commas is a list of texts in TOML.
+            let marks = if quoted { ("\"", "\", \"") } else { ("", ", ") };
+            filled.push_str(marks.0);
+            filled.push_str(&value.replace(", ", marks.1));
+            filled.push_str(marks.0);
             rest = after;
         }
         filled.push_str(rest);
@@ -184,12 +296,15 @@ impl Vars {
 pub const TRIALS: crate::OwnTrials = &[
     ("placeholders_are_filled_through_each_other", fills),
     ("what_a_scenario_sets_goes_before_what_follows", set_wins),
+    ("who_plays_a_part_has_what_is_the_parts", parts),
 ];
 
 fn fills() -> Outcome {
     let vars = Vars::new([("psk".into(), "a${initiator}b".into())])?;
     assert_eq!(vars.fill("<${our-psk}>")?, "<ausb>");
     assert!(vars.fill("${no-such-variable}").is_err());
+    let vars = Vars::new([("psk".into(), "a, b".into())])?;
+    assert_eq!(vars.fill("[${quoted:our-psk}]")?, "[\"a\", \"b\"]");
     let circle = Vars::new([("psk".into(), "${our-psk}".into())])?;
     assert!(circle.fill("${psk}").is_err());
     Ok(())
@@ -203,5 +318,22 @@ fn set_wins() -> Outcome {
     assert_eq!((vars.get("port"), vars.get("lifetime")), ("4500", "167"));
     let vars = Vars::new([("port".into(), "1500".into())])?;
     assert_eq!((vars.get("port"), vars.get("lifetime")), ("1500", "480"));
+    Ok(())
+}
+
+fn parts() -> Outcome {
+    let vars = Vars::new([
+        ("us-plays".into(), "moon".into()),
+        ("second-plays".into(), "dave".into()),
+        ("moon-id".into(), "moon.example".into()),
+        ("dave-id".into(), "dave.example".into()),
+    ])?;
+    assert_eq!(vars.fill("${us-id} ${moon}")?, "moon.example 192.0.2.1");
+    assert_eq!((vars.host("dave"), vars.host("peer")), ("second", "peer"));
+    let second = vars.of_second()?;
+    assert_eq!(
+        second.fill("${peer} ${peer-id} ${us-seen} ${us-id-at-peer}")?,
+        "192.0.2.4 dave.example 192.0.2.1 moon.example"
+    );
     Ok(())
 }

@@ -30,6 +30,8 @@ pub struct Capture {
     socket: OwnedFd,
     /// The interface's number.
     interface: usize,
+    /// What leaves the host comes in by this interface: it is the other end of the host's cable.
+    from_afar: bool,
     /// ESP that left here, with and without UDP.
     sent: RefCell<Vec<Vec<u8>>>,
 }
@@ -50,20 +52,38 @@ pub enum Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shape {
-    /// IKE, on whatever port, and what keeps a NAT's mapping.
+    /// IKE, on whatever port.
     Ike,
+    /// What keeps a NAT's mapping.
+    Keepalive,
     /// ESP as an IP protocol of its own.
     Esp,
     /// ESP in UDP.
     EspInUdp,
     /// AH.
     Ah,
-    /// The search for neighbours, routers and groups of IPv6.
+    /// The search for neighbours, routers and groups of IPv6, and for groups of IPv4.
     Neighbours,
     /// A later fragment, which does not tell of what.
     Fragment,
     /// Anything else: nobody protects it.
     Clear,
+}
+
+/// What has passed a cable.
+#[derive(Debug, Default)]
+pub struct Passed {
+    /// Of each shape, how long each packet is behind its IP header, and behind that of UDP.
+    pub lengths: BTreeMap<Shape, Vec<usize>>,
+    /// What is in the clear, its beginning.
+    pub clear: Vec<String>,
+}
+
+impl Passed {
+    /// How many of a shape.
+    pub fn count(&self, shape: Shape) -> usize {
+        self.lengths.get(&shape).map_or(0, Vec::len)
+    }
 }
 
 /// Room for what passes between two looks at it.
@@ -77,12 +97,12 @@ const IKE_PORTS: [u16; 2] = [500, 4500];
 impl Capture {
     /// Begins to record on a host's side of the cable.
     pub fn start(lab: &Lab, host: &str) -> Outcome<Self> {
-        let namespace = File::open(format!("/run/netns/{}", lab.namespace(host)))?;
-        let device = if host == "nat" { "out" } else { "eth0" };
+        let (namespace, device, from_afar) = lab.cable_of(host);
+        let namespace = File::open(format!("/run/netns/{namespace}"))?;
         let open = || -> nix::Result<Self> {
             // This thread alone, which ends here.
             setns(namespace, CloneFlags::CLONE_NEWNET)?;
-            let interface = nix::net::if_::if_nametoindex(device)?;
+            let interface = nix::net::if_::if_nametoindex(device.as_str())?;
             let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
             let every = SockProtocol::EthAll;
             let socket = socket(AddressFamily::Packet, SockType::Datagram, flags, every)?;
@@ -90,6 +110,7 @@ impl Capture {
             Ok(Self {
                 socket,
                 interface: interface.try_into().unwrap_or(usize::MAX),
+                from_afar,
                 sent: RefCell::default(),
             })
         };
@@ -97,9 +118,9 @@ impl Capture {
         Ok(opened.map_err(|_| "the thread that captures panicked")??)
     }
 
-    /// How many packets of each shape have passed since the start or the last look; and those in the clear.
-    pub fn look(&self) -> Outcome<(BTreeMap<Shape, usize>, Vec<String>)> {
-        let (mut shapes, mut clear) = (BTreeMap::new(), Vec::new());
+    /// What has passed since the start or the last look.
+    pub fn look(&self) -> Outcome<Passed> {
+        let mut passed = Passed::default();
         let mut buffer = vec![0; LONGEST];
         while let Ok((len, from)) = recvfrom::<LinkAddr>(self.socket.as_raw_fd(), &mut buffer) {
             let Some(from) = from.filter(|from| from.ifindex() == self.interface) else {
@@ -111,20 +132,23 @@ impl Capture {
             }
             let packet = &buffer[..len];
             let shape = shape(packet).unwrap_or(Shape::Clear);
-            *shapes.entry(shape).or_default() += 1;
-            let left = i32::from(from.pkttype()) == i32::from(libc::PACKET_OUTGOING);
-            if left && matches!(shape, Shape::Esp | Shape::EspInUdp) {
+            let length = protected(packet, shape);
+            passed.lengths.entry(shape).or_default().push(length);
+            let outgoing = i32::from(from.pkttype()) == i32::from(libc::PACKET_OUTGOING);
+            if outgoing != self.from_afar && matches!(shape, Shape::Esp | Shape::EspInUdp) {
                 self.sent.borrow_mut().push(packet.to_vec());
             }
             if shape == Shape::Clear {
-                clear.push(format!("{:02x?}", &packet[..len.min(SHOWN)]));
+                passed
+                    .clear
+                    .push(format!("{:02x?}", &packet[..len.min(SHOWN)]));
             }
         }
         let lost = getsockopt(&self.socket, PacketStatistics)?.tp_drops;
         if lost > 0 {
             return Err(format!("{lost} packets came faster than they could be recorded").into());
         }
-        Ok((shapes, clear))
+        Ok(passed)
     }
 }
 
@@ -192,6 +216,7 @@ fn shape(packet: &[u8]) -> Option<Shape> {
         _ => return None,
     };
     Some(match protocol {
+        2 => Shape::Neighbours,
         50 => Shape::Esp,
         51 => Shape::Ah,
         17 => {
@@ -199,7 +224,8 @@ fn shape(packet: &[u8]) -> Option<Shape> {
             let payload = packet.get(header + 8..)?;
             match ports.iter().find(|port| IKE_PORTS.contains(port)) {
                 None => Shape::Clear,
-                Some(4500) if !payload.starts_with(&[0; 4]) && payload != [0xff] => Shape::EspInUdp,
+                Some(4500) if payload == [0xff] => Shape::Keepalive,
+                Some(4500) if !payload.starts_with(&[0; 4]) => Shape::EspInUdp,
                 Some(_) => Shape::Ike,
             }
         }
@@ -208,6 +234,16 @@ fn shape(packet: &[u8]) -> Option<Shape> {
         }
         _ => Shape::Clear,
     })
+}
+
+/// How long what is behind the IP header is, and behind the UDP header of ESP in UDP.
+fn protected(packet: &[u8], shape: Shape) -> usize {
+    let header = packet.first().map_or(0, |first| match first >> 4 {
+        4 => usize::from(first & 15) * 4,
+        _ => 40,
+    });
+    let udp = if shape == Shape::EspInUdp { 8 } else { 0 };
+    packet.len().saturating_sub(header + udp)
 }
 
 /// Trials of this module itself.
@@ -232,11 +268,12 @@ fn shapes_are_told_apart() -> Outcome {
     for (packet, expected) in [
         (v4(50, &[1; 30]), Some(Shape::Esp)),
         (v4(51, &[1; 30]), Some(Shape::Ah)),
+        (v4(2, &[0x22, 0]), Some(Shape::Neighbours)),
         (v4(1, &[8, 0]), Some(Shape::Clear)),
         (v4(4, &[0x45]), Some(Shape::Clear)),
         (udp(500, &[7; 28]), Some(Shape::Ike)),
         (udp(4500, &[0, 0, 0, 0, 7]), Some(Shape::Ike)),
-        (udp(4500, &[0xff]), Some(Shape::Ike)),
+        (udp(4500, &[0xff]), Some(Shape::Keepalive)),
         (udp(4500, &[0, 0, 1, 0, 7]), Some(Shape::EspInUdp)),
         (udp(53, &[7; 28]), Some(Shape::Clear)),
         (later, Some(Shape::Fragment)),

@@ -43,6 +43,25 @@ const GROUPS: &[(&str, &str)] = &[
     ("x25519", "DH group 31"),
 ];
 
+/// The words of 5451's `CipherType` and, for those that authenticate by themselves, of `EspAuthType`.
+const ESP_CIPHERS: &[(&str, [&str; 2])] = &[
+    ("3des", ["3DES", ""]),
+    ("aes128", ["AES-128", ""]),
+    ("aes192", ["AES-192", ""]),
+    ("aes256", ["AES-256", ""]),
+    ("aes256ctr", ["AES-CTR-256", ""]),
+    ("blowfish128", ["Blowfish-128", ""]),
+    ("blowfish192", ["Blowfish-192", ""]),
+    ("camellia192", ["Camellia-192", ""]),
+    ("null", ["None", ""]),
+    ("aes128gcm16", ["AES-GCM-128"; 2]),
+    ("aes192gcm16", ["AES-GCM-192"; 2]),
+    ("aes256gcm16", ["AES-GCM-256"; 2]),
+    ("aes128ccm12", ["AES-CCM-128 ICV 12"; 2]),
+    ("aes128gmac", ["None", "AES-GMAC-128"]),
+    ("ah", ["None", "None"]),
+];
+
 /// The texts of `FailureReason` by their code.
 const REASONS: &[(u32, &str)] = &[
     (13801, "IKE authentication credentials are unacceptable"),
@@ -119,7 +138,21 @@ pub fn of_suite(suite: &str) -> Outcome<[&'static str; 3]> {
     ])
 }
 
-fn word(table: &[(&str, &'static str)], keyword: &str) -> Outcome<&'static str> {
+/// The words for cipher and integrity of a proposal for ESP, such as `aes128gcm16-x25519` or `aes128-sha256`.
+pub fn of_esp(suite: &str) -> Outcome<[&'static str; 2]> {
+    let mut parts = suite.split('-');
+    let [cipher, own] = word(ESP_CIPHERS, parts.next().unwrap_or_default())?;
+    if !own.is_empty() {
+        return Ok([cipher, own]);
+    }
+    let integrity = match parts.next().unwrap_or_default() {
+        "aesxcbc" => "AES-XCBC",
+        other => word(INTEGRITIES, other)?,
+    };
+    Ok([cipher, integrity])
+}
+
+fn word<T: Copy>(table: &[(&str, T)], keyword: &str) -> Outcome<T> {
     table
         .iter()
         .find(|(k, _)| *k == keyword)
@@ -144,6 +177,8 @@ fn suite_words() -> Outcome {
         of_suite("3des-sha512-x25519")?,
         ["3DES", "SHA 512", "DH group 31"]
     );
+    assert_eq!(of_esp("3des-sha256-ecp224")?, ["3DES", "SHA 256"]);
+    assert_eq!(of_esp("aes192gcm16")?, ["AES-GCM-192", "AES-GCM-192"]);
     assert!(of_suite("aes256-sha256").is_err());
     assert!(of_suite("aes256-sha256-modp2047").is_err());
     Ok(())

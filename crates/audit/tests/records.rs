@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use audit::{
-    ActivityId, AuthMethod, Cause, EVENTS, Event, Extra, FailurePoint, InvalidPacket,
+    ActivityId, AuthMethod, Cause, DropReason, EVENTS, Event, Extra, FailurePoint, InvalidPacket,
     IpsecSaDeleted, KeyMod, MainModeEnded, MainModeEstablished, MainModeFailed, MmCertificate,
-    MmState, Mode, NotifyErr, Outcome, QmState, QuickModeEnded, QuickModeEstablished,
-    QuickModeFailed, Record, Role, Setting, StoredRecord, Subcategory, Subject, TrafficEnd, spec,
+    MmState, Mode, NotifyErr, Outcome, PacketDropped, QmState, QuickModeEnded,
+    QuickModeEstablished, QuickModeFailed, Record, Role, Setting, StoredRecord, Subcategory,
+    Subject, TrafficEnd, spec,
 };
 use serde_json::{Value, json};
 
@@ -124,7 +125,21 @@ fn every_event() -> Vec<Event> {
     let remote = "198.51.100.7".parse().unwrap();
     let subject = Subject::unix(0, "root", "gw", None);
     let key_mod = KeyMod::IkeV1;
-    vec![
+    let dropped = [
+        DropReason::Integrity,
+        DropReason::Replay,
+        DropReason::TooOld,
+        DropReason::ClearText,
+        DropReason::UnknownSpi,
+    ]
+    .map(|why| {
+        Event::PacketDropped(PacketDropped {
+            why,
+            remote,
+            spi: 0x1234_5678,
+        })
+    });
+    let mut all = vec![
         Event::DosPrevention { started: true },
         Event::DosPrevention { started: false },
         Event::MainModeEstablished(established()),
@@ -184,7 +199,9 @@ fn every_event() -> Vec<Event> {
         Event::LogArchived {
             path: PathBuf::from("/var/lib/mainmode/log/archive-1.db"),
         },
-    ]
+    ];
+    all.extend(dropped);
+    all
 }
 
 fn stored(record: Record) -> StoredRecord {

@@ -131,6 +131,8 @@ impl Load {
                     fragment_size: 1_280,
                     force_encap: false,
                     may_initiate: true,
+                    nat_keepalive: Duration::from_secs(20),
+                    initiator_only: false,
                     aggressive: false,
                     children: Vec::new(),
                 }))

@@ -32,6 +32,13 @@ pub enum RemoteAddress {
         /// How many leading bits count.
         prefix: u8,
     },
+    /// The addresses from one to another, both included.
+    Range {
+        /// The first.
+        first: IpAddr,
+        /// The last, of the same family.
+        last: IpAddr,
+    },
     /// One address.
     Host(IpAddr),
     /// One host, by its name: the addresses that [`crate::Command::Resolved`] gave it last.
@@ -56,6 +63,12 @@ impl RemoteAddress {
             RemoteAddress::Subnet { network, prefix } => {
                 same_prefix(*network, address, *prefix).then_some(u16::from(*prefix))
             }
+            // As the smallest subnet that holds it.
+            RemoteAddress::Range { first, last } => {
+                let within =
+                    first.is_ipv4() == address.is_ipv4() && (*first..=*last).contains(&address);
+                within.then(|| common_bits(*first, *last))
+            }
         }
     }
 }
@@ -68,6 +81,16 @@ fn same_prefix(a: IpAddr, b: IpAddr, prefix: u8) -> bool {
     };
     let ignored = width.saturating_sub(u32::from(prefix));
     ignored >= width || (a ^ b) >> ignored == 0
+}
+
+/// How many leading bits two addresses of one family share.
+fn common_bits(a: IpAddr, b: IpAddr) -> u16 {
+    let bits = match (a, b) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+        _ => 0,
+    };
+    bits.try_into().unwrap_or(0)
 }
 
 /// When messages are sent again.
@@ -190,6 +213,10 @@ pub struct ConfigServer {
 
 /// One connection.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "settings of their own, each on or off whatever the others are"
+)]
 pub struct Connection {
     /// Its name.
     pub name: String,
@@ -233,8 +260,12 @@ pub struct Connection {
     pub fragment_size: usize,
     /// Behave as if a NAT were there.
     pub force_encap: bool,
+    /// How often something keeps the mapping of a NAT before us (RFC 3948 section 4).
+    pub nat_keepalive: Duration,
     /// Whether we may begin negotiations (`start` other than `wait`), a replacement included.
     pub may_initiate: bool,
+    /// Whether the peer may not: its first message gets a verdict and no answer.
+    pub initiator_only: bool,
     /// For Aggressive Mode, not for Main Mode, whoever begins. With a pre-shared key whoever hears one negotiation
     /// can try keys at leisure.
     pub aggressive: bool,
@@ -248,6 +279,7 @@ impl Connection {
     pub(crate) fn same_main_mode(&self, other: &Self) -> bool {
         let bare = |connection: &Self| Connection {
             may_initiate: false,
+            initiator_only: false,
             children: Vec::new(),
             ..connection.clone()
         };
@@ -358,6 +390,25 @@ mod tests {
         assert_eq!(fits(&subnet("192.0.3.0", 24)), None);
         assert_eq!(fits(&subnet("::", 0)), None);
         assert_eq!(fits(&RemoteAddress::Host(other)), None);
+    }
+
+    #[test]
+    fn a_range_fits_from_its_first_address_to_its_last_and_as_its_smallest_subnet_does() {
+        let none = Names::new();
+        let address = |text: &str| -> IpAddr { text.parse().unwrap() };
+        let range = RemoteAddress::Range {
+            first: address("192.0.2.5"),
+            last: address("192.0.2.9"),
+        };
+        let fits = |text: &str| range.specificity(address(text), &none);
+        assert_eq!(["192.0.2.4", "192.0.2.10", "::5"].map(fits), [None; 3]);
+        assert_eq!(["192.0.2.5", "192.0.2.9"].map(fits), [Some(28); 2]);
+        let subnet = RemoteAddress::Subnet {
+            network: address("192.0.2.0"),
+            prefix: 28,
+        };
+        let within = subnet.specificity(address("192.0.2.7"), &none);
+        assert_eq!(fits("192.0.2.7"), within);
     }
 
     #[test]

@@ -37,8 +37,13 @@ impl Endpoint {
         );
         let mut n = responder::begin(&mut self.core, now, datagram, *route);
         n.connection = candidates.first().map(|first| first.connection.clone());
+        let only_we_begin = self.only_we_begin(&candidates);
+        let may_begin = |candidate: &Candidate| !candidate.connection.initiator_only;
+        let candidates: Vec<Candidate> = candidates.into_iter().filter(may_begin).collect();
         let step = if let Some(cause) = self.over_limit(route) {
             Failure::local(cause).into()
+        } else if only_we_begin {
+            Failure::local(Cause::InitiatorOnly).into()
         } else {
             match payloads {
                 Ok(payloads)
@@ -81,6 +86,18 @@ impl Endpoint {
         }
     }
 
+    /// Whether the peer may not begin; where no connection is for it, whether nobody may.
+    fn only_we_begin(&self, candidates: &[Candidate]) -> bool {
+        let all = &self.core.connections;
+        if candidates.is_empty() {
+            !all.is_empty() && all.iter().all(|connection| connection.initiator_only)
+        } else {
+            candidates
+                .iter()
+                .all(|candidate| candidate.connection.initiator_only)
+        }
+    }
+
     fn over_limit(&self, route: &Route) -> Option<Cause> {
         let source = self
             .half_open
@@ -103,7 +120,10 @@ impl Endpoint {
     fn refuse(&mut self, now: Instant, n: &Negotiation, failure: Failure, datagram: &Datagram<'_>) {
         let route = n.route;
         let kind = match failure.cause {
-            Cause::TooManyHalfOpen | Cause::RateLimited | Cause::ShuttingDown => None,
+            Cause::TooManyHalfOpen
+            | Cause::RateLimited
+            | Cause::ShuttingDown
+            | Cause::InitiatorOnly => None,
             Cause::AggressiveModeRefused | Cause::MainModeRefused => {
                 Some(NotifyType::UNSUPPORTED_EXCHANGE_TYPE)
             }

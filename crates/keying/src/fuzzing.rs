@@ -166,6 +166,8 @@ fn connection(host: usize, fragment_size: Option<usize>, proof: Proof) -> Connec
         fragment_size: fragment_size.unwrap_or(4_000),
         force_encap: false,
         may_initiate: true,
+        nat_keepalive: Duration::from_secs(20),
+        initiator_only: false,
         aggressive: matches!(proof, Proof::AggressivePsk | Proof::AggressiveCertificates),
         children: vec![Arc::new(child(host))],
     }

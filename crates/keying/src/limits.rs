@@ -57,8 +57,6 @@ pub const FRAGMENT_HOLD: Duration = Duration::from_secs(15);
 pub const NONCE_LEN: std::ops::RangeInclusive<usize> = 8..=256;
 /// Our own nonces, in bytes.
 pub const OUR_NONCE_LEN: usize = 32;
-/// NAT keepalives (RFC 3948 section 4): every 20 seconds.
-pub const KEEPALIVE: Duration = Duration::from_secs(20);
 /// NAT-D payloads of a message that are looked at: one for the destination, the rest for the addresses
 /// of a sender with many.
 pub const MAX_NAT_D: usize = 16;

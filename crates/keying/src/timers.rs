@@ -11,7 +11,7 @@ use crate::ikev1::informational;
 use crate::ikev1::negotiation::{Evidence, Failure, Flight, NegotiationId, Route};
 use crate::ikev1::sa::Asking;
 use crate::io::Output;
-use crate::limits::{KEEPALIVE, MAX_WAIT, REPLACE_AGAIN, after};
+use crate::limits::{MAX_WAIT, REPLACE_AGAIN, after};
 
 impl Endpoint {
     /// When [`crate::Input::Timeout`] is due; `None` where nothing waits.
@@ -134,7 +134,7 @@ impl Endpoint {
             let _ = informational::probe(&mut self.core, sa, now);
         }
         if sa.keepalive_at.is_some_and(|at| at <= now) {
-            sa.keepalive_at = Some(now + KEEPALIVE);
+            sa.keepalive_at = Some(after(now, sa.connection.nat_keepalive));
             self.core
                 .transmit(sa.route, &[isakmp::non_esp::KEEPALIVE.to_vec()]);
         }

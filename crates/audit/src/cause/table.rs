@@ -116,6 +116,9 @@ causes! {
             MainModeRefused "main-mode-refused" 13_850
                 "the peer asked for Main Mode, and the connection for it is for Aggressive Mode"
                 "Write the same `exchange` at both ends: Main Mode, if the peer can."
+            InitiatorOnly "initiator-only" 13_825
+                "the peer began, and the connection for it is begun from here alone"
+                "Bring the connection up from here; or leave out its `initiator-only`, if this peer may begin."
             IdentityMismatch "identity-mismatch" 13_801
                 "the peer proved the key, but gave an identity that the connection does not name"
                 "Write the identity that the peer sends as `id` of the remote, or correct it at the peer."

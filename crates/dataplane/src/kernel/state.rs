@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crypto::esp::Protocol;
 use netlink_packet_xfrm::constants::{
     AF_INET, AF_INET6, IPPROTO_AH, IPPROTO_ESP, UDP_ENCAP_ESPINUDP, XFRM_INF, XFRM_MODE_TRANSPORT,
-    XFRM_MODE_TUNNEL, XFRM_STATE_AF_UNSPEC, XFRM_STATE_ESN,
+    XFRM_MODE_TUNNEL, XFRM_STATE_AF_UNSPEC, XFRM_STATE_ALIGN4, XFRM_STATE_ESN,
 };
 use netlink_packet_xfrm::state::{DelGetMessage, ModifyMessage};
 use netlink_packet_xfrm::{
@@ -127,6 +127,10 @@ pub(super) fn add(
         // Nothing is replayed to the sender; extended sequence numbers need a window nevertheless.
         Direction::Out => u32::from(sa.esn),
     };
+    if sa.protocol == Protocol::Ah && destination.is_ipv4() {
+        // RFC 4302 section 3.3.3.2.1: 32 bits, and 64 in IPv6 alone. The kernel has 64 for both unless told.
+        info.flags |= XFRM_STATE_ALIGN4;
+    }
     if sa.esn {
         info.flags |= XFRM_STATE_ESN;
     }
@@ -284,6 +288,22 @@ mod tests {
         let mut bytes = vec![0; message.buffer_len()];
         message.emit(&mut bytes);
         bytes
+    }
+
+    #[test]
+    fn ah_is_padded_to_32_bits_in_ipv4_and_to_64_in_ipv6() {
+        let flags = |protocol, remote: &str| {
+            let mut sa = sa(EspCipher::Null, Some(EspIntegrity::HmacSha256));
+            sa.protocol = protocol;
+            sa.remote = remote.parse().unwrap();
+            match add(&sa, Direction::Out, 1, None) {
+                XfrmMessage::AddSa(message) => message.user_sa_info.flags & XFRM_STATE_ALIGN4,
+                _ => unreachable!(),
+            }
+        };
+        assert_eq!(flags(Protocol::Ah, "192.0.2.2"), XFRM_STATE_ALIGN4);
+        assert_eq!(flags(Protocol::Ah, "2001:db8::2"), 0);
+        assert_eq!(flags(Protocol::Esp, "192.0.2.2"), 0);
     }
 
     #[test]

@@ -26,9 +26,7 @@ use crate::identity::{Identity, IdentityError};
 use crate::inner::Inner;
 use crate::io::{JobId, Output};
 use crate::job::{Derive, Job, JobResult};
-use crate::limits::{
-    Bucket, CHECK_TIMEOUT, EXCHANGE_BURST, KEEPALIVE, QUICK_BURST, REPLY_HOLD, after,
-};
+use crate::limits::{Bucket, CHECK_TIMEOUT, EXCHANGE_BURST, QUICK_BURST, REPLY_HOLD, after};
 
 /// A public value of the wrong size is refused before a worker sees it.
 pub(crate) fn check_key_exchange(chosen: &Chosen, public: &[u8]) -> Result<(), Failure> {
@@ -347,7 +345,7 @@ pub(crate) fn new_sa(
         replace_at,
         last_heard: now,
         probe: None,
-        keepalive_at: (nat.here && n.route.marked).then(|| now + KEEPALIVE),
+        keepalive_at: (nat.here && n.route.marked).then(|| after(now, connection.nat_keepalive)),
         message_ids: BTreeSet::new(),
         exchanges: Bucket::new(now, EXCHANGE_BURST),
         duplicates: n.duplicates.clone(),
@@ -405,6 +403,8 @@ mod tests {
             fragment_size: 1280,
             force_encap: false,
             may_initiate: false,
+            nat_keepalive: Duration::from_secs(20),
+            initiator_only: false,
             aggressive: false,
             children: Vec::new(),
         }

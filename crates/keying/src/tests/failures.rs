@@ -477,6 +477,42 @@ fn the_operator_stops_a_negotiation() {
 }
 
 #[test]
+fn where_only_we_begin_the_peer_has_a_verdict_and_no_answer() {
+    for other_may in [false, true] {
+        let mut net = pair_with(29, |host, c| c.initiator_only = host == B);
+        if other_may {
+            let other = connection("other", address(77));
+            let all = vec![
+                net.hosts[B].endpoint.core.connections[0].clone(),
+                other.into(),
+            ];
+            net.command(B, Command::Connections(all));
+        }
+        let (_, b) = net.ends();
+        net.up(A);
+        net.run(Duration::from_secs(90));
+        assert_eq!(net.hosts[A].failure().cause, Cause::NoAnswer);
+        assert_eq!(net.hosts[B].causes(4653), [Cause::InitiatorOnly]);
+        assert_eq!(net.hosts[B].sent.len(), 0);
+        // A stranger learns nothing more, unless there is a connection that it could mean.
+        let first = net.hosts[A].sent[0].clone();
+        let stranger = std::net::SocketAddr::new(address(99), 500);
+        net.inject(B, stranger, b, &first);
+        let cause = if other_may {
+            Cause::NoConnection
+        } else {
+            Cause::InitiatorOnly
+        };
+        assert_eq!(net.hosts[B].causes(4653).last(), Some(&cause));
+        assert_eq!(net.hosts[B].sent.len(), usize::from(other_may));
+        net.up(B);
+        net.run(Duration::from_secs(1));
+        net.hosts[B].established();
+        net.finish();
+    }
+}
+
+#[test]
 fn too_many_half_open_negotiations_are_refused_without_an_answer() {
     let mut c = connection("any", address(2));
     c.remote_address = RemoteAddress::Any;

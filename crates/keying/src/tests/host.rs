@@ -137,6 +137,8 @@ pub(super) fn connection(name: &str, remote: IpAddr) -> Connection {
         fragment_size: 1280,
         force_encap: false,
         may_initiate: true,
+        nat_keepalive: Duration::from_secs(20),
+        initiator_only: false,
         aggressive: false,
         children: Vec::new(),
     }

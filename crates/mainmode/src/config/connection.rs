@@ -31,6 +31,8 @@ const DEFAULT_PROPOSALS: [&str; 4] = [
 ];
 /// Lifetimes unless the file says otherwise.
 const LIFETIME: Duration = Duration::from_hours(8);
+/// RFC 3948 section 4.
+const NAT_KEEPALIVE: Duration = Duration::from_secs(20);
 /// The largest IKE fragment that fits every link: IPv6's least MTU.
 const FRAGMENT_SIZE: u16 = 1280;
 /// Below this the headers of a fragment would outweigh what it carries.
@@ -85,12 +87,16 @@ pub fn read(
     let retransmit = retransmit(table, findings);
     let half_open_timeout = wait(table, "half-open-timeout", "\"30s\"", 30, findings);
     let evidence_hold = wait(table, "evidence-hold", "\"5s\"", 5, findings);
+    let nat_keepalive = seconds(table, "nat-keepalive", "\"20s\"", NAT_KEEPALIVE, findings);
     let dpd = dpd(table, findings);
     let (fragmentation, fragment_size) = fragmentation(table, findings);
     let encap = encap(table, findings);
     let dataplane = dataplane(table, findings);
     let children = child::read_all(table, dataplane, findings);
     let start = start(table, remote.as_ref().map(|(remote, _)| remote), findings);
+    let initiator_only = table
+        .get("initiator-only")
+        .is_some_and(|field| field.boolean(findings) == Some(true));
     if start == Start::OnDemand && (dataplane == DataPlane::None || children.is_empty()) {
         findings.error_help(
             table.get("start").map_or(table.span.clone(), |f| f.span),
@@ -126,6 +132,8 @@ pub fn read(
             encap,
             dataplane,
             start,
+            nat_keepalive,
+            initiator_only,
             children,
         },
         name_span,
@@ -535,7 +543,7 @@ fn start(table: &Table<'_>, remote: Option<&Remote>, findings: &mut Findings) ->
         && let Some(remote) = remote
         && matches!(
             remote.address,
-            RemoteAddress::Any | RemoteAddress::Subnet(_)
+            RemoteAddress::Any | RemoteAddress::Subnet(_) | RemoteAddress::Range(..)
         )
     {
         let word = field.as_text().unwrap_or_default();
@@ -553,7 +561,7 @@ fn start(table: &Table<'_>, remote: Option<&Remote>, findings: &mut Findings) ->
 
 fn check_families(local: &Local, remote: &Remote, span: &Range<usize>, findings: &mut Findings) {
     let remote_v4 = match &remote.address {
-        RemoteAddress::Address(address) => address.is_ipv4(),
+        RemoteAddress::Address(address) | RemoteAddress::Range(address, _) => address.is_ipv4(),
         RemoteAddress::Subnet(net) => net.addr().is_ipv4(),
         RemoteAddress::Any | RemoteAddress::Host(_) => return,
     };

@@ -60,6 +60,8 @@ pub static KEYS: &[Key] = &[
     key("connection", "xauth"),
     key("connection", "mode-config"),
     key("connection", "exchange"),
+    key("connection", "initiator-only"),
+    key("connection", "nat-keepalive"),
     key("connection", "psk-exposed-to-guessing"),
     key("connection", "proposals"),
     key("connection", "lifetime"),

@@ -203,6 +203,10 @@ pub struct Connection {
     pub dataplane: DataPlane,
     /// When it begins.
     pub start: Start,
+    /// How often something keeps the mapping of a NAT before us.
+    pub nat_keepalive: Duration,
+    /// Whether the peer may not begin.
+    pub initiator_only: bool,
     /// What is protected; their names are unique.
     pub children: Vec<Child>,
 }
@@ -306,6 +310,8 @@ pub enum RemoteAddress {
     Any,
     /// Those of a subnet.
     Subnet(IpNet),
+    /// Those from one to another, both included.
+    Range(IpAddr, IpAddr),
     /// One.
     Address(IpAddr),
     /// One, by its name in the DNS; in lower case.
@@ -317,6 +323,7 @@ impl std::fmt::Display for RemoteAddress {
         match self {
             Self::Any => f.write_str("any"),
             Self::Subnet(net) => net.fmt(f),
+            Self::Range(first, last) => write!(f, "{first}-{last}"),
             Self::Address(address) => address.fmt(f),
             Self::Host(name) => f.write_str(name),
         }

@@ -1,6 +1,7 @@
 //! What only shows when connections are compared: names, secrets and sockets.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use crypto::ct_eq;
 
@@ -106,15 +107,26 @@ fn remotes_overlap(a: &Remote, b: &Remote) -> bool {
     use RemoteAddress as R;
     match (&a.address, &b.address) {
         (R::Any, _) | (_, R::Any) => true,
-        (R::Subnet(a), R::Subnet(b)) => a.contains(b) || b.contains(a),
-        (R::Subnet(net), R::Address(address)) | (R::Address(address), R::Subnet(net)) => {
-            net.contains(address)
-        }
         // Two peers at one address are told apart by their ports, where both name one.
         (R::Address(x), R::Address(y)) => x == y && !ports_differ(a, b),
         (R::Host(x), R::Host(y)) => x == y && !ports_differ(a, b),
-        // What a name stands for is not known before it is resolved.
-        (R::Host(_), _) | (_, R::Host(_)) => false,
+        (x, y) => match (span(x), span(y)) {
+            (Some((first_x, last_x)), Some((first_y, last_y))) => {
+                first_x.is_ipv4() == first_y.is_ipv4() && first_x <= last_y && first_y <= last_x
+            }
+            // What a name stands for is not known before it is resolved.
+            _ => false,
+        },
+    }
+}
+
+/// The first and the last of the addresses, where they are known.
+fn span(address: &RemoteAddress) -> Option<(IpAddr, IpAddr)> {
+    match address {
+        RemoteAddress::Subnet(net) => Some((net.network(), net.broadcast())),
+        RemoteAddress::Range(first, last) => Some((*first, *last)),
+        RemoteAddress::Address(address) => Some((*address, *address)),
+        RemoteAddress::Any | RemoteAddress::Host(_) => None,
     }
 }
 

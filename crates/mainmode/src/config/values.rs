@@ -58,7 +58,7 @@ pub fn local_address(text: &str) -> Result<Option<IpAddr>, String> {
     Ok(Some(address))
 }
 
-/// Which peers: `any`, an address, a subnet or a host name.
+/// Which peers: `any`, an address, a subnet, a range or a host name.
 pub fn remote_address(text: &str) -> Result<RemoteAddress, String> {
     if text == "any" {
         return Ok(RemoteAddress::Any);
@@ -81,6 +81,19 @@ pub fn remote_address(text: &str) -> Result<RemoteAddress, String> {
             ));
         }
         return Ok(RemoteAddress::Subnet(net));
+    }
+    // A host name has hyphens too; two addresses around one are no name.
+    if let Some((first, last)) = text.split_once('-')
+        && let (Ok(first), Ok(last)) = (first.parse::<IpAddr>(), last.parse::<IpAddr>())
+    {
+        check_unicast(first)?;
+        check_unicast(last)?;
+        if first.is_ipv4() != last.is_ipv4() || first > last {
+            return Err(format!(
+                "\"{first}-{last}\" is no range: it goes from an address to a higher one of the same family"
+            ));
+        }
+        return Ok(RemoteAddress::Range(first, last));
     }
     host_name(text).map(RemoteAddress::Host)
 }
@@ -182,6 +195,22 @@ mod tests {
         assert_eq!(
             remote_address("10.0.0.0/8"),
             Ok(RemoteAddress::Subnet("10.0.0.0/8".parse().expect("net")))
+        );
+        let [first, last] = ["192.0.2.5", "192.0.2.9"].map(|text| text.parse().expect("v4"));
+        assert_eq!(
+            remote_address("192.0.2.5-192.0.2.9"),
+            Ok(RemoteAddress::Range(first, last))
+        );
+        for wrong in [
+            "192.0.2.9-192.0.2.5",
+            "192.0.2.5-::9",
+            "192.0.2.5-224.0.0.1",
+        ] {
+            assert!(remote_address(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(
+            remote_address("192-0-2-5.example"),
+            Ok(RemoteAddress::Host("192-0-2-5.example".to_owned()))
         );
         assert_eq!(
             remote_address("GW.Example."),

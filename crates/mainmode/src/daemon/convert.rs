@@ -28,6 +28,10 @@ pub fn connection(
             network: net.network(),
             prefix: net.prefix_len(),
         },
+        RemoteAddress::Range(first, last) => keyed::RemoteAddress::Range {
+            first: *first,
+            last: *last,
+        },
         RemoteAddress::Address(address) => keyed::RemoteAddress::Host(*address),
         RemoteAddress::Host(name) => keyed::RemoteAddress::Name(name.clone()),
     };
@@ -72,6 +76,8 @@ pub fn connection(
         },
         fragment_size: usize::from(connection.fragment_size),
         force_encap: connection.encap == Encap::Force,
+        nat_keepalive: connection.nat_keepalive,
+        initiator_only: connection.initiator_only,
         aggressive: connection.exchange == Exchange::Aggressive,
         may_initiate: connection.start != Start::Wait,
         children: children(connection, filter_id)?,
@@ -150,6 +156,9 @@ pub fn route(connection: &Connection, named: &[IpAddr], attempt: usize) -> Resul
     let all = match &connection.remote.address {
         RemoteAddress::Any => return Err(cannot("any address")),
         RemoteAddress::Subnet(net) => return Err(cannot(&format!("the subnet {net}"))),
+        RemoteAddress::Range(first, last) => {
+            return Err(cannot(&format!("the range {first}-{last}")));
+        }
         RemoteAddress::Address(address) => {
             one = [*address];
             &one[..]

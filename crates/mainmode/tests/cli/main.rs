@@ -8,3 +8,4 @@ mod explain;
 mod import;
 mod log;
 mod place;
+mod scenarios;
