@@ -403,7 +403,7 @@ mod tests {
             fragment_size: 1280,
             force_encap: false,
             may_initiate: false,
-            nat_keepalive: Duration::from_secs(20),
+            nat_keepalive: std::time::Duration::from_secs(20),
             initiator_only: false,
             aggressive: false,
             children: Vec::new(),
