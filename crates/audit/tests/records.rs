@@ -139,7 +139,8 @@ fn every_event() -> Vec<Event> {
             spi: 0x1234_5678,
         })
     });
-    let mut all = vec![
+    let mut all = dropped.to_vec();
+    all.extend([
         Event::DosPrevention { started: true },
         Event::DosPrevention { started: false },
         Event::MainModeEstablished(established()),
@@ -199,8 +200,7 @@ fn every_event() -> Vec<Event> {
         Event::LogArchived {
             path: PathBuf::from("/var/lib/mainmode/log/archive-1.db"),
         },
-    ];
-    all.extend(dropped);
+    ]);
     all
 }
 
