@@ -1,7 +1,9 @@
 //! `kill -9`, and what the next start makes of it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use mainmode::control::Request;
 
@@ -73,6 +75,8 @@ fn killed_at_any_moment_the_account_balances_and_every_4650_has_its_4655() {
     let (mut north, mut south) = pair(4, EVERYTHING, EVERYTHING);
     for round in 0..6u64 {
         let path = north.path("control");
+        let ups = Arc::new(AtomicU64::new(0));
+        let counted = ups.clone();
         let busy = std::thread::spawn(move || {
             let ask = |request: &Request| {
                 let mut client = mainmode::control::Client::connect(&path).ok()?;
@@ -85,10 +89,19 @@ fn killed_at_any_moment_the_account_balances_and_every_4650_has_its_4655() {
             let down = || Request::Down {
                 connection: connection(),
             };
-            while ask(&up()).and_then(|_| ask(&down())).is_some() {}
+            while ask(&up()).is_some() {
+                counted.fetch_add(1, Ordering::Relaxed);
+                if ask(&down()).is_none() {
+                    break;
+                }
+            }
         });
+        let patience = Instant::now() + Duration::from_secs(20);
+        while ups.load(Ordering::Relaxed) == 0 && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         // A different point of the work each time.
-        std::thread::sleep(Duration::from_millis(40 + 7 * round));
+        std::thread::sleep(Duration::from_millis(7 * round));
         north.kill();
         busy.join().expect("ended");
         north.start();
