@@ -4,6 +4,7 @@ use crate::Outcome;
 use crate::lab::Lab;
 use crate::needs::CHARON;
 use crate::process::{Background, both, output, until};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 /// A charon that runs on one host of the lab.
@@ -36,7 +37,8 @@ impl Charon {
         until(10, "charon's vici socket", || {
             match charon.daemon.ended()? {
                 Some(why) => Err(format!("{why}\n{}", charon.log()).into()),
-                None => Ok(socket.exists().then_some(())),
+                // It is there a moment before it is listened on.
+                None => Ok(UnixStream::connect(&socket).ok().map(drop)),
             }
         })?;
         let file = directory.join("swanctl.conf");

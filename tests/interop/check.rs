@@ -328,8 +328,9 @@ fn extra(kind: &Kind, one: &Expected, extra: &Value, vars: &Vars) -> Result<(), 
     // What phase 1 was, on its verdicts.
     let verdict = (4650..=4653).contains(&kind.id);
     for (key, name) in [("Exchange", "exchange-words"), ("User", "user")] {
+        let own = one.exchange.as_deref().filter(|_| key == "Exchange");
         let words = if verdict {
-            fill(vars.get(name))?
+            fill(own.unwrap_or(vars.get(name)))?
         } else {
             String::new()
         };

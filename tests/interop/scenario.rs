@@ -268,6 +268,8 @@ pub struct Expected {
     pub at_end: bool,
     pub cause: Option<String>,
     pub reason: Option<Number>,
+    /// What phase 1 was, where it is not what the variable `exchange-words` says.
+    pub exchange: Option<String>,
     /// The name in `Extra`; the connection's, when absent; empty: none.
     pub connection: Option<String>,
     /// Fields that differ from those in `common/events.toml`.
@@ -424,6 +426,7 @@ impl Variant {
             at_end: false,
             cause: cause.map(Into::into),
             reason: None,
+            exchange: None,
             connection: None,
             fields: BTreeMap::new(),
         };
