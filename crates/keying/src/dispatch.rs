@@ -11,7 +11,8 @@ use crate::ikev1::duplicates::{Seen, digest};
 use crate::ikev1::fragments::Assembled;
 use crate::ikev1::informational::{self, SaStep};
 use crate::ikev1::messages::Payloads;
-use crate::ikev1::negotiation::{Early, Negotiation, NegotiationId, Route, State, Step};
+use crate::ikev1::negotiation::{Early, Negotiation, NegotiationId, Route, Step};
+use crate::ikev1::state::State;
 use crate::ikev1::{aggressive, initiator, responder, xauth};
 use crate::invalid::key_mod;
 
@@ -482,11 +483,11 @@ fn aggressive_mode(
             "a message encrypted where one in clear was due".to_owned(),
         ),
         State::AggressiveSent { .. } => match Payloads::clear(datagram) {
-            Ok(payloads) => aggressive::message_2(core, n, now, datagram, &payloads),
+            Ok(payloads) => aggressive::initiator::message_2(core, n, now, datagram, &payloads),
             Err(why) => Step::Invalid(Cause::PacketMalformed, why),
         },
         State::AggressiveAnswered { .. } => {
-            aggressive::initiator_proof(core, n, now, datagram, *route)
+            aggressive::responder::message_3(core, n, now, datagram, *route)
         }
         _ => Step::Invalid(
             Cause::PacketOutOfPlace,

@@ -14,11 +14,12 @@ use crate::core::Core;
 use crate::ikev1::aggressive;
 use crate::ikev1::fragments::Fragments;
 use crate::ikev1::initiator;
-use crate::ikev1::negotiation::{Failure, Negotiation, NegotiationId, Route, State, Step};
+use crate::ikev1::negotiation::{Failure, Negotiation, NegotiationId, Route, Step};
 use crate::ikev1::quick::live::Live;
 use crate::ikev1::quick::{Quick, QuickId};
 use crate::ikev1::responder;
 use crate::ikev1::sa::Sa;
+use crate::ikev1::state::State;
 use crate::ikev1::xauth;
 use crate::inner::Leases;
 use crate::io::{Command, Input, JobId, Output, Ticket, Verdict, VerdictOutcome};
@@ -431,27 +432,27 @@ impl Endpoint {
         let cookies = n.cookies();
         let step = match &n.state {
             State::AggressiveMakingShare { .. } => {
-                aggressive::share_made(&mut self.core, &mut n, now, result)
+                aggressive::initiator::share_made(&mut self.core, &mut n, now, result)
             }
             State::AggressiveDeriving { .. } => {
                 let first_contact = !self.knows_peer_of(&n);
-                aggressive::derived(&mut self.core, &mut n, now, result, first_contact)
+                aggressive::initiator::derived(&mut self.core, &mut n, now, result, first_contact)
             }
             State::AggressiveDerivingForAnswer { .. } => {
-                aggressive::derived_for_answer(&mut self.core, &mut n, now, result)
+                aggressive::responder::derived(&mut self.core, &mut n, now, result)
             }
             State::AggressiveSigning { .. } => {
-                aggressive::responder_signed(&mut self.core, &mut n, now, result)
+                aggressive::responder::signed(&mut self.core, &mut n, now, result)
             }
             State::SigningForAnswer { .. } if n.role == Role::Initiator => {
-                aggressive::initiator_signed(&mut self.core, &mut n, now, result)
+                aggressive::initiator::signed(&mut self.core, &mut n, now, result)
             }
             State::CheckingPeer { .. } if n.exchange == ExchangeType::AGGRESSIVE => match n.role {
                 Role::Initiator => {
-                    aggressive::responder_checked(&mut self.core, &mut n, now, result)
+                    aggressive::initiator::checked(&mut self.core, &mut n, now, result)
                 }
                 Role::Responder => {
-                    aggressive::initiator_checked(&mut self.core, &mut n, now, result)
+                    aggressive::responder::checked(&mut self.core, &mut n, now, result)
                 }
             },
             State::MakingShare { .. } => initiator::share_made(&mut self.core, &mut n, now, result),

@@ -50,7 +50,13 @@ impl Endpoint {
                     if datagram.header.exchange == ExchangeType::AGGRESSIVE
                         && !candidates.is_empty() =>
                 {
-                    aggressive::message_1(&mut self.core, &mut n, now, &payloads, &candidates)
+                    aggressive::responder::message_1(
+                        &mut self.core,
+                        &mut n,
+                        now,
+                        &payloads,
+                        &candidates,
+                    )
                 }
                 Ok(payloads) => {
                     // A connection is for one exchange: with a pre-shared key each has its own way to find it.

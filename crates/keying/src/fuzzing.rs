@@ -21,8 +21,9 @@ use crate::config::{
     Auth, Connection, CredentialId, Dpd, EndpointConfig, Fragmentation, RemoteAddress, Retransmit,
 };
 use crate::endpoint::Endpoint;
-use crate::ikev1::negotiation::{State, header};
+use crate::ikev1::negotiation::header;
 use crate::ikev1::protection::Keys;
+use crate::ikev1::state::State;
 use crate::io::{Command, Input, JobId, Output, Ticket};
 use crate::job::{Credentials, Job, JobResult, SignatureCredentials, User};
 use crate::pki;

@@ -166,8 +166,6 @@ pub enum Output {
         connection: String,
         /// The addresses.
         addresses: Vec<IpAddr>,
-        /// Name servers.
-        dns: Vec<IpAddr>,
     },
     /// The SA has ended, and with it what [`Output::Configured`] told.
     Deconfigured {

@@ -9,10 +9,10 @@ use isakmp::Cookie;
 
 use crate::child::{ChildSaId, Mode};
 use crate::endpoint::Endpoint;
-use crate::ikev1::negotiation::State;
 use crate::ikev1::quick::Quick;
 use crate::ikev1::quick::live::Live;
 use crate::ikev1::sa::Sa;
+use crate::ikev1::state::State;
 use crate::selector::Selector;
 
 /// The account since this endpoint began. `established - ended` is the number of live SAs at any moment.
@@ -245,25 +245,15 @@ impl Endpoint {
                 role: n.role,
                 cookies: n.cookies(),
                 awaits: match &n.state {
+                    _ if n.job().is_some() => "a worker",
                     State::SaSent { .. } | State::AggressiveSent { .. } => "message 2",
                     State::SaAnswered { .. } | State::AggressiveAnswered { .. } => "message 3",
                     State::KeSent { .. } => "message 4",
                     State::KeAnswered { .. } => "message 5",
                     State::IdSent { .. } => "message 6",
-                    State::MakingShare { .. }
-                    | State::DerivingForId { .. }
-                    | State::SigningForId { .. }
-                    | State::DerivingForKe { .. }
-                    | State::CheckingPeer { .. }
-                    | State::SigningForAnswer { .. }
-                    | State::AggressiveMakingShare { .. }
-                    | State::AggressiveDeriving { .. }
-                    | State::AggressiveDerivingForAnswer { .. }
-                    | State::AggressiveSigning { .. } => "a worker",
-                    State::Xauth(pending) if pending.job().is_some() => "a worker",
                     State::Xauth(_) => "the user",
                     State::Establishing(_) => "the log",
-                    State::Moving => "nothing",
+                    _ => "nothing",
                 },
             })
             .collect();

@@ -1,7 +1,7 @@
 //! Time: retransmissions, evidence that nothing followed, silence, replacement, dead peers, the end.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use audit::Cause;
 
@@ -11,7 +11,7 @@ use crate::ikev1::informational;
 use crate::ikev1::negotiation::{Evidence, Failure, Flight, NegotiationId, Route};
 use crate::ikev1::sa::Asking;
 use crate::io::Output;
-use crate::limits::{MAX_WAIT, REPLACE_AGAIN, after};
+use crate::limits::{REPLACE_AGAIN, after};
 
 impl Endpoint {
     /// When [`crate::Input::Timeout`] is due; `None` where nothing waits.
@@ -93,14 +93,7 @@ impl Endpoint {
         let working = n.job().is_some();
         let due = |flight: &&mut Flight| flight.next <= now && !working;
         if let Some(flight) = n.flight.as_mut().filter(due) {
-            if flight.left == 0 {
-                silent = true;
-            } else {
-                flight.left -= 1;
-                flight.wait = longer(flight.wait, factor);
-                flight.next = after(now, self.core.jitter(flight.wait));
-                self.core.transmit(n.route, &flight.datagrams);
-            }
+            silent = !flight.again(&mut self.core, now, n.route, factor);
         }
         if deadline || silent {
             // What somebody said, though it was not proven, tells more than silence.
@@ -170,21 +163,17 @@ impl Endpoint {
         let Some(sa) = self.sas.get_mut(&id) else {
             return;
         };
-        let factor = sa.connection.retransmit.factor;
-        match &mut sa.asked {
-            Some(asked) if asked.flight.left > 0 => {
-                let flight = &mut asked.flight;
-                flight.left -= 1;
-                flight.wait = longer(flight.wait, factor);
-                flight.next = after(now, self.core.jitter(flight.wait));
-                self.core.transmit(sa.route, &flight.datagrams);
-            }
-            Some(asked) if asked.what == Asking::Pull => {
+        let (route, factor) = (sa.route, sa.connection.retransmit.factor);
+        let Some(asked) = &mut sa.asked else {
+            return;
+        };
+        if !asked.flight.again(&mut self.core, now, route, factor) {
+            if asked.what == Asking::Pull {
                 self.end_sa(now, id, Cause::InnerAddressSilence, true);
                 return;
             }
             // Whether the peer lives is dead peer detection's to find out.
-            _ => sa.asked = None,
+            sa.asked = None;
         }
         self.schedule(Party::Sa(id));
     }
@@ -255,10 +244,4 @@ impl Endpoint {
         let connection = sa.connection.clone();
         self.begin(now, &connection, route, Some(id));
     }
-}
-
-/// A wait and the next one after it.
-pub(crate) fn longer(wait: Duration, factor: f64) -> Duration {
-    let seconds = wait.as_secs_f64() * factor.max(1.0);
-    Duration::try_from_secs_f64(seconds).map_or(MAX_WAIT, |wait| wait.min(MAX_WAIT))
 }

@@ -13,11 +13,10 @@ use crate::endpoint::{AfterTicket, Endpoint, Party, established};
 use crate::ikev1::certificates;
 use crate::ikev1::informational::{self, delete, protected};
 use crate::ikev1::messages::notification;
-use crate::ikev1::negotiation::{
-    Establishing, Evidence, Failure, Negotiation, NegotiationId, State, Step,
-};
+use crate::ikev1::negotiation::{Evidence, Failure, Negotiation, NegotiationId, Step};
 use crate::ikev1::quick::live::{Live, LiveState};
 use crate::ikev1::sa::Sa;
+use crate::ikev1::state::{Establishing, State};
 use crate::ikev1::xauth;
 use crate::io::{Account, Output, Ticket, Verdict, VerdictOutcome};
 use crate::limits::{AUTO_GRACE, ENDED_HOLD, LINGER, REFUSAL_HOLD, after};
@@ -241,7 +240,7 @@ impl Endpoint {
             key_mod: n.key_mod,
             point: failure.point,
             cause: failure.cause,
-            auth: n.auth,
+            auth: n.auth(),
             state: n.sent,
             role: n.role,
             filter_id: n
@@ -553,7 +552,7 @@ fn established_event(n: &Negotiation, sa: &Sa) -> Event {
         local: n.route.local,
         remote: n.route.remote,
         key_mod: KeyMod::IkeV1,
-        auth: n.auth,
+        auth: n.auth(),
         cipher: sa.suite.cipher.row().word,
         integrity: sa.suite.hash.row().word,
         group: sa.suite.group.row().word,

@@ -1,12 +1,15 @@
 //! Proving with signatures: what is asked of the workers, and what their answers mean (RFC 2409 section 5.1, RFC
 //! 4945).
 
-use audit::Cause;
+use std::time::Instant;
+
+use audit::{Cause, Role};
 use crypto::cert::{CheckPeer, Fault, Method, OwnFault, PeerIdentity, Refusal, Sign};
 use isakmp::{NotifyType, Payload, RawPayload};
 
 use super::messages;
-use super::negotiation::{Failure, Heard, Negotiation, Proving, audited};
+use super::negotiation::{Failure, Negotiation, Step, audited};
+use super::state::{Heard, Proving};
 use crate::config::{Connection, SendCertificate, Signatures};
 use crate::core::Core;
 use crate::endpoint::Party;
@@ -119,6 +122,30 @@ pub(crate) enum NotAccepted {
     Unproven(Failure),
     /// It is not the peer's fault.
     Own(Failure),
+}
+
+impl NotAccepted {
+    /// What becomes of the negotiation, where the message was under the keys and ended in this block.
+    pub(crate) fn step(self, n: &mut Negotiation, now: Instant, last_block: Vec<u8>) -> Step {
+        match self {
+            NotAccepted::Proven(failure) => Step::FailProven {
+                failure,
+                last_block,
+            },
+            NotAccepted::Unproven(failure) => {
+                // The true message may still come.
+                n.duplicates.retract();
+                if n.role == Role::Responder {
+                    n.await_peer(now);
+                }
+                Step::EvidenceUnderKeys {
+                    failure,
+                    last_block,
+                }
+            }
+            NotAccepted::Own(failure) => failure.into(),
+        }
+    }
 }
 
 /// What the check of the peer found.

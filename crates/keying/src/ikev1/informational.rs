@@ -14,9 +14,10 @@ use rand_core::Rng as _;
 use super::authentication::Proves;
 use super::duplicates::digest;
 use super::messages::{Payloads, notification};
-use super::negotiation::{Failure, Negotiation, Proving, State, Step, header};
+use super::negotiation::{Failure, Negotiation, Step, header};
 use super::protection::{Keys, OpenError};
 use super::sa::{Asking, Probe, Sa};
+use super::state::{Proving, State};
 use super::transaction::{self, Heard};
 use crate::core::Core;
 use crate::limits::{EXCHANGE_BURST, EXCHANGE_REFILL, MAX_MESSAGE_IDS, MIN_WAIT, after};
@@ -331,7 +332,7 @@ fn resend(core: &mut Core, sa: &mut Sa, whole: &[u8]) -> bool {
 }
 
 /// What a notification says about a negotiation.
-pub(super) fn failure_of(n: &Negotiation, kind: NotifyType) -> Failure {
+fn failure_of(n: &Negotiation, kind: NotifyType) -> Failure {
     let about_message_5 = matches!(n.state, State::IdSent { .. })
         && matches!(
             kind,
@@ -347,6 +348,17 @@ pub(super) fn failure_of(n: &Negotiation, kind: NotifyType) -> Failure {
         Cause::from_peer_notify(kind.0)
     };
     Failure::remote(cause).with(format!("the peer says {kind}"))
+}
+
+/// The end of a negotiation, where a payload of the peer's says so.
+pub(super) fn failure_in(n: &Negotiation, payload: &Payload) -> Option<Failure> {
+    match payload {
+        Payload::Notification(told) if told.kind.is_error() => Some(failure_of(n, told.kind)),
+        Payload::Delete(delete) if delete.protocol == ProtocolId::ISAKMP => {
+            Some(Failure::remote(Cause::DeletedEarly))
+        }
+        _ => None,
+    }
 }
 
 /// An INFORMATIONAL that came during a negotiation.
@@ -375,16 +387,8 @@ fn in_clear(n: &Negotiation, datagram: &Datagram<'_>) -> Step {
         Ok(payloads) => payloads,
         Err(why) => return Step::Invalid(Cause::PacketMalformed, why),
     };
-    for payload in payloads.all() {
-        match payload {
-            Payload::Notification(notification) if notification.kind.is_error() => {
-                return Step::Evidence(failure_of(n, notification.kind));
-            }
-            Payload::Delete(delete) if delete.protocol == ProtocolId::ISAKMP => {
-                return Step::Evidence(Failure::remote(Cause::DeletedEarly));
-            }
-            _ => {}
-        }
+    if let Some(failure) = payloads.all().iter().find_map(|told| failure_in(n, told)) {
+        return Step::Evidence(failure);
     }
     Step::Invalid(
         Cause::PacketOutOfPlace,
@@ -422,15 +426,7 @@ fn encrypted(
             "it decrypts into broken payloads".to_owned(),
         );
     };
-    let failure = payloads.all().iter().find_map(|payload| match payload {
-        Payload::Notification(notification) if notification.kind.is_error() => {
-            Some(failure_of(n, notification.kind))
-        }
-        Payload::Delete(delete) if delete.protocol == ProtocolId::ISAKMP => {
-            Some(Failure::remote(Cause::DeletedEarly))
-        }
-        _ => None,
-    });
+    let failure = payloads.all().iter().find_map(|told| failure_in(n, told));
     match failure {
         Some(failure) if proven => Step::Fail(failure),
         Some(failure) => Step::Evidence(failure),

@@ -3,24 +3,21 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use audit::{AuthMethod, Cause, KeyMod, MmState, Role};
+use audit::{Cause, MmState, Role};
 use isakmp::{Cookie, Datagram, ExchangeType, NotifyType, Payload, RawPayload};
 
 use super::aggressive;
 use super::authentication::{Method, Proves};
-use super::certificates::{self, NotAccepted};
-use super::duplicates::Duplicates;
-use super::messages::{self, Payloads, Requested, identification, notification};
+use super::certificates::{self};
+use super::messages::{self, Payloads, identification, notification};
 use super::nat;
-use super::negotiation::{
-    Failure, Heard, KeSent, Negotiation, NegotiationId, Peer, Proving, Route, State, Step,
-    new_cookie,
-};
+use super::negotiation::{Failure, Negotiation, Route, Step, new_cookie};
 use super::proposals;
 use super::shared::{
-    check_hash, check_identity, check_key_exchange, check_signature, derive, keys_of, new_sa,
-    own_hash, read_identity,
+    check_hash, check_identity, check_key_exchange, check_signature, derive, detect_nat, keys_of,
+    nat_payloads, new_sa, own_hash, own_identity, read_identity,
 };
+use super::state::{Heard, KeSent, Proving, State};
 use crate::config::Connection;
 use crate::core::Core;
 use crate::endpoint::Party;
@@ -37,45 +34,17 @@ pub(crate) fn begin(
     route: Route,
     replaces: Option<u64>,
 ) -> (Negotiation, Step) {
-    let initiator_cookie = new_cookie(core);
-    let mut negotiation = Negotiation {
-        id: NegotiationId(core.number()),
-        role: Role::Initiator,
-        key_mod: KeyMod::IkeV1,
-        exchange: if connection.aggressive {
-            ExchangeType::AGGRESSIVE
-        } else {
-            ExchangeType::IDENTITY_PROTECTION
-        },
-        origin: route.remote,
-        begun: now,
-        connection: Some(connection.clone()),
-        alternatives: Vec::new(),
-        route,
-        initiator_cookie,
-        responder_cookie: Cookie::ZERO,
-        activity: core.activity(),
-        sent: MmState::None,
-        auth: AuthMethod::Unknown,
-        method: None,
-        certificates: None,
-        requested: Requested::default(),
-        local_name: None,
-        remote_name: None,
-        peer: Peer::default(),
-        duplicates: Duplicates::default(),
-        early: Vec::new(),
-        flight: None,
-        evidence: None,
-        deadline: None,
-        replaces,
-        end_after: None,
-        terminations: Vec::new(),
-        fragment_id: 0,
-        state: State::Moving,
+    let exchange = if connection.aggressive {
+        ExchangeType::AGGRESSIVE
+    } else {
+        ExchangeType::IDENTITY_PROTECTION
     };
+    let cookies = (new_cookie(core), Cookie::ZERO);
+    let mut negotiation = Negotiation::new(core, now, Role::Initiator, exchange, route, cookies);
+    negotiation.connection = Some(connection.clone());
+    negotiation.replaces = replaces;
     if connection.aggressive {
-        let step = aggressive::begin(core, &mut negotiation, now, connection);
+        let step = aggressive::initiator::begin(core, &mut negotiation, now, connection);
         return (negotiation, step);
     }
     let methods = Method::all_of(connection, Role::Initiator, true);
@@ -166,11 +135,9 @@ pub(crate) fn share_made(
     {
         payloads.extend(certificates::requests(connection, Some(method)));
     }
-    if n.peer.nat_t {
-        match nat_payloads(n, &chosen) {
-            Ok(digests) => payloads.extend(digests),
-            Err(error) => return Failure::from(error).into(),
-        }
+    match nat_payloads(n, &chosen) {
+        Ok(digests) => payloads.extend(digests),
+        Err(error) => return Failure::from(error).into(),
     }
     let message = isakmp::build::message(n.header(ExchangeType::IDENTITY_PROTECTION, 0), &payloads);
     n.state = State::KeSent {
@@ -185,27 +152,6 @@ pub(crate) fn share_made(
     n.deadline = None;
     n.launch(core, now, message, MmState::SentSecond);
     Step::Stay
-}
-
-pub(super) fn nat_payloads(
-    n: &Negotiation,
-    chosen: &proposals::Chosen,
-) -> Result<Vec<RawPayload>, crypto::CryptoError> {
-    let force = n
-        .connection
-        .as_ref()
-        .is_some_and(|connection| connection.force_encap);
-    let digests = nat::payloads(
-        chosen.suite.hash,
-        n.cookies(),
-        n.route.local,
-        n.route.remote,
-        force,
-    )?;
-    Ok(digests
-        .into_iter()
-        .map(|digest| Payload::NatD(digest).to_raw())
-        .collect())
 }
 
 /// Message 4: the responder's half of the key exchange.
@@ -237,19 +183,8 @@ pub(crate) fn message_4(
                 .with("the peer sent our own public value or nonce back"),
         );
     }
-    let found = if n.peer.nat_t {
-        nat::detect(
-            sent.chosen.suite.hash,
-            n.cookies(),
-            n.route.local,
-            n.route.remote,
-            &payloads.nat_d(),
-        )
-    } else {
-        Ok(None)
-    };
-    let nat = match found {
-        Ok(nat) => nat.unwrap_or_default(),
+    let nat = match detect_nat(n, &sent.chosen, &n.route, payloads) {
+        Ok(nat) => nat,
         Err(error) => return Failure::from(error).into(),
     };
     let share = Some((sent.public.clone(), sent.private.clone()));
@@ -314,10 +249,7 @@ pub(crate) fn derived(
         Err(error) => return Failure::from(error).into(),
     };
     n.float(&connection, nat);
-    let local_id = connection
-        .local_id
-        .clone()
-        .unwrap_or_else(|| Identity::from(n.route.local.ip()));
+    let local_id = own_identity(n, &connection);
     let proving = Box::new(Proving {
         sa_body: sent.sa_body,
         chosen: sent.chosen,
@@ -467,18 +399,7 @@ pub(crate) fn checked(
     n.state = State::IdSent { proving, nat };
     match certificates::checked(n, result) {
         Ok(()) => accepted(core, n, now, *heard),
-        Err(NotAccepted::Proven(failure)) => Step::FailProven {
-            failure,
-            last_block: heard.last_block,
-        },
-        Err(NotAccepted::Unproven(failure)) => {
-            n.duplicates.retract();
-            Step::EvidenceUnderKeys {
-                failure,
-                last_block: heard.last_block,
-            }
-        }
-        Err(NotAccepted::Own(failure)) => failure.into(),
+        Err(refused) => refused.step(n, now, heard.last_block),
     }
 }
 

@@ -18,5 +18,6 @@ pub(crate) mod quick;
 pub(crate) mod responder;
 pub(crate) mod sa;
 pub(crate) mod shared;
+pub(crate) mod state;
 pub(crate) mod transaction;
 pub(crate) mod xauth;

@@ -294,12 +294,6 @@ impl Endpoint {
             self.end_sa(now, id, Cause::InnerAddressRefused, true);
             return;
         }
-        let dns = config
-            .attributes
-            .iter()
-            .filter(|a| a.class == class::INTERNAL_IP4_DNS);
-        let dns = dns.filter_map(|a| v4_of(&bytes(a)).map(IpAddr::from));
-        let dns: Vec<IpAddr> = dns.take(MAX_NAME_SERVERS).collect();
         sa.configuring = Configuring::Done;
         if sa.inner_local == inner {
             return;
@@ -313,7 +307,6 @@ impl Endpoint {
             mmsa_id: id,
             connection: connection.clone(),
             addresses: inner.all(),
-            dns,
         });
         self.end_children_of_other_address(now, &connection, inner);
         self.begin_waiting_children(now, id);

@@ -1,31 +1,24 @@
-//! A Main Mode negotiation: what every state of it has, and the states, each with exactly what is known
-//! by then.
+//! A negotiation of phase 1: what every state of it has.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use audit::{ActivityId, AuthMethod, Cause, FailurePoint, KeyMod, MmCertificate, MmState, Role};
-use crypto::Secret;
 use crypto::cert::Shown;
-use isakmp::{
-    Cookie, ExchangeType, Flags, Header, Payload, PayloadType, SecurityAssociation, non_esp, vendor,
-};
+use isakmp::{Cookie, ExchangeType, Flags, Header, Payload, PayloadType, non_esp, vendor};
 use rand_core::Rng as _;
 
 use super::authentication::Method;
 use super::duplicates::Duplicates;
-use super::messages::{IdentityMessage, Requested};
+use super::messages::Requested;
 use super::nat::Nat;
-use super::proposals::Chosen;
-use super::protection::Keys;
 use super::sa::Sa;
-use super::xauth::Pending;
+use super::state::State;
 use crate::config::{Connection, Fragmentation, Retransmit};
 use crate::core::Core;
-use crate::identity::Identity;
 use crate::io::JobId;
-use crate::limits::{MAX_EARLY, after};
+use crate::limits::{MAX_EARLY, MAX_WAIT, after};
 
 /// Names a negotiation within an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -100,6 +93,30 @@ impl Flight {
             next: after(now, wait),
         }
     }
+
+    /// Sends it once more, and waits longer than before; `false`: it was sent as often as it may.
+    pub(crate) fn again(
+        &mut self,
+        core: &mut Core,
+        now: Instant,
+        route: Route,
+        factor: f64,
+    ) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        self.left -= 1;
+        self.wait = longer(self.wait, factor);
+        self.next = after(now, core.jitter(self.wait));
+        core.transmit(route, &self.datagrams);
+        true
+    }
+}
+
+/// A wait and the next one after it.
+fn longer(wait: Duration, factor: f64) -> Duration {
+    let seconds = wait.as_secs_f64() * factor.max(1.0);
+    Duration::try_from_secs_f64(seconds).map_or(MAX_WAIT, |wait| wait.min(MAX_WAIT))
 }
 
 /// Why a negotiation failed.
@@ -185,7 +202,6 @@ pub(crate) struct Negotiation {
     pub activity: ActivityId,
     /// The last message that we sent.
     pub sent: MmState,
-    pub auth: AuthMethod,
     /// The method of authentication that was agreed.
     pub method: Option<Method>,
     /// The certificates of both sides, once certificates are in play.
@@ -226,184 +242,6 @@ pub(crate) fn audited(shown: Shown) -> MmCertificate {
         issuing_ca: shown.issuing_ca,
         root_ca: shown.root_ca,
     }
-}
-
-/// Where a negotiation stands.
-#[derive(Clone, Debug)]
-pub(crate) enum State {
-    /// Initiator: message 1 is out.
-    SaSent { sa_body: Vec<u8> },
-    /// Initiator: message 2 was acceptable, a key pair is being made for message 3.
-    MakingShare {
-        job: JobId,
-        sa_body: Vec<u8>,
-        chosen: Chosen,
-    },
-    /// Initiator: message 3 is out.
-    KeSent { sent: Box<KeSent> },
-    /// Initiator: message 4 is here, keys are being derived for message 5.
-    DerivingForId {
-        job: JobId,
-        sent: Box<KeSent>,
-        peer_public: Vec<u8>,
-        nat: Nat,
-    },
-    /// Initiator: keys are there, our proof for message 5 is being signed.
-    SigningForId {
-        job: JobId,
-        proving: Box<Proving>,
-        nat: Nat,
-        /// There is no live SA with this peer.
-        first_contact: bool,
-    },
-    /// Initiator: message 5 is out.
-    IdSent { proving: Box<Proving>, nat: Nat },
-    /// Responder: message 2 is out.
-    SaAnswered { sa_body: Vec<u8>, chosen: Chosen },
-    /// Responder: message 3 is here, keys are being derived for message 4.
-    DerivingForKe {
-        job: JobId,
-        sa_body: Vec<u8>,
-        chosen: Chosen,
-        peer_public: Vec<u8>,
-        nonce: Vec<u8>,
-        nat: Nat,
-    },
-    /// Responder: message 4 is out.
-    KeAnswered { proving: Box<Proving>, nat: Nat },
-    /// Message 5 or 6 is here, and the peer's signature and certificates are being checked.
-    CheckingPeer {
-        job: JobId,
-        proving: Box<Proving>,
-        nat: Nat,
-        heard: Box<Heard>,
-    },
-    /// Responder: the peer is who it says, our proof for message 6 is being signed.
-    SigningForAnswer {
-        job: JobId,
-        proving: Box<Proving>,
-        nat: Nat,
-        heard: Box<Heard>,
-        remote_id: Identity,
-    },
-    /// Initiator of Aggressive Mode: a key pair is being made for message 1.
-    AggressiveMakingShare { job: JobId },
-    /// Initiator of Aggressive Mode: message 1 is out.
-    AggressiveSent { sent: Box<AggressiveSent> },
-    /// Initiator of Aggressive Mode: message 2 is here, keys are being derived.
-    AggressiveDeriving {
-        job: JobId,
-        sent: Box<AggressiveSent>,
-        chosen: Chosen,
-        peer_public: Vec<u8>,
-        nat: Nat,
-        message: Box<IdentityMessage>,
-    },
-    /// Responder of Aggressive Mode: message 1 is here, keys are being derived.
-    AggressiveDerivingForAnswer {
-        job: JobId,
-        sa_body: Vec<u8>,
-        chosen: Chosen,
-        answer: SecurityAssociation,
-        peer_public: Vec<u8>,
-        nonce: Vec<u8>,
-        message: Box<IdentityMessage>,
-    },
-    /// Responder of Aggressive Mode: our proof for message 2 is being signed.
-    AggressiveSigning {
-        job: JobId,
-        proving: Box<Proving>,
-        answer: SecurityAssociation,
-        nonce: Vec<u8>,
-        message: Box<IdentityMessage>,
-    },
-    /// Responder of Aggressive Mode: message 2 is out. `message` has the identity that message 1 gave.
-    AggressiveAnswered {
-        proving: Box<Proving>,
-        message: Box<IdentityMessage>,
-    },
-    /// Both proofs hold; a user is being asked for.
-    Xauth(Box<Pending>),
-    /// Both proofs hold; the log is writing the event.
-    Establishing(Box<Establishing>),
-    /// Moved on; never seen from outside a step.
-    Moving,
-}
-
-/// What an initiator holds after message 3.
-#[derive(Clone, Debug)]
-pub(crate) struct KeSent {
-    pub sa_body: Vec<u8>,
-    pub chosen: Chosen,
-    pub public: Vec<u8>,
-    pub private: Secret,
-    pub nonce: Vec<u8>,
-}
-
-/// What both sides hold once keys exist and proofs are awaited.
-#[derive(Clone, Debug)]
-pub(crate) struct Proving {
-    pub sa_body: Vec<u8>,
-    pub chosen: Chosen,
-    pub own_public: Vec<u8>,
-    pub peer_public: Vec<u8>,
-    pub skeyid: Secret,
-    pub keys: Keys,
-    /// The IV of the next message of the exchange, and what the IVs of INFORMATIONALs come from.
-    pub iv: Vec<u8>,
-    pub local_id: Identity,
-}
-
-/// Message 5 or 6, as it came.
-#[derive(Clone, Debug)]
-pub(crate) struct Heard {
-    pub message: IdentityMessage,
-    /// Where it came from.
-    pub route: Route,
-    /// Its last block.
-    pub last_block: Vec<u8>,
-    /// Initiator of Aggressive Mode: what was sent, should this not be the responder's message after all.
-    pub sent: Option<Box<AggressiveSent>>,
-    /// Responder of Aggressive Mode: the identity of message 1, should this not be the initiator's message.
-    pub answered: Option<Box<IdentityMessage>>,
-    /// There is no live SA with this peer.
-    pub first_contact: bool,
-}
-
-impl Heard {
-    /// A message of Main Mode.
-    pub(crate) fn new(message: IdentityMessage, route: Route, last_block: Vec<u8>) -> Self {
-        Heard {
-            message,
-            route,
-            last_block,
-            sent: None,
-            answered: None,
-            first_contact: false,
-        }
-    }
-}
-
-/// What an initiator holds after message 1 of Aggressive Mode.
-#[derive(Clone, Debug)]
-pub(crate) struct AggressiveSent {
-    pub sa_body: Vec<u8>,
-    pub public: Vec<u8>,
-    pub private: Secret,
-    pub nonce: Vec<u8>,
-    pub local_id: Identity,
-}
-
-/// An SA that stands but for its event.
-#[derive(Clone, Debug)]
-pub(crate) struct Establishing {
-    pub sa: Sa,
-    /// Message 6, at the responder.
-    pub reply: Vec<Vec<u8>>,
-    /// The last block of the message that proved the peer: where the IV of a refusal comes from.
-    pub heard_block: Vec<u8>,
-    /// The peer said INITIAL-CONTACT.
-    pub initial_contact: bool,
 }
 
 /// A datagram that is for an SA which does not stand yet.
@@ -453,6 +291,48 @@ impl From<Failure> for Step {
 }
 
 impl Negotiation {
+    /// One of which nothing is known but its first message.
+    pub(crate) fn new(
+        core: &mut Core,
+        now: Instant,
+        role: Role,
+        exchange: ExchangeType,
+        route: Route,
+        cookies: (Cookie, Cookie),
+    ) -> Self {
+        Negotiation {
+            id: NegotiationId(core.number()),
+            role,
+            key_mod: KeyMod::IkeV1,
+            exchange,
+            origin: route.remote,
+            begun: now,
+            connection: None,
+            alternatives: Vec::new(),
+            route,
+            initiator_cookie: cookies.0,
+            responder_cookie: cookies.1,
+            activity: core.activity(),
+            sent: MmState::None,
+            method: None,
+            certificates: None,
+            requested: Requested::default(),
+            local_name: None,
+            remote_name: None,
+            peer: Peer::default(),
+            duplicates: Duplicates::default(),
+            early: Vec::new(),
+            flight: None,
+            evidence: None,
+            deadline: None,
+            replaces: None,
+            end_after: None,
+            terminations: Vec::new(),
+            fragment_id: 0,
+            state: State::Moving,
+        }
+    }
+
     /// Keeps a message for the SA that is to be; false when there are too many.
     pub(crate) fn keep_early(&mut self, route: Route, bytes: &[u8]) -> bool {
         let room = self.early.len() < MAX_EARLY;
@@ -463,22 +343,9 @@ impl Negotiation {
         room
     }
 
-    /// The job that this state waits for.
+    /// The job that is waited for.
     pub(crate) fn job(&self) -> Option<JobId> {
-        match &self.state {
-            State::MakingShare { job, .. }
-            | State::DerivingForId { job, .. }
-            | State::SigningForId { job, .. }
-            | State::DerivingForKe { job, .. }
-            | State::CheckingPeer { job, .. }
-            | State::SigningForAnswer { job, .. }
-            | State::AggressiveMakingShare { job }
-            | State::AggressiveDeriving { job, .. }
-            | State::AggressiveDerivingForAnswer { job, .. }
-            | State::AggressiveSigning { job, .. } => Some(*job),
-            State::Xauth(pending) => pending.job(),
-            _ => None,
-        }
+        self.state.job()
     }
 
     /// Takes in what a message says beside what it is for: vendor IDs and certificate requests.
@@ -489,9 +356,13 @@ impl Negotiation {
 
     /// The method of authentication is agreed.
     pub(crate) fn authenticates_by(&mut self, method: Method) {
-        self.auth = method.audited();
         self.method = Some(method);
         self.certificates = method.signature().map(|_| Certificates::default());
+    }
+
+    /// How the two sides prove who they are, as events name it.
+    pub(crate) fn auth(&self) -> AuthMethod {
+        self.method.map_or(AuthMethod::Unknown, Method::audited)
     }
 
     /// What phase 1 is, beyond the words that Windows' events have: nothing of a plain Main Mode.
@@ -516,6 +387,9 @@ impl Negotiation {
 
     /// What silence in this state means.
     pub(crate) fn silence(&self) -> Cause {
+        if self.job().is_some() {
+            return Cause::WorkerTimeout;
+        }
         match &self.state {
             State::SaSent { .. } | State::AggressiveSent { .. } => Cause::NoAnswer,
             State::KeSent { .. } => Cause::SilenceAfterMessage2,
@@ -524,19 +398,9 @@ impl Negotiation {
                 Cause::SilenceAfterMessage1
             }
             State::KeAnswered { .. } => Cause::SilenceAfterMessage3,
-            State::MakingShare { .. }
-            | State::DerivingForId { .. }
-            | State::SigningForId { .. }
-            | State::DerivingForKe { .. }
-            | State::CheckingPeer { .. }
-            | State::SigningForAnswer { .. }
-            | State::AggressiveMakingShare { .. }
-            | State::AggressiveDeriving { .. }
-            | State::AggressiveDerivingForAnswer { .. }
-            | State::AggressiveSigning { .. } => Cause::WorkerTimeout,
-            State::Xauth(pending) if pending.job().is_some() => Cause::WorkerTimeout,
             State::Xauth(_) => Cause::XauthSilence,
-            State::Establishing(_) | State::Moving => Cause::LogUnwritable,
+            // What is left waits for the log.
+            _ => Cause::LogUnwritable,
         }
     }
 
@@ -607,14 +471,17 @@ impl Negotiation {
         core.transmit(self.route, &datagrams);
         self.duplicates.answered(&datagrams);
         self.sent = sent;
-        self.deadline = self
-            .connection
-            .as_ref()
-            .map(|connection| after(now, connection.half_open_timeout));
+        self.await_peer(now);
         if self.exchange == ExchangeType::AGGRESSIVE {
             // Nothing else makes a lost one good.
             self.repeat(core, now, datagrams);
         }
+    }
+
+    /// The peer's next message has its time from now on.
+    pub(crate) fn await_peer(&mut self, now: Instant) {
+        let wait = self.connection.as_ref().map(|c| c.half_open_timeout);
+        self.deadline = wait.map(|wait| after(now, wait));
     }
 
     /// What was sent is sent again until the peer's next message comes.

@@ -2,28 +2,25 @@
 
 use std::time::Instant;
 
-use audit::{AuthMethod, Cause, KeyMod, MmState, Role};
+use audit::{Cause, MmState, Role};
 use isakmp::{Datagram, ExchangeType, Payload, RawPayload};
 
 use super::authentication::{Method, Proves};
-use super::certificates::{self, NotAccepted};
-use super::duplicates::Duplicates;
-use super::initiator::nat_payloads;
-use super::messages::{Payloads, Requested, identification, vendor_ids};
-use super::nat::{self, Nat};
-use super::negotiation::{
-    Failure, Heard, Negotiation, NegotiationId, Peer, Proving, Route, State, Step, new_cookie,
-};
+use super::certificates::{self};
+use super::messages::{Payloads, identification, vendor_ids};
+use super::nat::Nat;
+use super::negotiation::{Failure, Negotiation, Route, Step, new_cookie};
 use super::proposals;
 use super::shared::{
-    accepts, check_hash, check_identity, check_key_exchange, check_signature, derive, keys_of,
-    new_sa, own_hash, read_identity,
+    accepts, check_hash, check_identity, check_key_exchange, check_signature, derive, detect_nat,
+    keys_of, nat_payloads, new_sa, own_hash, own_identity, read_identity,
 };
+use super::state::{Heard, Proving, State};
 use crate::config::Candidate;
 use crate::core::Core;
 use crate::identity::Identity;
 use crate::job::JobResult;
-use crate::limits::{JOB_TIMEOUT, OUR_NONCE_LEN, after};
+use crate::limits::{JOB_TIMEOUT, OUR_NONCE_LEN};
 
 /// A negotiation that a peer's message 1 begins; nothing of it is judged yet.
 pub(crate) fn begin(
@@ -32,38 +29,9 @@ pub(crate) fn begin(
     datagram: &Datagram<'_>,
     route: Route,
 ) -> Negotiation {
-    Negotiation {
-        id: NegotiationId(core.number()),
-        role: Role::Responder,
-        key_mod: KeyMod::IkeV1,
-        exchange: datagram.header.exchange,
-        origin: route.remote,
-        begun: now,
-        connection: None,
-        alternatives: Vec::new(),
-        route,
-        initiator_cookie: datagram.header.initiator_cookie,
-        responder_cookie: datagram.header.responder_cookie,
-        activity: core.activity(),
-        sent: MmState::None,
-        auth: AuthMethod::Unknown,
-        method: None,
-        certificates: None,
-        requested: Requested::default(),
-        local_name: None,
-        remote_name: None,
-        peer: Peer::default(),
-        duplicates: Duplicates::default(),
-        early: Vec::new(),
-        flight: None,
-        evidence: None,
-        deadline: None,
-        replaces: None,
-        end_after: None,
-        terminations: Vec::new(),
-        fragment_id: 0,
-        state: State::Moving,
-    }
+    let header = &datagram.header;
+    let cookies = (header.initiator_cookie, header.responder_cookie);
+    Negotiation::new(core, now, Role::Responder, header.exchange, route, cookies)
 }
 
 /// Message 1: chooses a connection and a proposal, and answers with message 2.
@@ -155,19 +123,8 @@ pub(crate) fn message_3(
     if let Err(failure) = check_key_exchange(chosen, &peer_public) {
         return Step::Evidence(failure);
     }
-    let found = if n.peer.nat_t {
-        nat::detect(
-            chosen.suite.hash,
-            n.cookies(),
-            n.route.local,
-            n.route.remote,
-            &payloads.nat_d(),
-        )
-    } else {
-        Ok(None)
-    };
-    let nat = match found {
-        Ok(nat) => nat.unwrap_or_default(),
+    let nat = match detect_nat(n, chosen, &n.route, payloads) {
+        Ok(nat) => nat,
         Err(error) => return Failure::from(error).into(),
     };
     let nonce = core.bytes(OUR_NONCE_LEN);
@@ -217,7 +174,7 @@ pub(crate) fn derived(
             // The true message 3 may still come.
             n.duplicates.retract();
             n.state = State::SaAnswered { sa_body, chosen };
-            n.deadline = Some(after(now, connection.half_open_timeout));
+            n.await_peer(now);
             return Step::Evidence(failure);
         }
         Err(failure) => return failure.into(),
@@ -233,16 +190,11 @@ pub(crate) fn derived(
     if let Proves::Signature(method) = chosen.method.initiator {
         payloads.extend(certificates::requests(&connection, Some(method)));
     }
-    if n.peer.nat_t {
-        match nat_payloads(n, &chosen) {
-            Ok(digests) => payloads.extend(digests),
-            Err(error) => return Failure::from(error).into(),
-        }
+    match nat_payloads(n, &chosen) {
+        Ok(digests) => payloads.extend(digests),
+        Err(error) => return Failure::from(error).into(),
     }
-    let local_id = connection
-        .local_id
-        .clone()
-        .unwrap_or_else(|| Identity::from(n.route.local.ip()));
+    let local_id = own_identity(n, &connection);
     let message = isakmp::build::message(n.header(ExchangeType::IDENTITY_PROTECTION, 0), &payloads);
     n.state = State::KeAnswered {
         proving: Box::new(Proving {
@@ -335,23 +287,7 @@ pub(crate) fn checked(
     };
     match certificates::checked(n, result) {
         Ok(()) => accepted(core, n, now, proving, nat, *heard),
-        Err(NotAccepted::Proven(failure)) => Step::FailProven {
-            failure,
-            last_block: heard.last_block,
-        },
-        Err(NotAccepted::Unproven(failure)) => {
-            // The true message 5 may still come.
-            n.duplicates.retract();
-            n.deadline = n
-                .connection
-                .as_ref()
-                .map(|connection| after(now, connection.half_open_timeout));
-            Step::EvidenceUnderKeys {
-                failure,
-                last_block: heard.last_block,
-            }
-        }
-        Err(NotAccepted::Own(failure)) => failure.into(),
+        Err(refused) => refused.step(n, now, heard.last_block),
     }
 }
 

@@ -8,17 +8,18 @@ use std::time::Instant;
 use audit::{Cause, Role};
 use crypto::cert::Method as SignatureMethod;
 use crypto::{CryptoError, Hash, Secret};
-use isakmp::{Cookie, Datagram, ExchangeType, Identification};
+use isakmp::{Cookie, Datagram, ExchangeType, Identification, Payload, RawPayload};
 
 use super::answers::Answers;
 use super::authentication::Proves;
 use super::certificates;
-use super::messages::{IdentityMessage, open_identity};
-use super::nat::Nat;
-use super::negotiation::{Failure, Heard, Negotiation, Proving, State, Step};
+use super::messages::{IdentityMessage, Payloads, open_identity};
+use super::nat::{self, Nat};
+use super::negotiation::{Failure, Negotiation, Route, Step};
 use super::proposals::Chosen;
 use super::protection::{Keys, Proof};
 use super::sa::{Configuring, Sa};
+use super::state::{Heard, Proving, State};
 use crate::config::{Connection, RemoteAddress};
 use crate::core::Core;
 use crate::endpoint::Party;
@@ -206,6 +207,48 @@ pub(crate) fn check_signature(
         }
         Err(failure) => failure.into(),
     }
+}
+
+/// Who we say we are.
+pub(crate) fn own_identity(n: &Negotiation, connection: &Connection) -> Identity {
+    let address = || Identity::from(n.route.local.ip());
+    connection.local_id.clone().unwrap_or_else(address)
+}
+
+/// Our NAT-D payloads; none where the peer does not speak of NATs (RFC 3947 section 3.2).
+pub(crate) fn nat_payloads(
+    n: &Negotiation,
+    chosen: &Chosen,
+) -> Result<Vec<RawPayload>, CryptoError> {
+    if !n.peer.nat_t {
+        return Ok(Vec::new());
+    }
+    let force = n
+        .connection
+        .as_ref()
+        .is_some_and(|connection| connection.force_encap);
+    let Route { local, remote, .. } = n.route;
+    let digests = nat::payloads(chosen.suite.hash, n.cookies(), local, remote, force)?;
+    Ok(digests
+        .into_iter()
+        .map(|digest| Payload::NatD(digest).to_raw())
+        .collect())
+}
+
+/// Which NATs a message that came this way tells of: none, where the peer does not speak of them.
+pub(crate) fn detect_nat(
+    n: &Negotiation,
+    chosen: &Chosen,
+    route: &Route,
+    payloads: &Payloads,
+) -> Result<Nat, CryptoError> {
+    if !n.peer.nat_t {
+        return Ok(Nat::default());
+    }
+    let hash = chosen.suite.hash;
+    let told = payloads.nat_d();
+    let found = nat::detect(hash, n.cookies(), route.local, route.remote, &told)?;
+    Ok(found.unwrap_or_default())
 }
 
 /// Starts the job that derives the keys.

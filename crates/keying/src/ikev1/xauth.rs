@@ -7,14 +7,15 @@ use std::time::Instant;
 use audit::Cause;
 use crypto::Secret;
 use isakmp::config::{ConfigAttributes, ConfigType, class};
-use isakmp::{Attribute, Datagram, Payload, ProtocolId};
+use isakmp::{Attribute, Datagram, Payload};
 
 use super::duplicates::{Digest, Duplicates, Seen, digest};
-use super::informational::failure_of;
+use super::informational::failure_in;
 use super::nat::Nat;
-use super::negotiation::{Failure, Flight, Negotiation, Route, State, Step};
+use super::negotiation::{Failure, Flight, Negotiation, Route, Step};
 use super::sa::{Asked, Asking, Sa};
 use super::shared::accepts;
+use super::state::State;
 use super::transaction::{self, Heard, answer_to, attribute, bytes};
 use crate::config::{Connection, CredentialId, Xauth};
 use crate::core::Core;
@@ -603,15 +604,8 @@ pub(crate) fn informational(
     };
     let failure = rest
         .iter()
-        .find_map(|raw| match isakmp::Payload::parse(raw) {
-            Ok(Payload::Notification(told)) if told.kind.is_error() => {
-                Some(failure_of(n, told.kind))
-            }
-            Ok(Payload::Delete(delete)) if delete.protocol == ProtocolId::ISAKMP => {
-                Some(Failure::remote(Cause::DeletedEarly))
-            }
-            _ => None,
-        });
+        .filter_map(|raw| Payload::parse(raw).ok())
+        .find_map(|told| failure_in(n, &told));
     if let Some(failure) = failure {
         return failure.into();
     }

@@ -446,7 +446,6 @@ impl Agent {
                     mmsa_id,
                     connection,
                     addresses,
-                    ..
                 } => {
                     let config = self.shared.config();
                     let plane = config.connection(&connection).map(|c| c.dataplane);

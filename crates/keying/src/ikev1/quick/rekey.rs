@@ -10,7 +10,6 @@ use super::live::Superseded;
 use crate::endpoint::{Endpoint, Party};
 use crate::ikev1::negotiation::{Failure, Flight};
 use crate::limits::{COLLISION, LINGER, LINGER_LONG, REPLACE_AGAIN, after};
-use crate::timers::longer;
 
 /// A lifetime below which a replacement is not begun again.
 const TOO_SHORT: Duration = Duration::from_secs(1);
@@ -23,14 +22,11 @@ impl Endpoint {
         let mut silent = quick.deadline.is_some_and(|deadline| deadline <= now);
         let due = |flight: &&mut Flight| flight.next <= now;
         if let Some(flight) = quick.flight.as_mut().filter(due) {
-            if flight.left == 0 {
-                silent = true;
-            } else if let Some(sa) = self.sas.get(&quick.mmsa_id) {
-                flight.left -= 1;
-                flight.wait = longer(flight.wait, quick.connection.retransmit.factor);
-                flight.next = after(now, self.core.jitter(flight.wait));
-                self.core.transmit(sa.route, &flight.datagrams);
-            }
+            let factor = quick.connection.retransmit.factor;
+            silent |= match self.sas.get(&quick.mmsa_id) {
+                Some(sa) => !flight.again(&mut self.core, now, sa.route, factor),
+                None => flight.left == 0,
+            };
         }
         if silent {
             if let Some(terms) = quick.terms().cloned() {

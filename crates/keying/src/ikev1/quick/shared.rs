@@ -12,13 +12,11 @@ use isakmp::{NatOa, Payload, RawPayload};
 use super::selectors::Ends;
 use super::{Quick, QuickId, QuickState, Ready, Terms};
 use crate::child::{Child, ChildKeys, Mode};
-use crate::config::Retransmit;
 use crate::core::Core;
 use crate::ikev1::duplicates::Duplicates;
 use crate::ikev1::negotiation::{Failure, Flight};
 use crate::ikev1::sa::Sa;
 use crate::job::JobResult;
-use crate::limits::after;
 
 /// A Quick Mode that begins; nothing of it is decided.
 pub(crate) fn begin(
@@ -90,14 +88,8 @@ impl Quick {
         datagrams: Vec<Vec<u8>>,
     ) {
         core.transmit(sa.route, &datagrams);
-        let Retransmit { tries, first, .. } = self.connection.retransmit;
-        let wait = core.jitter(first);
-        self.flight = Some(Flight {
-            datagrams,
-            left: tries,
-            wait: first,
-            next: after(now, wait),
-        });
+        let retransmit = self.connection.retransmit;
+        self.flight = Some(Flight::new(core, now, retransmit, datagrams));
     }
 }
 
