@@ -19,6 +19,8 @@ use super::protocol::{MAX_REQUEST, Request, Response, read_line, write_line};
 const MAX_CLIENTS: usize = 32;
 /// How long a client may take for its request, and for taking a response.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one who follows may take nothing: a reader that does something with an event takes its time.
+const PATIENCE_WITH_FOLLOWERS: Duration = Duration::from_mins(2);
 /// How often the server looks whether it shall stop.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -274,7 +276,12 @@ fn serve(stream: &UnixStream, handler: &impl Handler, stop: &AtomicBool) {
             ))
         }
         Ok(Request::Ping) => replies.send(&Response::done()),
-        Ok(request) => handler.handle(&peer, request, &mut replies),
+        Ok(request) => {
+            if matches!(request, Request::Monitor { .. } | Request::LogFollow { .. }) {
+                let _ = stream.set_write_timeout(Some(PATIENCE_WITH_FOLLOWERS));
+            }
+            handler.handle(&peer, request, &mut replies)
+        }
     };
 }
 

@@ -2,7 +2,9 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, ChildStdout};
+use std::process::Child;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
 use mainmode::control::monitor::Happened;
 use mainmode::control::{Request, Response};
@@ -10,32 +12,53 @@ use serde_json::Value;
 
 use crate::support::{EVERYTHING, PATIENCE, Setup, Side, pair};
 
+/// How long to look before it is asked again.
+const A_MOMENT: Duration = Duration::from_millis(200);
+
 /// A `monitor --json` that runs.
 struct Monitor {
     process: Child,
-    lines: BufReader<ChildStdout>,
+    lines: Receiver<String>,
+    /// What was looked at and not yet taken.
+    first: Option<String>,
 }
 
 impl Monitor {
     fn start(side: &Side, words: &[&str]) -> Self {
         let mut process = side.begin(&[&["monitor", "--json"], words].concat());
-        let lines = BufReader::new(process.stdout.take().expect("a pipe"));
-        Self { process, lines }
+        let output = BufReader::new(process.stdout.take().expect("a pipe"));
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self {
+            process,
+            lines,
+            first: None,
+        }
     }
 
-    /// The same, when it surely hears what happens from now on.
-    fn listening(side: &Side) -> Self {
-        let mut monitor = Self::start(side, &[]);
-        side.run(&["reload"]).good();
-        // One reload or two: the first may have come before it listened.
-        side.run(&["reload"]).good();
-        monitor.until("reloaded");
+    /// The same, when it surely hears what happens from now on: its first events are reloads.
+    fn listening(side: &Side, words: &[&str]) -> Self {
+        let mut monitor = Self::start(side, words);
+        let begun = Instant::now();
+        while monitor.first.is_none() {
+            assert!(begun.elapsed() < PATIENCE, "it never listened");
+            side.run(&["reload"]).good();
+            monitor.first = monitor.lines.recv_timeout(A_MOMENT).ok();
+        }
         monitor
     }
 
     fn next(&mut self) -> Value {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).expect("a line");
+        let line = self.first.take().unwrap_or_else(|| {
+            let line = self.lines.recv_timeout(PATIENCE);
+            line.expect("a line in time")
+        });
         let event: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"));
         assert_eq!(event["version"], 1, "{event}");
         let time = event["time"].as_str().expect("a time");
@@ -81,7 +104,7 @@ fn with_children(test: u8) -> (Side, Side) {
 #[test]
 fn what_comes_up_goes_down_and_fails_is_told_with_what_it_was() {
     let (north, mut south) = with_children(75);
-    let mut monitor = Monitor::listening(&north);
+    let mut monitor = Monitor::listening(&north, &[]);
     north.run(&["up", "peer"]).good();
     let up = monitor.until("connection-up");
     assert_eq!(up["connection"], "peer");
@@ -147,7 +170,7 @@ fn an_sa_that_is_replaced_is_up_all_the_time() {
         ..EVERYTHING
     };
     let (north, _south) = pair(76, short, EVERYTHING);
-    let mut monitor = Monitor::listening(&north);
+    let mut monitor = Monitor::listening(&north, &[]);
     north.run(&["up", "peer"]).good();
     let up = monitor.until("connection-up");
     let rekeyed = monitor.next();
@@ -179,8 +202,7 @@ fn who_comes_late_is_told_what_is_up_and_who_asks_for_one_connection_hears_of_it
         (&child["event"], &child["snapshot"]),
         (&"child-up".into(), &true.into())
     );
-    let mut other = Monitor::start(&north, &["--snapshot", "--connection", "other"]);
-    north.run(&["reload"]).good();
+    let mut other = Monitor::listening(&north, &["--snapshot", "--connection", "other"]);
     assert_eq!(other.next()["event"], "reloaded");
     drop(other);
     // People read words.
@@ -199,16 +221,15 @@ fn who_comes_late_is_told_what_is_up_and_who_asks_for_one_connection_hears_of_it
 #[test]
 fn a_daemon_that_stops_ends_the_stream_after_the_last_event() {
     let (mut north, _south) = with_children(78);
-    let mut monitor = Monitor::listening(&north);
+    let mut monitor = Monitor::listening(&north, &[]);
     north.run(&["up", "peer"]).good();
     monitor.until("connection-up");
     assert_eq!(monitor.next()["event"], "child-up");
     north.stop();
     let last = [monitor.next(), monitor.next()].map(|event| event["event"].clone());
     assert_eq!(last, ["child-down", "connection-down"]);
-    let mut rest = String::new();
-    std::io::Read::read_to_string(&mut monitor.lines, &mut rest).expect("an end");
-    assert_eq!(rest, "");
+    let rest = monitor.lines.recv_timeout(PATIENCE);
+    assert_eq!(rest, Err(RecvTimeoutError::Disconnected), "an end");
     assert_eq!(monitor.process.wait().expect("ended").code(), Some(1));
 }
 
