@@ -1,23 +1,31 @@
 //! An initiator that makes Main Mode negotiations one after the other, for measurements of whoever
-//! answers: `initiate LOCAL REMOTE PROPOSAL COUNT [AT_ONCE]`, with LOCAL and REMOTE as `address:port`.
+//! answers: `initiate LOCAL REMOTE PROPOSAL COUNT [AT_ONCE] [child=ESP] [certificates=FOLDER]`, with LOCAL and REMOTE
+//! as `address:port`.
 //!
 //! Each negotiation is of an identity of its own (`n17.load.example`), with the pre-shared key
-//! `MAINMODE_LOAD_PSK` (default `load`), the responder has to be `gw.example`, and the SA is left to the responder. Beside what the endpoint
-//! remembers nothing goes from one to the next. Prints how many were established, and in how many
-//! seconds; exit code 1 when one was not.
+//! `MAINMODE_LOAD_PSK` (default `load`), the responder has to be `gw.example`, and the SA is left to the responder.
+//! With `child` a Quick Mode with that proposal follows, for a host of its own (10.0.0.0/9) to 10.128.0.1, and counts
+//! when it is established. With `certificates` the identity is `load.example` for all, by `load.pem`, `load.key` and
+//! `ca.pem` of the folder. Beside what the endpoint remembers nothing goes from one to the next. Prints how many were
+//! established, and in how many seconds; exit code 1 when one was not.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crypto::Secret;
-use crypto::cert::Evidence;
+use crypto::cert::{Credential, Evidence, Policy, PrivateKey, TrustStore, read_certificates};
+use crypto::esp::EspProposal;
 use keying::config::{Fragmentation, RemoteAddress, Retransmit};
 use keying::{
-    Auth, Command, Connection, CredentialId, Credentials, Endpoint, EndpointConfig, Input, Output,
-    SignatureCredentials, User, VerdictOutcome,
+    Auth, Child, ChildOutcome, Command, Connection, CredentialId, Credentials, Endpoint,
+    EndpointConfig, Input, Mode, Output, Selector, SelectorConfig, SendCertificate,
+    SignatureCredentials, Signatures, User, VerdictOutcome,
 };
 
+/// The name of the child that each connection has.
+const CHILD: &str = "net";
 /// Where IKE would go on behind a NAT. There is none here, and nobody listens.
 const NAT_PORT: u16 = 4500;
 /// The largest datagram that is taken.
@@ -25,16 +33,63 @@ const MAX_DATAGRAM: usize = 65_535;
 
 type Any = Box<dyn std::error::Error>;
 
-/// The one key.
-struct Key(Secret);
+/// What all of them authenticate with.
+struct Keys {
+    psk: Secret,
+    signatures: Option<SignatureCredentials>,
+}
 
-impl Credentials for Key {
+impl Keys {
+    /// The key of the environment, and what is in the folder.
+    fn read(folder: Option<&Path>) -> Result<Self, Any> {
+        let psk = std::env::var("MAINMODE_LOAD_PSK").unwrap_or_else(|_| "load".to_owned());
+        let signatures = folder.map(|folder| -> Result<_, Any> {
+            let read = |name: &str| std::fs::read(folder.join(name));
+            let key = PrivateKey::read(&read("load.key")?, None)?;
+            let own = Credential::new(read_certificates(&read("load.pem")?)?, Some(key))?;
+            Ok(SignatureCredentials {
+                own: vec![own],
+                trust: TrustStore {
+                    anchors: read_certificates(&read("ca.pem")?)?,
+                    ..TrustStore::default()
+                },
+                evidence: Evidence::default(),
+            })
+        });
+        Ok(Self {
+            psk: Secret::new(psk.into_bytes()),
+            signatures: signatures.transpose()?,
+        })
+    }
+
+    fn auth(&self) -> Auth {
+        let credential = CredentialId(0);
+        let Some(signatures) = &self.signatures else {
+            return Auth::Psk(credential);
+        };
+        Auth::Signatures(Signatures {
+            credential,
+            methods: signatures
+                .own
+                .iter()
+                .filter_map(Credential::method)
+                .collect(),
+            authorities: Vec::new(),
+            request: true,
+            send_certificate: SendCertificate::Always,
+            policy: Policy::default(),
+            hybrid: false,
+        })
+    }
+}
+
+impl Credentials for Keys {
     fn preshared_key(&self, _: CredentialId) -> Option<&Secret> {
-        Some(&self.0)
+        Some(&self.psk)
     }
 
     fn signatures(&self, _: CredentialId) -> Option<&SignatureCredentials> {
-        None
+        self.signatures.as_ref()
     }
 
     fn users(&self, _: CredentialId) -> Option<&[User]> {
@@ -46,20 +101,28 @@ impl Credentials for Key {
     }
 
     fn at(&self) -> i64 {
-        0
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(0))
     }
 }
 
 fn main() -> Result<(), Any> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [local, remote, proposal, count, rest @ ..] = words.as_slice() else {
-        return Err("initiate LOCAL REMOTE PROPOSAL COUNT [AT_ONCE]".into());
+        return Err("see the head of examples/initiate.rs".into());
     };
-    let key = std::env::var("MAINMODE_LOAD_PSK").unwrap_or_else(|_| "load".to_owned());
+    let option = |name: &str| {
+        rest.iter().find_map(|word| {
+            word.split_once('=')
+                .filter(|(given, _)| *given == name)
+                .map(|(_, value)| value)
+        })
+    };
     let mut load = Load {
         socket: UdpSocket::bind(local)?,
         endpoint: endpoint()?,
-        key: Key(Secret::new(key.into_bytes())),
+        keys: Keys::read(option("certificates").map(Path::new))?,
+        child: option("child").map(str::parse).transpose()?,
         local: local.parse()?,
         remote: remote.parse()?,
         begun: 0,
@@ -67,7 +130,10 @@ fn main() -> Result<(), Any> {
         buffer: vec![0; MAX_DATAGRAM],
     };
     let count = count.parse()?;
-    let at_once = rest.first().map_or(Ok(1), |number| number.parse())?;
+    let at_once = match rest.first() {
+        Some(word) if !word.contains('=') => word.parse()?,
+        _ => 1,
+    };
     load.connections(&[proposal.parse()?], count)?;
     let start = Instant::now();
     load.run(count, at_once)?;
@@ -91,7 +157,9 @@ fn endpoint() -> Result<Endpoint, Any> {
 struct Load {
     socket: UdpSocket,
     endpoint: Endpoint,
-    key: Key,
+    keys: Keys,
+    /// What each asks for in Quick Mode.
+    child: Option<EspProposal>,
     local: SocketAddr,
     remote: SocketAddr,
     begun: usize,
@@ -114,9 +182,12 @@ impl Load {
                     remote_address: RemoteAddress::Host(self.remote.ip()),
                     remote_port: self.remote.port(),
                     remote_nat_port: NAT_PORT,
-                    local_id: Some(format!("n{number}.load.example").parse()?),
+                    local_id: Some(match &self.keys.signatures {
+                        Some(_) => "load.example".parse()?,
+                        None => format!("n{number}.load.example").parse()?,
+                    }),
                     remote_id: Some("gw.example".parse()?),
-                    auth: vec![Auth::Psk(CredentialId(0))],
+                    auth: vec![self.keys.auth()],
                     proposals: proposals.to_vec(),
                     lifetime: Duration::from_hours(8),
                     retransmit: Retransmit {
@@ -134,7 +205,7 @@ impl Load {
                     nat_keepalive: Duration::from_secs(20),
                     initiator_only: false,
                     aggressive: false,
-                    children: Vec::new(),
+                    children: self.children(number)?,
                 }))
             })
             .collect::<Result<Vec<_>, Any>>()?;
@@ -142,17 +213,53 @@ impl Load {
         self.endpoint
             .handle(now, Input::MainModeIds(1..u64::try_from(count)? + 1));
         self.endpoint
+            .handle(now, Input::QuickModeIds(1..u64::try_from(count)? + 1));
+        self.endpoint
             .handle(now, Input::Command(Command::Connections(connections)));
         Ok(())
+    }
+
+    /// A host of the negotiation's own, to one host that is everybody's.
+    fn children(&self, number: usize) -> Result<Vec<Arc<Child>>, Any> {
+        let Some(proposal) = self.child else {
+            return Ok(Vec::new());
+        };
+        let host = u32::from(Ipv4Addr::new(10, 0, 0, 1)) + u32::try_from(number)?;
+        let fixed =
+            |address: Ipv4Addr| vec![SelectorConfig::Fixed(Selector::host(IpAddr::V4(address)))];
+        Ok(vec![Arc::new(Child {
+            name: CHILD.to_owned(),
+            filter_id: 1,
+            local: fixed(host.into()),
+            remote: fixed(Ipv4Addr::new(10, 128, 0, 1)),
+            mode: Mode::Tunnel,
+            proposals: vec![proposal],
+            lifetime: Duration::from_hours(1),
+            lifetime_bytes: None,
+            lifetime_packets: None,
+            replay_window: 64,
+            auto: false,
+            plane: String::new(),
+        })])
     }
 
     fn run(&mut self, count: usize, at_once: usize) -> Result<(), Any> {
         while self.established < count {
             while self.begun < count && self.begun < self.established + at_once {
-                let command = Command::Initiate {
-                    connection: self.begun.to_string(),
-                    local: self.local,
-                    remote: self.remote,
+                let (local, remote) = (self.local, self.remote);
+                let connection = self.begun.to_string();
+                let command = match self.child {
+                    None => Command::Initiate {
+                        connection,
+                        local,
+                        remote,
+                    },
+                    Some(_) => Command::InitiateChild {
+                        connection,
+                        child: CHILD.to_owned(),
+                        local,
+                        remote,
+                    },
                 };
                 self.begun += 1;
                 self.endpoint
@@ -195,17 +302,25 @@ impl Load {
                     self.socket.send_to(&bytes, remote)?;
                 }
                 Output::Job(id, job) => {
-                    let result = job.run(&self.key);
+                    let result = job.run(&self.keys);
                     self.endpoint.handle(now, Input::JobDone(id, result));
                 }
                 Output::Audit(audit) => self.endpoint.handle(now, Input::Durable(audit.ticket)),
                 Output::Verdict(verdict) => match verdict.outcome {
+                    VerdictOutcome::Established { .. } if self.child.is_some() => {}
                     VerdictOutcome::Established { .. } => self.established += 1,
                     VerdictOutcome::Failed { cause, detail, .. } => {
                         let detail = detail.unwrap_or_default();
                         return Err(
                             format!("a negotiation failed: {} {detail}", cause.token()).into()
                         );
+                    }
+                },
+                Output::InstallSa(sa) => self.endpoint.handle(now, Input::Installed(sa.id)),
+                Output::ChildVerdict(verdict) => match verdict.outcome {
+                    ChildOutcome::Established { .. } => self.established += 1,
+                    ChildOutcome::Failed { cause, .. } => {
+                        return Err(format!("a Quick Mode failed: {}", cause.token()).into());
                     }
                 },
                 _ => {}

@@ -510,7 +510,11 @@ fn fragmentation(table: &Table<'_>, findings: &mut Findings) -> (Fragmentation, 
 }
 
 fn encap(table: &Table<'_>, findings: &mut Findings) -> Encap {
-    let words = [("auto", Encap::Auto), ("force", Encap::Force)];
+    let words = [
+        ("auto", Encap::Auto),
+        ("nat", Encap::Nat),
+        ("force", Encap::Force),
+    ];
     table
         .get("encap")
         .and_then(|field| field.word(findings, &words))

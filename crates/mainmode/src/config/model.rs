@@ -408,8 +408,11 @@ pub enum Fragmentation {
 /// `encap`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encap {
-    /// Where a NAT is detected.
+    /// Where a NAT is detected, and where ESP is made in user space, which the kernel carries in large pieces only
+    /// within UDP.
     Auto,
+    /// Where a NAT is detected.
+    Nat,
     /// As if a NAT were there.
     Force,
 }

@@ -8,7 +8,7 @@ use keying::config as keyed;
 
 use super::workers::Keyring;
 use crate::config::{
-    Auth, Child, Connection, Encap, Exchange, Fragmentation, RemoteAddress, Start, Xauth,
+    Auth, Child, Connection, DataPlane, Encap, Exchange, Fragmentation, RemoteAddress, Start, Xauth,
 };
 
 /// A configuration's connection in the endpoint's terms; its keys go into the keyring.
@@ -75,7 +75,11 @@ pub fn connection(
             Fragmentation::Force => keyed::Fragmentation::Force,
         },
         fragment_size: usize::from(connection.fragment_size),
-        force_encap: connection.encap == Encap::Force,
+        force_encap: match connection.encap {
+            Encap::Auto => connection.dataplane == DataPlane::User,
+            Encap::Nat => false,
+            Encap::Force => true,
+        },
         nat_keepalive: connection.nat_keepalive,
         initiator_only: connection.initiator_only,
         aggressive: connection.exchange == Exchange::Aggressive,
