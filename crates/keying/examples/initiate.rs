@@ -190,6 +190,7 @@ impl Load {
                     auth: vec![self.keys.auth()],
                     proposals: proposals.to_vec(),
                     lifetime: Duration::from_hours(8),
+                    lifetime_bytes: None,
                     retransmit: Retransmit {
                         tries: 3,
                         first: Duration::from_secs(2),

@@ -246,6 +246,8 @@ pub struct Connection {
     pub proposals: Vec<Proposal>,
     /// How long a Main Mode SA lives.
     pub lifetime: Duration,
+    /// How many bytes of IKE's messages a Main Mode SA may carry; `None`: no limit.
+    pub lifetime_bytes: Option<u64>,
     /// When messages are sent again.
     pub retransmit: Retransmit,
     /// How long a responder waits for the initiator's next message.

@@ -151,6 +151,7 @@ fn connection(host: usize, fragment_size: Option<usize>, proof: Proof) -> Connec
             .filter_map(|text| text.parse().ok())
             .collect(),
         lifetime: Duration::from_mins(10),
+        lifetime_bytes: None,
         retransmit: Retransmit {
             tries: 2,
             first: Duration::from_secs(2),

@@ -203,7 +203,7 @@ pub(crate) fn under_sa(
     }
     sa.message_ids.insert(header.message_id);
     // Proven, and never a replay: its ID is new.
-    sa.heard(now, from);
+    sa.heard(now, from, datagram.body.len());
     if header.exchange == ExchangeType::INFORMATIONAL {
         return informational(core, sa, &rest);
     }
@@ -234,7 +234,7 @@ fn transaction_answered(
         Ok(heard) => {
             let what = asked.what;
             sa.asked = None;
-            sa.heard(now, from);
+            sa.heard(now, from, datagram.body.len());
             SaStep::Answered(what, heard.config)
         }
         Err((cause, why)) => SaStep::Invalid(cause, why),

@@ -12,7 +12,7 @@ use super::certificates::{self};
 use super::messages::{self, Payloads, identification, notification};
 use super::nat;
 use super::negotiation::{Failure, Negotiation, Route, Step, new_cookie};
-use super::proposals;
+use super::proposals::{self, Lifetime};
 use super::shared::{
     check_hash, check_identity, check_key_exchange, check_signature, derive, detect_nat, keys_of,
     nat_payloads, new_sa, own_hash, own_identity, read_identity,
@@ -48,7 +48,7 @@ pub(crate) fn begin(
         return (negotiation, step);
     }
     let methods = Method::all_of(connection, Role::Initiator, true);
-    let offer = proposals::offer(&methods, &connection.proposals, connection.lifetime);
+    let offer = proposals::offer(&methods, &connection.proposals, Lifetime::of(&connection));
     let sa = Payload::Sa(offer).to_raw();
     negotiation.state = State::SaSent {
         sa_body: sa.body.clone(),
@@ -75,7 +75,7 @@ pub(crate) fn message_2(
     let chosen = match payloads.sa() {
         Ok((sa, _)) => {
             let methods = Method::all_of(connection, Role::Initiator, true);
-            let (suites, lifetime) = (&connection.proposals, connection.lifetime);
+            let (suites, lifetime) = (&connection.proposals, Lifetime::of(connection));
             match proposals::check_answer(&methods, suites, lifetime, sa) {
                 Ok(chosen) => chosen,
                 Err(refusal) => {

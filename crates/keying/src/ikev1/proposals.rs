@@ -8,6 +8,7 @@ use crypto::{Cipher, Group, Hash, Proposal as Suite};
 use isakmp::{Attribute, Proposal, ProtocolId, SecurityAssociation, Transform, oakley};
 
 use super::authentication::Method;
+use crate::config::Connection;
 
 /// What both sides agreed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,15 +17,46 @@ pub(crate) struct Chosen {
     pub suite: Suite,
     /// As offered; `None` where the offer named none.
     pub lifetime: Option<Duration>,
+    /// As offered, in bytes; `None`: no limit.
+    pub lifetime_bytes: Option<u64>,
 }
+
+/// How long an SA may live: what an offer says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lifetime {
+    pub time: Duration,
+    /// `None`: no limit.
+    pub bytes: Option<u64>,
+}
+
+impl Lifetime {
+    pub(crate) fn of(connection: &Connection) -> Self {
+        Self {
+            time: connection.lifetime,
+            bytes: connection.lifetime_bytes,
+        }
+    }
+
+    /// What goes into an attribute, never none at all.
+    fn kilobytes(self) -> Option<u32> {
+        let kilobytes = (self.bytes? / KILOBYTE).max(1);
+        Some(u32::try_from(kilobytes).unwrap_or(u32::MAX))
+    }
+}
+
+/// The unit of lifetimes by volume (RFC 2409 appendix A).
+const KILOBYTE: u64 = 1024;
 
 /// RFC 2407 section 4.4.4.1: the lifetime in seconds where nobody named one.
 const DEFAULT_LIFETIME: Duration = Duration::from_hours(8);
 
 impl Chosen {
     /// The lesser of what was agreed and our own.
-    pub(crate) fn effective_lifetime(&self, own: Duration) -> Duration {
-        self.lifetime.unwrap_or(DEFAULT_LIFETIME).min(own)
+    pub(crate) fn effective_lifetime(&self, own: Lifetime) -> Lifetime {
+        Lifetime {
+            time: self.lifetime.unwrap_or(DEFAULT_LIFETIME).min(own.time),
+            bytes: [self.lifetime_bytes, own.bytes].into_iter().flatten().min(),
+        }
     }
 }
 
@@ -32,7 +64,7 @@ impl Chosen {
 pub(crate) fn offer(
     methods: &[Method],
     suites: &[Suite],
-    lifetime: Duration,
+    lifetime: Lifetime,
 ) -> SecurityAssociation {
     let transforms = all(methods, suites)
         .zip(1..=u8::MAX)
@@ -70,7 +102,7 @@ fn isakmp_sa(number: u8, transforms: Vec<Transform>) -> SecurityAssociation {
     }
 }
 
-fn attributes(method: Method, suite: Suite, lifetime: Duration) -> Vec<Attribute> {
+fn attributes(method: Method, suite: Suite, lifetime: Lifetime) -> Vec<Attribute> {
     let mut list = vec![Attribute::short(
         oakley::ENCRYPTION,
         suite.cipher.row().number,
@@ -81,12 +113,18 @@ fn attributes(method: Method, suite: Suite, lifetime: Duration) -> Vec<Attribute
     list.push(Attribute::short(oakley::HASH, suite.hash.row().number));
     list.push(Attribute::short(oakley::GROUP, suite.group.row().number));
     list.push(Attribute::short(oakley::AUTH_METHOD, method.number));
-    list.push(Attribute::short(oakley::LIFE_TYPE, oakley::LIFE_SECONDS));
-    let seconds = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX);
-    list.push(match u16::try_from(seconds) {
-        Ok(short) => Attribute::short(oakley::LIFE_DURATION, short),
-        Err(_) => Attribute::long(oakley::LIFE_DURATION, seconds.to_be_bytes()),
-    });
+    let seconds = u32::try_from(lifetime.time.as_secs()).unwrap_or(u32::MAX);
+    let mut life = |kind, value| {
+        list.push(Attribute::short(oakley::LIFE_TYPE, kind));
+        list.push(match u16::try_from(value) {
+            Ok(short) => Attribute::short(oakley::LIFE_DURATION, short),
+            Err(_) => Attribute::long(oakley::LIFE_DURATION, u32::to_be_bytes(value)),
+        });
+    };
+    life(oakley::LIFE_SECONDS, seconds);
+    if let Some(kilobytes) = lifetime.kilobytes() {
+        life(oakley::LIFE_KILOBYTES, kilobytes);
+    }
     list
 }
 
@@ -99,6 +137,7 @@ struct Meaning {
     group: Option<u64>,
     auth: Option<u64>,
     seconds: Option<u64>,
+    kilobytes: Option<u64>,
     /// A repeated attribute, or one that would have to be honoured and cannot be.
     unusable: bool,
 }
@@ -134,7 +173,7 @@ impl Meaning {
                     match u16::try_from(life_type.take().unwrap_or(0)) {
                         // An SA that ends as it begins is none.
                         Ok(oakley::LIFE_SECONDS) if value > 0 => meaning.seconds = Some(value),
-                        Ok(oakley::LIFE_KILOBYTES) => {}
+                        Ok(oakley::LIFE_KILOBYTES) if value > 0 => meaning.kilobytes = Some(value),
                         _ => meaning.unusable = true,
                     }
                     continue;
@@ -164,6 +203,11 @@ impl Meaning {
 
     fn lifetime(&self) -> Option<Duration> {
         self.seconds.map(Duration::from_secs)
+    }
+
+    fn lifetime_bytes(&self) -> Option<u64> {
+        self.kilobytes
+            .map(|kilobytes| kilobytes.saturating_mul(KILOBYTE))
     }
 
     /// In the words of the configuration, for the operator.
@@ -256,6 +300,7 @@ pub(crate) fn choose(
                 method,
                 suite,
                 lifetime: meaning.lifetime(),
+                lifetime_bytes: meaning.lifetime_bytes(),
             };
             return Ok((chosen, answer(*number, (*transform).clone())));
         }
@@ -349,7 +394,7 @@ fn refusal_detail(methods: &[Method], ours: &[Suite], offered: &[Meaning]) -> St
 pub(crate) fn check_answer(
     methods: &[Method],
     ours: &[Suite],
-    lifetime: Duration,
+    lifetime: Lifetime,
     answer: &SecurityAssociation,
 ) -> Result<Chosen, Refusal> {
     let altered = |detail: String| Refusal {
@@ -388,17 +433,30 @@ pub(crate) fn check_answer(
             meaning.describe()
         )));
     };
-    if meaning.lifetime().is_some_and(|theirs| theirs != lifetime) {
+    if let Some(theirs) = meaning.lifetime()
+        && theirs != lifetime.time
+    {
         return Err(altered(format!(
             "the peer changed the lifetime of {} s to {} s",
-            lifetime.as_secs(),
-            meaning.seconds.unwrap_or_default()
+            lifetime.time.as_secs(),
+            theirs.as_secs()
         )));
+    }
+    if let Some(theirs) = meaning.kilobytes
+        && lifetime.kilobytes().map(u64::from) != Some(theirs)
+    {
+        return Err(altered(match lifetime.kilobytes() {
+            Some(own) => {
+                format!("the peer changed the lifetime of {own} kilobytes to {theirs} kilobytes")
+            }
+            None => format!("the peer added a lifetime of {theirs} kilobytes"),
+        }));
     }
     Ok(Chosen {
         method,
         suite,
-        lifetime: meaning.lifetime().or(Some(lifetime)),
+        lifetime: meaning.lifetime().or(Some(lifetime.time)),
+        lifetime_bytes: meaning.lifetime_bytes().or(lifetime.bytes),
     })
 }
 
@@ -408,6 +466,33 @@ mod tests {
 
     fn suites(names: &[&str]) -> Vec<Suite> {
         names.iter().map(|name| name.parse().unwrap()).collect()
+    }
+
+    fn time(time: Duration) -> Lifetime {
+        Lifetime { time, bytes: None }
+    }
+
+    #[test]
+    fn a_lifetime_in_kilobytes_is_offered_and_may_be_left_out_of_the_answer_but_not_changed() {
+        let ours = suites(&["aes256-sha256-modp2048"]);
+        let own = Lifetime {
+            time: HOUR,
+            bytes: Some(100_000),
+        };
+        let offered = offer(&psk(), &ours, own);
+        let (chosen, answer) = choose(&psk(), &ours, &offered).unwrap();
+        assert_eq!(chosen.lifetime_bytes, Some(97 * 1024));
+        let checked = check_answer(&psk(), &ours, own, &answer).unwrap();
+        assert_eq!(checked.lifetime_bytes, Some(97 * 1024));
+        let without = offer(&psk(), &ours, time(HOUR));
+        let checked = check_answer(&psk(), &ours, own, &without).unwrap();
+        assert_eq!(checked.lifetime_bytes, Some(100_000));
+        for bytes in [50_000, 200_000] {
+            let bytes = Some(bytes);
+            let changed = offer(&psk(), &ours, Lifetime { time: HOUR, bytes });
+            assert!(check_answer(&psk(), &ours, own, &changed).is_err());
+            assert!(check_answer(&psk(), &ours, time(HOUR), &changed).is_err());
+        }
     }
 
     fn psk() -> [Method; 1] {
@@ -435,31 +520,33 @@ mod tests {
     #[test]
     fn what_was_chosen_is_accepted_and_anything_else_is_named() {
         let ours = suites(&["aes256-sha256-modp2048", "3des-sha1-modp1024"]);
-        let offered = offer(&psk(), &ours, HOUR);
+        let offered = offer(&psk(), &ours, time(HOUR));
         for suite in &ours {
             let (_, answer) = choose(&psk(), &[*suite], &offered).unwrap();
             assert_eq!(
-                check_answer(&psk(), &ours, HOUR, &answer).unwrap().suite,
+                check_answer(&psk(), &ours, time(HOUR), &answer)
+                    .unwrap()
+                    .suite,
                 *suite
             );
         }
         assert_eq!(
-            check_answer(&psk(), &ours, HOUR, &offered)
+            check_answer(&psk(), &ours, time(HOUR), &offered)
                 .unwrap_err()
                 .cause,
             Cause::ProposalAltered
         );
         let (_, mut answer) = choose(&psk(), &ours, &offered).unwrap();
         answer.proposals[0].transforms[0].attributes[2] = Attribute::short(oakley::HASH, 1);
-        let refusal = check_answer(&psk(), &ours, HOUR, &answer).unwrap_err();
+        let refusal = check_answer(&psk(), &ours, time(HOUR), &answer).unwrap_err();
         assert!(
             refusal.detail.contains("aes256-md5-modp2048"),
             "{}",
             refusal.detail
         );
-        let (_, answer) = choose(&psk(), &ours, &offer(&psk(), &ours, HOUR / 2)).unwrap();
+        let (_, answer) = choose(&psk(), &ours, &offer(&psk(), &ours, time(HOUR / 2))).unwrap();
         assert!(
-            check_answer(&psk(), &ours, HOUR, &answer)
+            check_answer(&psk(), &ours, time(HOUR), &answer)
                 .unwrap_err()
                 .detail
                 .contains("lifetime")
@@ -470,7 +557,7 @@ mod tests {
     fn a_refused_offer_names_the_most_specific_cause() {
         let ours = suites(&["aes256-sha256-modp2048"]);
         let cause = |offered: &[&str]| {
-            choose(&psk(), &ours, &offer(&psk(), &suites(offered), HOUR))
+            choose(&psk(), &ours, &offer(&psk(), &suites(offered), time(HOUR)))
                 .unwrap_err()
                 .cause
         };
@@ -486,7 +573,7 @@ mod tests {
             Cause::NoAcceptableProposal
         );
         assert_eq!(cause(&[]), Cause::NoAcceptableProposal);
-        let mut rsa = offer(&psk(), &ours, HOUR);
+        let mut rsa = offer(&psk(), &ours, time(HOUR));
         for attribute in &mut rsa.proposals[0].transforms[0].attributes {
             if attribute.class == oakley::AUTH_METHOD {
                 *attribute = Attribute::short(oakley::AUTH_METHOD, 3);
@@ -515,7 +602,7 @@ mod tests {
         assert_eq!((chosen.method, chosen.suite), (rsa, ours[0]));
         let checked = check_answer(&[Method::psk(None), rsa], &ours, HOUR, &answer).unwrap();
         assert_eq!(checked.method, rsa);
-        assert!(check_answer(&psk(), &ours, HOUR, &answer).is_err());
+        assert!(check_answer(&psk(), &ours, time(HOUR), &answer).is_err());
         let refusal = choose(&[ecdsa], &ours, &offered).unwrap_err();
         assert_eq!(refusal.cause, Cause::AuthMethodRefused);
         assert!(
@@ -541,7 +628,7 @@ mod tests {
             Attribute::short(16_384, 1),
             Attribute::long(oakley::ENCRYPTION, vec![0; 9]),
         ] {
-            let mut offered = offer(&psk(), &ours, HOUR);
+            let mut offered = offer(&psk(), &ours, time(HOUR));
             offered.proposals[0].transforms[0]
                 .attributes
                 .push(extra.clone());
@@ -552,13 +639,17 @@ mod tests {
     #[test]
     fn lifetimes_may_come_in_seconds_and_kilobytes() {
         let ours = suites(&["aes256-sha256-modp2048"]);
-        let mut offered = offer(&psk(), &ours, HOUR * 48);
+        let mut offered = offer(&psk(), &ours, time(HOUR * 48));
         let list = &mut offered.proposals[0].transforms[0].attributes;
         list.push(Attribute::short(oakley::LIFE_TYPE, oakley::LIFE_KILOBYTES));
         list.push(Attribute::long(oakley::LIFE_DURATION, vec![0, 1, 0, 0]));
         let (chosen, _) = choose(&psk(), &ours, &offered).unwrap();
         assert_eq!(chosen.lifetime, Some(HOUR * 48));
-        assert_eq!(chosen.effective_lifetime(HOUR), HOUR);
-        assert_eq!(chosen.effective_lifetime(HOUR * 100), HOUR * 48);
+        assert_eq!(chosen.lifetime_bytes, Some(0x1_0000 * 1024));
+        let own = |time, bytes| chosen.effective_lifetime(Lifetime { time, bytes });
+        assert_eq!(own(HOUR, None).time, HOUR);
+        assert_eq!(own(HOUR * 100, None).time, HOUR * 48);
+        assert_eq!(own(HOUR, None).bytes, Some(0x1_0000 * 1024));
+        assert_eq!(own(HOUR, Some(70_000)).bytes, Some(70_000));
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Sa {
     /// When it was established, in wall-clock time, is the daemon's to know.
     pub established: Instant,
     pub replace_at: Option<Instant>,
+    /// What it carried of what it may.
+    pub volume: Volume,
     pub last_heard: Instant,
     pub probe: Option<Probe>,
     pub keepalive_at: Option<Instant>,
@@ -80,6 +82,39 @@ pub(crate) struct Sa {
     pub retire_at: Option<Instant>,
     /// When the children that begin with the SA do.
     pub auto_at: Option<Instant>,
+}
+
+/// What an SA carried, in bytes of messages that its key encrypts, both ways.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Volume {
+    carried: u64,
+    limit: Option<u64>,
+    /// How much it carries before it is replaced, until that has begun.
+    replace_after: Option<u64>,
+}
+
+impl Volume {
+    /// `part`: after which part of the limit it is replaced; `None`: not by us.
+    pub(crate) fn new(limit: Option<u64>, part: Option<f64>) -> Self {
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a part of the limit, near enough"
+        )]
+        let replace_after = limit
+            .zip(part)
+            .map(|(limit, part)| (limit as f64 * part) as u64);
+        Self {
+            carried: 0,
+            limit,
+            replace_after,
+        }
+    }
+
+    fn is_spent(&self) -> bool {
+        self.limit.is_some_and(|limit| self.carried >= limit)
+    }
 }
 
 /// A Quick Mode that is over.
@@ -151,7 +186,25 @@ impl Sa {
     }
 
     pub(crate) fn expires(&self) -> Instant {
+        if self.volume.is_spent() {
+            return self.established;
+        }
         after(self.established, self.lifetime)
+    }
+
+    /// A message of this length was encrypted or decrypted.
+    fn carry(&mut self, len: usize) {
+        let volume = &mut self.volume;
+        volume.carried = volume
+            .carried
+            .saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
+        if volume
+            .replace_after
+            .is_some_and(|after| volume.carried >= after)
+        {
+            volume.replace_after = None;
+            self.replace_at = Some(self.established);
+        }
     }
 
     /// When the peer is taken for dead, where it is probed at all.
@@ -170,8 +223,9 @@ impl Sa {
         ))
     }
 
-    /// Something proven came. `true`: from elsewhere than before.
-    pub(crate) fn heard(&mut self, now: Instant, from: SocketAddr) -> bool {
+    /// Something proven of this length came. `true`: from elsewhere than before.
+    pub(crate) fn heard(&mut self, now: Instant, from: SocketAddr, len: usize) -> bool {
+        self.carry(len);
         self.last_heard = now;
         self.probe = None;
         self.follow(from)
@@ -191,6 +245,7 @@ impl Sa {
 
     /// Cuts a message into datagrams where that is asked for, marker included.
     pub(crate) fn datagrams(&mut self, message: Vec<u8>) -> Vec<Vec<u8>> {
+        self.carry(message.len());
         let size = match self.connection.fragmentation {
             Fragmentation::No => None,
             Fragmentation::Yes => self

@@ -16,9 +16,9 @@ use super::certificates;
 use super::messages::{IdentityMessage, Payloads, open_identity};
 use super::nat::{self, Nat};
 use super::negotiation::{Failure, Negotiation, Route, Step};
-use super::proposals::Chosen;
+use super::proposals::{Chosen, Lifetime};
 use super::protection::{Keys, Proof};
-use super::sa::{Configuring, Sa};
+use super::sa::{Configuring, Sa, Volume};
 use super::state::{Heard, Proving, State};
 use crate::config::{Connection, RemoteAddress};
 use crate::core::Core;
@@ -360,11 +360,11 @@ pub(crate) fn new_sa(
     let mmsa_id = core.mm_id().ok_or_else(|| {
         Failure::local(Cause::LogUnwritable).with("no Main Mode SA ID could be reserved on disk")
     })?;
-    let lifetime = proving.chosen.effective_lifetime(connection.lifetime);
+    let lifetime = proving.chosen.effective_lifetime(Lifetime::of(connection));
     let part = core.rekey_part(n.role);
     // Whoever began keeps it up, whether the daemon or the operator asked for it.
     let replaces = n.role == Role::Initiator || connection.may_initiate;
-    let replace_at = replaces.then(|| after(now, lifetime.mul_f64(part)));
+    let replace_at = replaces.then(|| after(now, lifetime.time.mul_f64(part)));
     Ok(Sa {
         mmsa_id,
         role: n.role,
@@ -383,9 +383,10 @@ pub(crate) fn new_sa(
         peer: n.peer.clone(),
         behind_nat: nat.here,
         peer_behind_nat: nat.there,
-        lifetime,
+        lifetime: lifetime.time,
         established: now,
         replace_at,
+        volume: Volume::new(lifetime.bytes, replaces.then_some(part)),
         last_heard: now,
         probe: None,
         keepalive_at: (nat.here && n.route.marked).then(|| after(now, connection.nat_keepalive)),
@@ -434,6 +435,7 @@ mod tests {
             mode_config: None,
             proposals: Vec::new(),
             lifetime: std::time::Duration::from_hours(1),
+            lifetime_bytes: None,
             retransmit: Retransmit {
                 tries: 1,
                 first: std::time::Duration::from_secs(1),

@@ -300,7 +300,7 @@ fn taken(
         pending.sa.message_ids.insert(header.message_id);
         pending.duplicates.accept(fingerprint);
         // All is proven, the peer's new port with it.
-        if pending.sa.heard(now, route.remote) {
+        if pending.sa.heard(now, route.remote, datagram.body.len()) {
             n.route = pending.sa.route;
         }
     }

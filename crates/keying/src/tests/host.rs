@@ -122,6 +122,7 @@ pub(super) fn connection(name: &str, remote: IpAddr) -> Connection {
         mode_config: None,
         proposals: vec!["aes128-sha256-x25519".parse().expect("a proposal")],
         lifetime: Duration::from_hours(1),
+        lifetime_bytes: None,
         retransmit: Retransmit {
             tries: 3,
             first: Duration::from_secs(1),

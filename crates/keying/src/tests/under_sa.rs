@@ -12,7 +12,7 @@ use crate::config::Dpd;
 use crate::identity::Identity;
 use crate::ikev1::messages::Payloads;
 use crate::ikev1::negotiation::header;
-use crate::ikev1::sa::Sa;
+use crate::ikev1::sa::{Sa, Volume};
 use crate::io::Command;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -382,6 +382,52 @@ fn an_sa_is_replaced_before_it_ends_where_it_stands_and_without_initial_contact(
         assert!(net.hosts[A].of(4650).len() > 30);
         net.finish();
     }
+}
+
+/// Both sides ask each other all the time whether they live, and may carry little.
+fn talkative(seed: u64, begins: bool) -> Net {
+    pair_with(seed, |_, c| {
+        c.lifetime_bytes = Some(4_096);
+        c.may_initiate = begins;
+        c.dpd = Some(Dpd {
+            delay: SECOND,
+            timeout: 10 * SECOND,
+        });
+    })
+}
+
+#[test]
+fn an_sa_that_carried_nearly_as_much_as_it_may_is_replaced() {
+    let mut net = talkative(73, true);
+    net.establish();
+    net.run(100 * SECOND);
+    let replaced = net.hosts[A].causes(4655);
+    assert!(replaced.len() > 3, "{replaced:?}");
+    for host in &net.hosts {
+        assert!(
+            host.causes(4655)
+                .iter()
+                .all(|cause| *cause != Cause::Expired)
+        );
+        assert_eq!(host.endpoint.sas.len(), 1);
+    }
+    net.agree();
+    net.finish();
+}
+
+#[test]
+fn an_sa_that_nobody_replaces_ends_when_it_carried_as_much_as_it_may() {
+    let mut net = talkative(74, false);
+    net.establish();
+    // Whoever began it would replace it.
+    for sa in net.hosts[A].endpoint.sas.values_mut() {
+        sa.volume = Volume::new(Some(4_096), None);
+    }
+    net.run(100 * SECOND);
+    assert!(net.hosts.iter().all(|h| h.endpoint.sas.is_empty()));
+    let causes: Vec<_> = net.hosts.iter().flat_map(|h| h.causes(4655)).collect();
+    assert!(causes.contains(&Cause::Expired), "{causes:?}");
+    net.finish();
 }
 
 #[test]

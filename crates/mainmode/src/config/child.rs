@@ -9,7 +9,7 @@ use dataplane::Mark;
 use ipnet::IpNet;
 use keying::{Mode, Selector, SelectorConfig};
 
-use super::connection::{required, seconds, word_span};
+use super::connection::{lifetime_bytes, required, seconds, word_span};
 use super::diagnostic::Findings;
 use super::model::{Child, DataPlane};
 use super::table::{Field, Table};
@@ -110,12 +110,7 @@ fn read(
         .unwrap_or(Mode::Tunnel);
     let proposals = proposals(table, dataplane, findings);
     let lifetime = seconds(table, "lifetime", "\"1h\"", LIFETIME, findings);
-    let lifetime_bytes = table.get("lifetime-bytes").and_then(|field| {
-        field.parsed(findings, "\"500MB\"", |text| match values::size(text)? {
-            bytes if bytes < MIN_LIMIT => Err(format!("must be at least {MIN_LIMIT} bytes")),
-            bytes => Ok(bytes),
-        })
-    });
+    let lifetime_bytes = lifetime_bytes(table, MIN_LIMIT, "\"500MB\"", findings);
     let max = u64::try_from(i64::MAX).unwrap_or(u64::MAX);
     let lifetime_packets = table
         .get("lifetime-packets")

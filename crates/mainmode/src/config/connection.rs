@@ -31,6 +31,8 @@ const DEFAULT_PROPOSALS: [&str; 4] = [
 ];
 /// Lifetimes unless the file says otherwise.
 const LIFETIME: Duration = Duration::from_hours(8);
+/// The least that a Main Mode SA may carry: some dozens of Quick Modes, or it would be replaced all the time.
+const MIN_LIFETIME_BYTES: u64 = 64 * 1024;
 /// RFC 3948 section 4.
 const NAT_KEEPALIVE: Duration = Duration::from_secs(20);
 /// The largest IKE fragment that fits every link: IPv6's least MTU.
@@ -84,6 +86,7 @@ pub fn read(
     let exchange = exchange(table, auth.as_deref().unwrap_or_default(), findings);
     let proposals = proposals(table, findings);
     let lifetime = seconds(table, "lifetime", "\"8h\"", LIFETIME, findings);
+    let lifetime_bytes = lifetime_bytes(table, MIN_LIFETIME_BYTES, "\"4MB\"", findings);
     let retransmit = retransmit(table, findings);
     let half_open_timeout = wait(table, "half-open-timeout", "\"30s\"", 30, findings);
     let evidence_hold = wait(table, "evidence-hold", "\"5s\"", 5, findings);
@@ -123,6 +126,7 @@ pub fn read(
             exchange,
             proposals,
             lifetime,
+            lifetime_bytes,
             retransmit,
             half_open_timeout,
             evidence_hold,
@@ -418,6 +422,21 @@ pub(super) fn seconds(
             })
         })
         .unwrap_or(default)
+}
+
+/// How many bytes something may carry; `None`: no limit.
+pub(super) fn lifetime_bytes(
+    table: &Table<'_>,
+    least: u64,
+    example: &str,
+    findings: &mut Findings,
+) -> Option<u64> {
+    table
+        .get("lifetime-bytes")?
+        .parsed(findings, example, |text| match values::size(text)? {
+            bytes if bytes < least => Err(format!("must be at least {least} bytes")),
+            bytes => Ok(bytes),
+        })
 }
 
 /// A duration that we wait: `default` in seconds.

@@ -65,6 +65,7 @@ pub static KEYS: &[Key] = &[
     key("connection", "psk-exposed-to-guessing"),
     key("connection", "proposals"),
     key("connection", "lifetime"),
+    key("connection", "lifetime-bytes"),
     key("connection", "retransmit"),
     key("connection", "half-open-timeout"),
     key("connection", "evidence-hold"),

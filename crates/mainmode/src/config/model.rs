@@ -185,6 +185,8 @@ pub struct Connection {
     pub proposals: Vec<Proposal>,
     /// How long a Main Mode SA lives: whole seconds.
     pub lifetime: Duration,
+    /// How many bytes of IKE's messages it may carry.
+    pub lifetime_bytes: Option<u64>,
     /// When messages are sent again.
     pub retransmit: Retransmit,
     /// How long a responder waits for the next message.

@@ -58,6 +58,7 @@ pub fn connection(
         mode_config: connection.mode_config.clone(),
         proposals: connection.proposals.clone(),
         lifetime: connection.lifetime,
+        lifetime_bytes: connection.lifetime_bytes,
         retransmit: keyed::Retransmit {
             tries: connection.retransmit.tries,
             first: connection.retransmit.first,

@@ -14,7 +14,7 @@ use crate::ikev1::certificates::{self, NotAccepted};
 use crate::ikev1::messages::{Payloads, identification, notification, vendor_ids};
 use crate::ikev1::nat::Nat;
 use crate::ikev1::negotiation::{Failure, Negotiation, Step};
-use crate::ikev1::proposals;
+use crate::ikev1::proposals::{self, Lifetime};
 use crate::ikev1::shared::{
     check_hash, check_identity, check_key_exchange, check_signature, derive, detect_nat, keys_of,
     nat_payloads, new_sa, own_hash, own_identity,
@@ -69,7 +69,7 @@ pub(crate) fn share_made(
         return Step::Stay;
     };
     let methods = Method::all_of(&connection, n.role, true);
-    let offer = proposals::offer(&methods, &suites(&connection), connection.lifetime);
+    let offer = proposals::offer(&methods, &suites(&connection), Lifetime::of(&connection));
     let sa = Payload::Sa(offer).to_raw();
     let nonce = core.bytes(OUR_NONCE_LEN);
     let local_id = own_identity(n, &connection);
@@ -120,7 +120,8 @@ pub(crate) fn message_2(
         suites(&connection),
     );
     let chosen = match payloads.aggressive_sa() {
-        Ok((sa, _)) => match proposals::check_answer(&methods, &own, connection.lifetime, sa) {
+        Ok((sa, _)) => match proposals::check_answer(&methods, &own, Lifetime::of(&connection), sa)
+        {
             Ok(chosen) => chosen,
             Err(refusal) => {
                 return Step::Evidence(Failure::local(refusal.cause).with(refusal.detail));

@@ -97,7 +97,7 @@ impl Endpoint {
     pub(crate) fn heard(&mut self, now: Instant, mmsa_id: u64, received: &Received<'_>) {
         if let Some(sa) = self.sas.get_mut(&mmsa_id) {
             let from = sa.route.remote;
-            if sa.heard(now, received.route.remote) {
+            if sa.heard(now, received.route.remote, received.datagram.body.len()) {
                 self.moved(now, mmsa_id, from);
             }
         }
