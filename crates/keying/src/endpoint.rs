@@ -65,13 +65,14 @@ pub(crate) struct Termination {
 pub struct Endpoint {
     pub(crate) core: Core,
     pub(crate) negotiations: BTreeMap<NegotiationId, Negotiation>,
-    pub(crate) sas: BTreeMap<u64, Sa>,
+    /// Boxed: the leaves of a map that grows at its end are half empty.
+    pub(crate) sas: BTreeMap<u64, Box<Sa>>,
     /// Quick Modes under way.
     pub(crate) quick: BTreeMap<QuickId, Quick>,
     /// The same by Main Mode SA and message ID.
     pub(crate) quick_by_message: BTreeMap<(u64, u32), QuickId>,
     /// Child SAs.
-    pub(crate) children: BTreeMap<u64, Live>,
+    pub(crate) children: BTreeMap<u64, Box<Live>>,
     /// Our SPIs in use, those of Quick Modes with them.
     pub(crate) spis: BTreeSet<u32>,
     /// Connections and children of theirs that wait for a Main Mode SA.

@@ -34,15 +34,12 @@ impl Endpoint {
                 .negotiations
                 .get(&id)
                 .and_then(super::ikev1::negotiation::Negotiation::next_timeout),
-            Party::Sa(id) => self.sas.get(&id).map(super::ikev1::sa::Sa::next_timeout),
+            Party::Sa(id) => self.sas.get(&id).map(|sa| sa.next_timeout()),
             Party::Quick(id) => self
                 .quick
                 .get(&id)
                 .and_then(super::ikev1::quick::Quick::next_timeout),
-            Party::Child(id) => self
-                .children
-                .get(&id)
-                .map(super::ikev1::quick::live::Live::next_timeout),
+            Party::Child(id) => self.children.get(&id).map(|live| live.next_timeout()),
         };
         self.unschedule(party);
         if let Some(at) = at {

@@ -322,7 +322,7 @@ impl Endpoint {
             .flat_map(|sa| sa.inner_local.all())
             .filter(|address| !inner.all().contains(address))
             .collect();
-        let from_there = |live: &&super::quick::live::Live| {
+        let from_there = |live: &&Box<super::quick::live::Live>| {
             let local = live.pair.local;
             live.connection.name == connection && local.is_host() && had.contains(&local.first)
         };

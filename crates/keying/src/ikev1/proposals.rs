@@ -505,7 +505,7 @@ mod tests {
         let offered = offer(
             &psk(),
             &suites(&["aes128-sha1-modp2048", "aes256-sha256-modp2048"]),
-            HOUR,
+            time(HOUR),
         );
         let ours = suites(&["aes256-sha256-modp2048", "aes128-sha1-modp2048"]);
         let (chosen, answer) = choose(&psk(), &ours, &offered).unwrap();
@@ -596,11 +596,11 @@ mod tests {
         let ours = suites(&["aes256-sha256-modp2048", "aes128-sha256-modp2048"]);
         let [rsa, ecdsa] = [SignatureMethod::Rsa, SignatureMethod::Ecdsa256]
             .map(|method| Method::signatures(method, None).unwrap());
-        let offered = offer(&[Method::psk(None), rsa], &ours, HOUR);
+        let offered = offer(&[Method::psk(None), rsa], &ours, time(HOUR));
         assert_eq!(offered.proposals[0].transforms.len(), 4);
         let (chosen, answer) = choose(&[ecdsa, rsa, Method::psk(None)], &ours, &offered).unwrap();
         assert_eq!((chosen.method, chosen.suite), (rsa, ours[0]));
-        let checked = check_answer(&[Method::psk(None), rsa], &ours, HOUR, &answer).unwrap();
+        let checked = check_answer(&[Method::psk(None), rsa], &ours, time(HOUR), &answer).unwrap();
         assert_eq!(checked.method, rsa);
         assert!(check_answer(&psk(), &ours, time(HOUR), &answer).is_err());
         let refusal = choose(&[ecdsa], &ours, &offered).unwrap_err();

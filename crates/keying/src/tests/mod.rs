@@ -68,7 +68,7 @@ impl Endpoint {
                     .negotiations
                     .get(id)
                     .map(super::ikev1::negotiation::Negotiation::cookies),
-                Party::Sa(id) => self.sas.get(id).map(super::ikev1::sa::Sa::cookies),
+                Party::Sa(id) => self.sas.get(id).map(|sa| sa.cookies()),
                 Party::Quick(_) | Party::Child(_) => None,
             };
             assert_eq!(found, Some(*cookies), "by_cookies");

@@ -453,7 +453,7 @@ fn when_both_replace_at_once_neither_deletes_the_others_successor() {
         let mut cookies: Vec<Vec<_>> = net
             .hosts
             .iter()
-            .map(|h| h.endpoint.sas.values().map(Sa::cookies).collect())
+            .map(|h| h.endpoint.sas.values().map(|sa| sa.cookies()).collect())
             .collect();
         for list in &mut cookies {
             list.sort();

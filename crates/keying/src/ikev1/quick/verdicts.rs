@@ -206,7 +206,7 @@ impl Endpoint {
             .filter(|old| old.superseded.is_none() && old.same_traffic(&live));
         let replaces = live.replaces.or(before.map(|old| old.id).max());
         let install = install(&live, &ready, replaces);
-        self.children.insert(id.0, live);
+        self.children.insert(id.0, Box::new(live));
         if let Some(cause) = quick.end_after {
             // That was decided while the log wrote: nothing is installed.
             let ticket = self.end_child(now, id.0, cause, true);
