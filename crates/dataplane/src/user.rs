@@ -14,6 +14,7 @@ mod icmp;
 mod inbound;
 mod inner;
 mod outbound;
+mod packet;
 mod shared;
 mod shield;
 mod table;

@@ -12,6 +12,7 @@ use tun_rs::{GROTable, SyncDevice, VIRTIO_NET_HDR_LEN};
 use super::association::{Arriving, Association};
 use super::early::Waiting;
 use super::inner::{Inner, carry_ecn};
+use super::packet::Packet;
 use super::shared::{Shared, now};
 use super::table::Tables;
 use super::tell::Teller;
@@ -20,12 +21,12 @@ use super::wire::{Arrival, MAX_DATAGRAM, Wire};
 use super::{IPV4, IPV6, IkeDatagram};
 use crate::{PlaneEvent, Refusal};
 
-/// Packets that are opened before they go to the device.
-const BATCH: usize = 128;
+/// Packets that are opened before they go to the device, at most.
+const BATCH: usize = 512;
 /// Datagrams read in a row, so that one who floods does not keep the tables from being changed.
 const DATAGRAMS: usize = 64;
-/// Room for a packet and all that may be joined to it.
-const ROOM: usize = VIRTIO_NET_HDR_LEN + MAX_DATAGRAM;
+/// Room for the datagrams that are read before their packets go to the device: they stay in the cache so long.
+const ROOM: usize = 4 * MAX_DATAGRAM;
 /// An ESP packet begins with its SPI, and IKE with four zeros in its place (RFC 3948 section 2.2).
 const NON_ESP_MARKER: [u8; 4] = [0; 4];
 /// A datagram that keeps a NAT's mapping (RFC 3948 section 2.3).
@@ -40,10 +41,8 @@ pub(super) struct Inbound {
     shared: Arc<Shared>,
     wire: Arc<Wire>,
     device: Arc<SyncDevice>,
-    datagram: Vec<u8>,
-    /// For the device, each behind its header; the first `used` are filled.
-    packets: Vec<Vec<u8>>,
-    used: usize,
+    /// One datagram behind the other.
+    datagrams: Vec<u8>,
     joined: GROTable,
     waiting: Waiting,
 }
@@ -55,9 +54,7 @@ impl Inbound {
             shared,
             wire,
             device,
-            datagram: vec![0; MAX_DATAGRAM],
-            packets: (0..BATCH).map(|_| Vec::with_capacity(ROOM)).collect(),
-            used: 0,
+            datagrams: vec![0; ROOM],
             joined: GROTable::new(),
             waiting: Waiting::default(),
         }
@@ -93,10 +90,18 @@ impl Inbound {
         let tables = shared.tables();
         let has_sa =
             |packet: &[u8]| header(packet).is_some_and(|(spi, _)| tables.by_spi(spi).is_some());
-        let (found, vain) = self.waiting.take(Instant::now(), has_sa);
-        for mut early in found {
-            self.open(&tables, &mut early.packet, &early.arrival, now());
+        let (mut found, vain) = self.waiting.take(Instant::now(), has_sa);
+        let mut packets = Vec::with_capacity(found.len());
+        for early in &mut found {
+            self.open(
+                &tables,
+                &mut early.packet,
+                &early.arrival,
+                now(),
+                &mut packets,
+            );
         }
+        self.flush(&mut packets);
         for early in vain {
             let from = early.arrival.from.ip();
             shared
@@ -107,15 +112,21 @@ impl Inbound {
 
     fn batch(&mut self) {
         let shared = Arc::clone(&self.shared);
-        let mut datagram = std::mem::take(&mut self.datagram);
+        let mut datagrams = std::mem::take(&mut self.datagrams);
+        let mut room = datagrams.as_mut_slice();
+        let mut packets = Vec::with_capacity(BATCH);
         for _ in 0..DATAGRAMS {
-            let Some(arrival) = self.wire.receive(&mut datagram) else {
+            if room.len() < MAX_DATAGRAM {
+                break;
+            }
+            let Some(arrival) = self.wire.receive(&mut room[..MAX_DATAGRAM]) else {
                 break;
             };
-            let bytes = &mut datagram[..arrival.len];
+            let (bytes, rest) = std::mem::take(&mut room).split_at_mut(arrival.len);
+            room = rest;
             if !self.wire.udp {
                 if let Some((packet, arrival)) = unwrapped(bytes, &arrival) {
-                    self.open(&shared.tables(), packet, &arrival, now());
+                    self.open(&shared.tables(), packet, &arrival, now(), &mut packets);
                 }
                 continue;
             }
@@ -131,15 +142,24 @@ impl Inbound {
                     });
                 } else if packet != KEEPALIVE {
                     let (tables, now) = tables.get_or_insert_with(|| (shared.tables(), now()));
-                    self.open(tables, packet, &arrival, *now);
+                    self.open(tables, packet, &arrival, *now, &mut packets);
                 }
             }
         }
-        self.flush();
-        self.datagram = datagram;
+        self.flush(&mut packets);
+        drop(packets);
+        self.datagrams = datagrams;
     }
 
-    fn open(&mut self, tables: &Tables, packet: &mut [u8], arrival: &Arrival, now: u64) {
+    /// Opens an ESP packet, and puts what is in it among those for the device.
+    fn open<'a>(
+        &mut self,
+        tables: &Tables,
+        packet: &'a mut [u8],
+        arrival: &Arrival,
+        now: u64,
+        packets: &mut Vec<Packet<'a>>,
+    ) {
         let shared = Arc::clone(&self.shared);
         let teller = &shared.teller;
         let from = arrival.from.ip();
@@ -153,7 +173,7 @@ impl Inbound {
             return;
         };
         let mut arriving = association.arriving();
-        let done = open(
+        let inside = open(
             association,
             &mut arriving,
             packet,
@@ -162,36 +182,42 @@ impl Inbound {
             teller,
         )
         .and_then(|inside| {
+            let start = inside.start;
             let packet = &mut packet[inside];
-            self.deliver(
-                association,
-                &mut arriving,
-                packet,
-                arrival.traffic_class,
-                now,
-            )
+            let class = arrival.traffic_class;
+            self.admit(association, &mut arriving, packet, class, now)
+                .map(|len| start..start + len)
         });
-        if let Err(refusal) = done {
-            match refusal {
-                Refusal::NotAuthentic => arriving.not_authentic += 1,
-                Refusal::Replayed | Refusal::TooOld => arriving.replayed += 1,
-                _ => {}
+        match inside {
+            Ok(inside) if inside.is_empty() => {}
+            Ok(inside) => {
+                packets.push(Packet::new(packet, inside));
+                if packets.len() == BATCH {
+                    self.flush(packets);
+                }
             }
-            teller.refuse(refusal, Some(association.id), from, packet);
+            Err(refusal) => {
+                match refusal {
+                    Refusal::NotAuthentic => arriving.not_authentic += 1,
+                    Refusal::Replayed | Refusal::TooOld => arriving.replayed += 1,
+                    _ => {}
+                }
+                teller.refuse(refusal, Some(association.id), from, packet);
+            }
         }
     }
 
-    /// Puts an inner packet among those for the device. One of no bytes was a dummy.
-    fn deliver(
-        &mut self,
+    /// Whether an inner packet may go to the device: gives its length. One of no bytes was a dummy.
+    fn admit(
+        &self,
         association: &Association,
         arriving: &mut Arriving,
         packet: &mut [u8],
         outer: u8,
         now: u64,
-    ) -> Result<(), Refusal> {
+    ) -> Result<usize, Refusal> {
         if packet.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let inner = Inner::read(packet).ok_or(Refusal::Malformed)?;
         // What is behind it hides its length (RFC 4303 section 2.7).
@@ -203,26 +229,17 @@ impl Inbound {
         if !association.came(arriving, packet.len(), now, &tell)
             || carry_ecn(packet, inner.traffic_class, outer).is_none()
         {
-            return Ok(());
+            return Ok(0);
         }
-        if self.used == self.packets.len() {
-            self.flush();
-        }
-        let buffer = &mut self.packets[self.used];
-        buffer.clear();
-        buffer.resize(VIRTIO_NET_HDR_LEN, 0);
-        buffer.extend_from_slice(packet);
-        self.used += 1;
-        Ok(())
+        Ok(inner.len)
     }
 
-    fn flush(&mut self) {
-        let packets = &mut self.packets[..self.used];
-        // What the device does not take is lost, as on any network.
+    /// Gives packets to the device. What it does not take is lost, as on any network.
+    fn flush(&mut self, packets: &mut Vec<Packet<'_>>) {
         let _ = self
             .device
             .send_multiple(&mut self.joined, packets, VIRTIO_NET_HDR_LEN);
-        self.used = 0;
+        packets.clear();
     }
 }
 
