@@ -2,6 +2,7 @@
 //! nothing missing, and building them.
 
 use audit::Cause;
+use crypto::cert::unwrap_certificates;
 use isakmp::{
     CertificateEncoding, Chain, Cookie, Datagram, ExchangeType, IdType, Identification,
     Notification, NotifyType, Payload, PayloadType, ProtocolId, RawPayload, SecurityAssociation,
@@ -180,17 +181,18 @@ impl Payloads {
             .collect()
     }
 
-    /// The X.509 certificates, in order.
+    /// The X.509 certificates, in order, those in an envelope of PKCS #7 with them.
     fn certificates(&self) -> Vec<Vec<u8>> {
         self.parsed
             .iter()
             .filter_map(|payload| match payload {
-                Payload::Certificate(certificate)
-                    if certificate.encoding == CertificateEncoding::X509_SIGNATURE =>
-                {
-                    Some(certificate.data.clone())
-                }
+                Payload::Certificate(certificate) => Some(certificate),
                 _ => None,
+            })
+            .flat_map(|certificate| match certificate.encoding {
+                CertificateEncoding::X509_SIGNATURE => vec![certificate.data.clone()],
+                CertificateEncoding::PKCS7 => unwrap_certificates(&certificate.data),
+                _ => Vec::new(),
             })
             .collect()
     }
