@@ -427,9 +427,9 @@ impl Endpoint {
     /// An SA has its successor. It ends, as soon as the Quick Modes under it have; a while later where the peer may
     /// not have the successor yet.
     fn retire(&mut self, now: Instant, id: u64, unconfirmed: bool) {
-        let of_quick_mode = |live: &Box<Live>| matches!(live.state, LiveState::Installing { exchange, .. } if exchange.0 == id);
+        let of_quick_mode = |live: &Live| matches!(live.state, LiveState::Installing { exchange, .. } if exchange.0 == id);
         let busy = self.quick.values().any(|quick| quick.mmsa_id == id)
-            || self.children.values().any(of_quick_mode);
+            || self.children.values().any(|live| of_quick_mode(live));
         match self.sas.get_mut(&id).filter(|_| busy || unconfirmed) {
             Some(sa) => {
                 sa.retire_at = Some(now + LINGER);

@@ -48,7 +48,7 @@ pub(crate) fn begin(
         return (negotiation, step);
     }
     let methods = Method::all_of(connection, Role::Initiator, true);
-    let offer = proposals::offer(&methods, &connection.proposals, Lifetime::of(&connection));
+    let offer = proposals::offer(&methods, &connection.proposals, Lifetime::of(connection));
     let sa = Payload::Sa(offer).to_raw();
     negotiation.state = State::SaSent {
         sa_body: sa.body.clone(),

@@ -322,14 +322,14 @@ impl Endpoint {
             .flat_map(|sa| sa.inner_local.all())
             .filter(|address| !inner.all().contains(address))
             .collect();
-        let from_there = |live: &&Box<super::quick::live::Live>| {
+        let from_there = |live: &super::quick::live::Live| {
             let local = live.pair.local;
             live.connection.name == connection && local.is_host() && had.contains(&local.first)
         };
         let children: Vec<u64> = self
             .children
             .values()
-            .filter(from_there)
+            .filter(|live| from_there(live))
             .map(|live| live.id)
             .collect();
         self.end_children(now, &children, Cause::Replaced, true);
