@@ -12,7 +12,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// What each side's swanctl.conf says of itself and of the other, and which variable has it for our side.
-const SWAPPED: [(&str, &str); 13] = [
+const SWAPPED: [(&str, &str); 15] = [
     ("conn", "our-connection"),
     ("peer", "us"),
     ("us-seen", "our-remote"),
@@ -25,6 +25,8 @@ const SWAPPED: [(&str, &str); 13] = [
     ("peer-id", "us-id"),
     ("us-id-at-peer", "peer-id-here"),
     ("peer-psk", "our-psk"),
+    ("peer-secrets", "import-secrets"),
+    ("peer-sections", "import-sections"),
     ("dir", "dir-of-us"),
 ];
 

@@ -93,6 +93,8 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("import-local", "auth = psk"),
     ("import-remote", "auth = psk"),
     ("import-more", ""),
+    ("import-secrets", ""),
+    ("import-sections", ""),
     ("strongswan-more", ""),
     ("strongswan-plugins", ""),
     // More of swanctl.conf: in `secrets`, and beside `connections`.

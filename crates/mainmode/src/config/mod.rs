@@ -10,7 +10,7 @@ pub mod key_log;
 pub mod keys;
 mod model;
 mod overlap;
-mod remote_access;
+pub(crate) mod remote_access;
 pub(crate) mod secret;
 mod sections;
 mod source;

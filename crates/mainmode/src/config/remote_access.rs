@@ -17,7 +17,7 @@ const USERS_EXAMPLE: &str = "[{ name = \"carol\", password-file = \"carol.passwo
 const MODE_CONFIG_EXAMPLE: &str = "{ request = [\"ipv4\"] }";
 const POOL_EXAMPLE: &str = "[[pool]], with name = \"clients\" and addresses = \"10.3.0.0/24\"";
 /// The most users of one connection: each is compared with every one who comes.
-const MAX_USERS: usize = 10_000;
+pub(crate) const MAX_USERS: usize = 10_000;
 
 /// `[[pool]]`.
 pub fn pools(top: &Table<'_>, findings: &mut Findings) -> Vec<Pool> {
@@ -66,7 +66,7 @@ pub fn pools(top: &Table<'_>, findings: &mut Findings) -> Vec<Pool> {
 
 /// `10.3.0.0/24`, `10.3.0.5-10.3.0.9` or one address: the first and the last that are given. Of an IPv4 subnet the
 /// network's own address and the one for broadcasts are not.
-fn addresses(text: &str) -> Result<(IpAddr, IpAddr), String> {
+pub(crate) fn addresses(text: &str) -> Result<(IpAddr, IpAddr), String> {
     let cannot = || {
         format!(
             "\"{}\" is no subnet, no address, and no range of addresses such as 10.3.0.5-10.3.0.9",

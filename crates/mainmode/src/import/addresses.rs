@@ -90,7 +90,8 @@ pub fn remotes(given: &mut Given<'_>, remarks: &mut Remarks) -> Result<Vec<Strin
     Ok(found)
 }
 
-fn range(text: &str) -> Option<(IpAddr, IpAddr)> {
+/// The first and the last address of a range.
+pub fn range(text: &str) -> Option<(IpAddr, IpAddr)> {
     let (first, last) = text.split_once('-')?;
     Some((first.trim().parse().ok()?, last.trim().parse().ok()?))
 }

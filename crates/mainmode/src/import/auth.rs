@@ -1,23 +1,23 @@
 //! How both sides prove who they are: the rounds of a connection, the secrets, certificates and keys.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use crypto::cert::KeyKind;
 
 use super::credentials::{self, Credentials};
 use super::given::{Given, Lacking, Remarks, UNUSED, in_order, lacking};
-use super::settings::{Place, Section};
+use super::settings::Place;
 use super::toml::Lines;
 use super::words;
+use super::xauth::{self, Class, Part, Rounds, Users, Way};
 use crate::config::secret;
 
 /// Keys of a round that have no equal. What would let in more than before is not among them: see [`RESTRICTS`].
 const LACKING: &[Lacking] = &[
     lacking("eap_id", UNUSED, ""),
     lacking("aaa_id", UNUSED, ""),
-    lacking(
-        "xauth_id",
-        &[],
-        "XAUTH is not imported: write `user` of `xauth`",
-    ),
+    lacking("xauth_id", &[], "this round is no XAUTH"),
 ];
 
 /// What keeps peers out, and cannot be had: a connection without it would let in more than before.
@@ -40,6 +40,8 @@ pub struct Auth {
     pub remote_id: Option<String>,
     /// Whether it is by a pre-shared key.
     pub psk: bool,
+    /// `xauth`, if there is any.
+    pub xauth: Option<Rc<Users>>,
 }
 
 /// Addresses, which are identities where there are no others.
@@ -50,13 +52,7 @@ pub struct Sides<'a> {
     pub remote: Option<&'a str>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Psk,
-    Pubkey,
-}
-
-/// Reads both rounds of a connection.
+/// Reads the rounds of a connection.
 ///
 /// # Errors
 ///
@@ -67,121 +63,97 @@ pub fn read(
     credentials: &mut Credentials<'_>,
     remarks: &mut Remarks,
 ) -> Result<Auth, Skip> {
-    let mut local = round(connection, "local", remarks)?;
-    let mut remote = round(connection, "remote", remarks)?;
-    let classes = (class(&mut local, remarks)?, class(&mut remote, remarks)?);
-    if classes.0 != classes.1 {
-        let why =
-            "the connection is left out: with IKEv1 both sides prove themselves in the same way";
-        local.left_out("auth", why, remarks);
-        return Err(Skip);
-    }
+    let mut local = xauth::rounds(connection, "local", remarks)?;
+    let mut remote = xauth::rounds(connection, "remote", remarks)?;
+    let way = xauth::way(&local, &remote, remarks)?;
     for (key, why) in RESTRICTS {
-        if remote.get(key).is_some() {
+        if remote.first.get(key).is_some() {
             let why = format!(
                 "the connection is left out, since it would let in more peers than before: {why}"
             );
-            remote.left_out(key, why, remarks);
+            remote.first.left_out(key, why, remarks);
             return Err(Skip);
         }
     }
-    let local_id = identity(&mut local, remarks)?;
-    let remote_id = identity(&mut remote, remarks)?;
+    let local_id = identity(&mut local.first, remarks)?;
+    let remote_id = identity(&mut remote.first, remarks)?;
+    let sides = xauth::Sides {
+        local: (local_id.as_deref(), sides.local),
+        remote: (remote_id.as_deref(), sides.remote),
+    };
     let mut lines = Lines::default();
-    let psk = classes.0 == Class::Psk;
-    if psk {
-        let found = credentials.psk(
-            (local_id.as_deref(), sides.local),
-            (remote_id.as_deref(), sides.remote),
-        );
-        let Some((name, section)) = found else {
-            let why = "the connection is left out: there is no pre-shared key for it in secrets";
-            remarks.left_out(&connection.section.place, connection.path.clone(), why);
-            return Err(Skip);
-        };
-        let value = &section.values["secret"];
-        let text = credentials::normal(&value.text);
-        if let Err(why) = secret::from_text(text.as_bytes()) {
-            let why = format!("the connection \"{}\" is left out: {why}", connection.path);
-            remarks.left_out(&value.place, format!("secrets.{name}.secret"), why);
-            return Err(Skip);
-        }
-        credentials.used.insert(name.to_owned());
-        lines.put_secret("psk", &text);
+    if way.psk {
+        psk(connection, &sides, credentials, &mut lines, remarks)?;
     } else {
         certificates(
             connection,
-            (&mut local, &mut remote),
+            way,
+            (&mut local.first, &mut remote.first),
             credentials,
             &mut lines,
             remarks,
         )?;
     }
-    for round in [&local, &remote] {
+    let xauth = match way.xauth {
+        None => None,
+        Some(Part::Client) => xauth::client(&mut local, &sides, credentials, remarks)?,
+        Some(Part::Server) => xauth::server(&mut remote, &sides, credentials, remarks)?,
+    };
+    for rounds in [&local, &remote] {
+        rest(rounds, remarks);
+    }
+    Ok(Auth {
+        lines,
+        local_id,
+        remote_id,
+        psk: way.psk,
+        xauth,
+    })
+}
+
+/// Names what is left of a side's rounds.
+fn rest(rounds: &Rounds<'_>, remarks: &mut Remarks) {
+    let phase_1 = (rounds.class != Class::Xauth).then_some(&rounds.first);
+    if let Some(round) = phase_1 {
         round.rest(LACKING, remarks);
         round.rest_of_sections(
             |name| name.starts_with("cert") || name.starts_with("cacert"),
             remarks,
         );
     }
-    Ok(Auth {
-        lines,
-        local_id,
-        remote_id,
-        psk,
-    })
+    let xauth = match phase_1 {
+        Some(_) => rounds.second.as_ref(),
+        None => Some(&rounds.first),
+    };
+    if let Some(round) = xauth {
+        round.rest(xauth::LACKING, remarks);
+        round.rest_of_sections(|_| false, remarks);
+    }
 }
 
-/// The one round of a side.
-fn round<'a>(connection: &Given<'a>, side: &str, remarks: &mut Remarks) -> Result<Given<'a>, Skip> {
-    let rounds: Vec<(&String, &Section)> = in_order(connection.section)
-        .into_iter()
-        .filter(|(name, _)| name.starts_with(side))
-        .collect();
-    let why = match rounds[..] {
-        [(name, section)] => {
-            let mut given = Given::new(section, connection.name(name));
-            given.get("round");
-            return Ok(given);
-        }
-        [] => format!("the connection is left out: it has no section \"{side}\""),
-        _ => {
-            "the connection is left out: a second round is XAUTH, which is not imported: write `xauth`".to_owned()
-        }
+/// The pre-shared key.
+fn psk(
+    connection: &Given<'_>,
+    sides: &xauth::Sides<'_>,
+    credentials: &mut Credentials<'_>,
+    lines: &mut Lines,
+    remarks: &mut Remarks,
+) -> Result<(), Skip> {
+    let Some((name, section)) = credentials.shared(&["ike"], sides.local, sides.remote) else {
+        let why = "the connection is left out: there is no pre-shared key for it in secrets";
+        remarks.left_out(&connection.section.place, connection.path.clone(), why);
+        return Err(Skip);
     };
-    let (place, name) = match rounds.get(1) {
-        Some((name, section)) => (&section.place, connection.name(name)),
-        None => (&connection.section.place, connection.path.clone()),
-    };
-    remarks.left_out(place, name, why);
-    Err(Skip)
-}
-
-fn class(round: &mut Given<'_>, remarks: &mut Remarks) -> Result<Class, Skip> {
-    let text = round
-        .get("auth")
-        .map_or("pubkey", |value| value.text.as_str());
-    let lower = text.to_ascii_lowercase();
-    let why = if lower == "psk" {
-        return Ok(Class::Psk);
-    } else if ["pubkey", "rsa", "ecdsa", "ike:"]
-        .iter()
-        .any(|start| lower.starts_with(start))
-    {
-        return Ok(Class::Pubkey);
-    } else if lower.starts_with("xauth") {
-        "XAUTH is not imported: write `xauth`"
-    } else if lower.starts_with("eap") {
-        "EAP is of IKEv2"
-    } else {
-        "charon knows no such way to authenticate"
-    };
-    round.left_out(
-        "auth",
-        format!("the connection is left out: {why}"),
-        remarks,
-    );
-    Err(Skip)
+    let value = &section.values["secret"];
+    let text = credentials::normal(&value.text);
+    if let Err(why) = secret::from_text(text.as_bytes()) {
+        let why = format!("the connection \"{}\" is left out: {why}", connection.path);
+        remarks.left_out(&value.place, format!("secrets.{name}.secret"), why);
+        return Err(Skip);
+    }
+    credentials.used.insert(name.to_owned());
+    lines.put_secret("psk", &text);
+    Ok(())
 }
 
 fn identity(round: &mut Given<'_>, remarks: &mut Remarks) -> Result<Option<String>, Skip> {
@@ -194,16 +166,35 @@ fn identity(round: &mut Given<'_>, remarks: &mut Remarks) -> Result<Option<Strin
     })
 }
 
+/// Signatures. With hybrid authentication the server has something to sign with, and the client whom it trusts.
 fn certificates(
     connection: &Given<'_>,
+    way: Way,
     (local, remote): (&mut Given<'_>, &mut Given<'_>),
     credentials: &mut Credentials<'_>,
     lines: &mut Lines,
     remarks: &mut Remarks,
 ) -> Result<(), Skip> {
-    own(local, credentials, lines, remarks)?;
-    trust(remote, credentials, lines, remarks);
-    constraints(remote, lines, remarks)?;
+    if !way.hybrid || way.xauth == Some(Part::Server) {
+        own(local, way, credentials, lines, remarks)?;
+    }
+    if !way.hybrid || way.xauth == Some(Part::Client) {
+        trust(remote, credentials, lines, remarks);
+        constraints(remote, lines, remarks)?;
+        revocation(connection, remote, lines, remarks)?;
+    }
+    if way.hybrid {
+        lines.put("hybrid", true);
+    }
+    Ok(())
+}
+
+fn revocation(
+    connection: &Given<'_>,
+    remote: &mut Given<'_>,
+    lines: &mut Lines,
+    remarks: &mut Remarks,
+) -> Result<(), Skip> {
     if let Some(value) = remote.get("revocation") {
         match value.text.to_ascii_lowercase().as_str() {
             "strict" => lines.put("revocation", "strict"),
@@ -225,6 +216,7 @@ fn certificates(
 /// Our certificate with its key, or a key alone.
 fn own(
     local: &mut Given<'_>,
+    way: Way,
     credentials: &mut Credentials<'_>,
     lines: &mut Lines,
     remarks: &mut Remarks,
@@ -249,6 +241,15 @@ fn own(
     if own.len() > 1 {
         let why = "a connection has one certificate, or one key: the first is taken";
         local.left_out(key, why, remarks);
+    }
+    let ecdsa = || {
+        let public = credentials::public(first);
+        public.is_some_and(|key| !matches!(key.kind(), KeyKind::Rsa(_)))
+    };
+    if way.xauth.is_some() && ecdsa() {
+        let why = "the connection is left out: XAUTH goes with a pre-shared key or with RSA";
+        local.left_out(key, why, remarks);
+        return Err(Skip);
     }
     if certified {
         lines.put("certificate", first.display().to_string());

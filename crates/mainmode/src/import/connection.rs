@@ -7,6 +7,7 @@ use super::auth::{self, Auth, Sides, Skip};
 use super::child::{self, Action, Inherited};
 use super::credentials::Credentials;
 use super::given::{Given, Lacking, Remarks, UNUSED, YES, in_order, lacking};
+use super::pools::{self, Pools};
 use super::settings::{Place, Section};
 use super::toml::Lines;
 use super::words;
@@ -17,19 +18,11 @@ const REKEY_TIME: u64 = 4 * 3600;
 /// How long charon asks a silent peer, in seconds: five times again, after 4 s, each wait 1.8 times as long.
 const SILENCE: u64 = 165;
 
+/// The most users of all connections together: each that is a server has all of them, so that they multiply.
+const MAX_USERS: usize = 50_000;
+
 /// Keys that have no equal.
 const LACKING: &[Lacking] = &[
-    lacking(
-        "vips",
-        &[],
-        "it is not imported: write mode-config = { request = \"ipv4\" }",
-    ),
-    lacking(
-        "pools",
-        &[],
-        "it is not imported: write a [[pool]], and mode-config = { pools = … }",
-    ),
-    lacking("pull", UNUSED, ""),
     lacking(
         "dscp",
         &["000000", "0"],
@@ -64,22 +57,32 @@ pub struct Written {
     pub children: Vec<Lines>,
 }
 
+/// What a connection needs to know of the rest.
+pub struct Rest<'a> {
+    /// Where keys of children go.
+    pub plane: DataPlane,
+    /// `pools`.
+    pub pools: &'a Pools,
+    /// How many users the connections before it have, all together.
+    pub users: &'a mut usize,
+}
+
 /// Reads a connection: as many as it has remote addresses.
 pub fn read(
     section: &Section,
     name: &str,
-    plane: DataPlane,
+    rest: &mut Rest<'_>,
     credentials: &mut Credentials<'_>,
     remarks: &mut Remarks,
 ) -> Vec<Written> {
     let mut given = Given::new(section, format!("connections.{name}"));
-    whole(&mut given, name, plane, credentials, remarks).unwrap_or_default()
+    whole(&mut given, name, rest, credentials, remarks).unwrap_or_default()
 }
 
 fn whole(
     given: &mut Given<'_>,
     name: &str,
-    plane: DataPlane,
+    rest: &mut Rest<'_>,
     credentials: &mut Credentials<'_>,
     remarks: &mut Remarks,
 ) -> Result<Vec<Written>, Skip> {
@@ -95,6 +98,7 @@ fn whole(
     let mut auth_lines = auth.lines.clone();
     send_cert(given, auth.psk, &mut auth_lines, remarks);
     body.lines.put_table("auth", &auth_lines);
+    users(given, &auth, remotes.len(), rest, &mut body.lines, remarks)?;
     if given.flag("aggressive", false, remarks) {
         body.lines.put("exchange", "aggressive");
         if auth.psk {
@@ -108,7 +112,8 @@ fn whole(
     if given.flag("encap", false, remarks) {
         body.lines.put("encap", "force");
     }
-    children(given, plane, &mut body, remarks);
+    pools::mode_config(given, rest.pools, &mut body.lines, remarks);
+    children(given, rest.plane, &mut body, remarks);
     keyingtries(given, body.start, remarks);
     body.ports = addresses::ports(given, remarks);
     given.rest(LACKING, remarks);
@@ -122,6 +127,32 @@ fn whole(
             body.towards(&self::name(name, at), local.as_deref(), remote, at, &auth)
         })
         .collect())
+}
+
+/// `xauth`. Each of the connections that this one becomes has all users.
+fn users(
+    given: &Given<'_>,
+    auth: &Auth,
+    connections: usize,
+    rest: &mut Rest<'_>,
+    lines: &mut Lines,
+    remarks: &mut Remarks,
+) -> Result<(), Skip> {
+    let Some(users) = &auth.xauth else {
+        return Ok(());
+    };
+    let all = users.count.saturating_mul(connections);
+    let sum = rest.users.saturating_add(all);
+    if sum > MAX_USERS {
+        let why = format!(
+            "the connection is left out: each has its own users, and with these they are more than {MAX_USERS}"
+        );
+        remarks.left_out(&given.section.place, given.path.clone(), why);
+        return Err(Skip);
+    }
+    *rest.users = sum;
+    lines.put_table("xauth", &users.lines);
+    Ok(())
 }
 
 /// What a connection has whatever its remote address.
@@ -236,7 +267,6 @@ fn name(name: &str, at: usize) -> String {
 /// A name as it can be had.
 pub fn clean(name: &str) -> String {
     let good: String = name
-        .trim_start_matches('-')
         .chars()
         .map(|c| {
             if c.is_alphanumeric() || "-_.:@+".contains(c) {
@@ -245,6 +275,7 @@ pub fn clean(name: &str) -> String {
                 '-'
             }
         })
+        .skip_while(|c| *c == '-')
         // A few less than a name may have: a number comes behind it.
         .take(values::MAX_NAME - 8)
         .collect();

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use crypto::Secret;
 use crypto::cert::limits::MAX_FILE_LEN;
@@ -12,8 +13,9 @@ use keying::identity::Identity;
 use zeroize::Zeroizing;
 
 use super::given::in_order;
-use super::settings::Section;
+use super::settings::{Section, Value};
 use super::words;
+use super::xauth::Users;
 
 /// The most files that are tried for the key of a certificate.
 const MAX_KEY_FILES: usize = 256;
@@ -28,6 +30,8 @@ pub struct Credentials<'a> {
     pub folder: &'a Path,
     /// Names of secrets that a connection has used.
     pub used: BTreeSet<String>,
+    /// Those whom a server of XAUTH lets in, once it is known.
+    pub users: Option<Rc<Users>>,
 }
 
 /// A section of `secrets` with its name.
@@ -77,7 +81,24 @@ fn fit(owner: &str, side: (Option<&str>, Option<&str>)) -> Fit {
     }
 }
 
+/// Those to whom a secret belongs, each with its key.
+pub fn owners(section: &Section) -> impl Iterator<Item = (&str, &Value)> {
+    let ids = section.values.iter();
+    ids.filter(|(key, value)| key.starts_with("id") && !value.text.is_empty())
+        .map(|(key, value)| (key.as_str(), value))
+}
+
 impl<'a> Credentials<'a> {
+    /// Nothing of it used.
+    pub fn new(root: &'a Section, folder: &'a Path) -> Self {
+        Self {
+            root,
+            folder,
+            used: BTreeSet::new(),
+            users: None,
+        }
+    }
+
     /// Sections of `secrets` whose names begin with one of these.
     pub fn secrets(&self, kinds: &[&str]) -> Vec<Named<'a>> {
         let Some(secrets) = self.root.sections.get("secrets") else {
@@ -90,24 +111,23 @@ impl<'a> Credentials<'a> {
             .collect()
     }
 
-    /// The key that charon would take: whose owners fit the peer best, and then us.
-    pub fn psk(
+    /// The secret of one of these kinds that charon would take: whose owners fit the peer best, and then us.
+    pub fn shared(
         &self,
+        kinds: &[&str],
         local: (Option<&str>, Option<&str>),
         remote: (Option<&str>, Option<&str>),
     ) -> Option<Named<'a>> {
         let mut best: Option<((Fit, Fit), Named<'a>)> = None;
-        for (name, section) in self.secrets(&["ike"]) {
+        for (name, section) in self.secrets(kinds) {
             let Some(value) = section.values.get("secret") else {
                 continue;
             };
-            let owners: Vec<&str> = section
-                .values
-                .iter()
-                .filter(|(key, value)| key.starts_with("id") && !value.text.is_empty())
-                .map(|(_, value)| value.text.as_str())
-                .collect();
-            let of = |side| owners.iter().map(|owner| fit(owner, side)).max();
+            let of = |side| {
+                owners(section)
+                    .map(|(_, owner)| fit(&owner.text, side))
+                    .max()
+            };
             let (peer, us) = match (of(remote), of(local)) {
                 (Some(peer), Some(us)) => (peer, us),
                 _ => (Fit::Any, Fit::Any),
@@ -141,12 +161,7 @@ impl<'a> Credentials<'a> {
     /// The private key of a certificate, or of a public key of ours, as swanctl finds it: in its folders. With the
     /// passphrase, if it has one.
     pub fn key_of(&mut self, own: &Path) -> Option<(PathBuf, Option<&'a Zeroizing<String>>)> {
-        let bytes = small(own)?;
-        let chain = read_certificates(&bytes).unwrap_or_default();
-        let public = match chain.first() {
-            Some(certificate) => certificate.key().clone(),
-            None => PublicKey::read(&bytes).ok()?,
-        };
+        let public = public(own)?;
         let mut tried = 0;
         for folder in KEY_FOLDERS {
             let Ok(entries) = fs::read_dir(self.folder.join(folder)) else {
@@ -173,6 +188,16 @@ impl<'a> Credentials<'a> {
             }
         }
         None
+    }
+}
+
+/// The public key of a certificate in a file, or the file's own.
+pub fn public(own: &Path) -> Option<PublicKey> {
+    let bytes = small(own)?;
+    let chain = read_certificates(&bytes).unwrap_or_default();
+    match chain.first() {
+        Some(certificate) => Some(certificate.key().clone()),
+        None => PublicKey::read(&bytes).ok(),
     }
 }
 
@@ -218,11 +243,7 @@ mod tests {
                     ike-4 { secret = both\n id-1 = a.example\n id-2 = b.example }\n ike-5 { secret = us\n id-1 = a.example }\n \
                     ike-6 { secret = range\n id = 10.0.0.5-10.0.0.9 }\n ike-7 { secret = address\n id = 10.0.0.7 } }";
         let root = read_text(Path::new("a.conf"), text).expect("read");
-        let credentials = Credentials {
-            root: &root,
-            folder: Path::new(""),
-            used: std::collections::BTreeSet::default(),
-        };
+        let credentials = Credentials::new(&root, Path::new(""));
         for (us, id, address, found) in [
             (
                 Some("a.example"),
@@ -251,7 +272,9 @@ mod tests {
             (None, None, Some("10.0.0.1"), "net"),
             (None, None, Some("10.0.0.7"), "address"),
         ] {
-            let (_, section) = credentials.psk((us, None), (id, address)).expect("a key");
+            let (_, section) = credentials
+                .shared(&["ike"], (us, None), (id, address))
+                .expect("a key");
             assert_eq!(
                 section.values["secret"].text.as_str(),
                 found,

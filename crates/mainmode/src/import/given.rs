@@ -65,6 +65,8 @@ pub const fn lacking(
 pub const NO: &[&str] = &["no", "false", "disabled", "0"];
 /// What means yes.
 pub const YES: &[&str] = &["yes", "true", "enabled", "1"];
+/// The row of all keys that are numbers.
+pub const NUMBER: &str = "#";
 /// What is for version 2 of IKE alone.
 pub const UNUSED: &[&str] = &["*"];
 
@@ -144,7 +146,10 @@ impl<'a> Given<'a> {
             if value.text.is_empty() || self.asked.contains(key.as_str()) {
                 continue;
             }
-            let row = table.iter().find(|row| row.key == key);
+            let number = key.bytes().all(|byte| byte.is_ascii_digit());
+            let row = table
+                .iter()
+                .find(|row| row.key == key || (number && row.key == NUMBER));
             let harmless = row.is_some_and(|row| {
                 let is = |word: &&str| *word == "*" || value.text.eq_ignore_ascii_case(word);
                 row.harmless.iter().any(is)

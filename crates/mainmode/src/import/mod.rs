@@ -7,12 +7,14 @@ mod child;
 mod connection;
 mod credentials;
 mod given;
+mod pools;
 mod references;
 mod settings;
 mod toml;
 mod words;
+mod xauth;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -68,12 +70,11 @@ fn import(root: &Section, folder: &Path, missing: &[Missing], plane: DataPlane) 
         let name = format!("include {}", one.pattern.escape_debug());
         remarks.left_out(&one.place, name, "there is no such file");
     }
-    let mut credentials = Credentials {
-        root,
-        folder,
-        used: BTreeSet::new(),
-    };
+    let mut credentials = Credentials::new(root, folder);
+    let pools = pools::read(root, &mut remarks);
     let mut parts = vec![Zeroizing::new(HEAD.to_owned())];
+    parts.extend(pools.written.iter().map(|pool| table("[[pool]]", pool)));
+    let mut users = 0;
     let mut names: BTreeMap<String, Place> = BTreeMap::new();
     if let Some(connections) = root.sections.get("connections") {
         for (name, section) in in_order(connections) {
@@ -84,7 +85,13 @@ fn import(root: &Section, folder: &Path, missing: &[Missing], plane: DataPlane) 
                 remarks.left_out(&section.place, format!("connections.{name}"), why);
                 continue;
             }
-            let written = connection::read(section, name, plane, &mut credentials, &mut remarks);
+            let mut rest = connection::Rest {
+                plane,
+                pools: &pools,
+                users: &mut users,
+            };
+            let written =
+                connection::read(section, name, &mut rest, &mut credentials, &mut remarks);
             for one in &written {
                 parts.push(table("[[connection]]", &one.lines));
                 let children = one.children.iter();
@@ -118,21 +125,11 @@ fn table(title: &str, lines: &toml::Lines) -> Zeroizing<String> {
 
 /// What stands beside the connections.
 fn others(root: &Section, credentials: &Credentials<'_>, remarks: &mut Remarks) {
-    for (top, why) in [
-        (
-            "pools",
-            "pools are not imported: write a [[pool]] with its addresses",
-        ),
-        (
-            "authorities",
-            "a CA is named in `ca` of a connection; where CRLs and OCSP are asked for stands in certificates, or in `crl`",
-        ),
-    ] {
-        let Some(section) = root.sections.get(top) else {
-            continue;
-        };
-        for (name, section) in in_order(section) {
-            remarks.left_out(&section.place, format!("{top}.{name}"), why);
+    if let Some(authorities) = root.sections.get("authorities") {
+        for (name, section) in in_order(authorities) {
+            let why = "a CA is named in `ca` of a connection; where CRLs and OCSP are asked for stands in certificates, or \
+                       in `crl`";
+            remarks.left_out(&section.place, format!("authorities.{name}"), why);
         }
     }
     for (name, section) in credentials.secrets(&[""]) {
@@ -152,7 +149,7 @@ fn others(root: &Section, credentials: &Credentials<'_>, remarks: &mut Remarks) 
             }
             continue;
         }
-        if ["ike", "private", "rsa", "ecdsa", "pkcs8"]
+        if ["ike", "private", "rsa", "ecdsa", "pkcs8", "eap", "xauth"]
             .iter()
             .any(|kind| name.starts_with(kind))
         {
@@ -161,11 +158,6 @@ fn others(root: &Section, credentials: &Credentials<'_>, remarks: &mut Remarks) 
             continue;
         }
         let kinds = [
-            (
-                "eap",
-                "there is no EAP, and XAUTH is not imported: write `users` of `xauth`",
-            ),
-            ("xauth", "XAUTH is not imported: write `xauth`"),
             ("ntlm", "there is no EAP"),
             ("ppk", "postquantum pre-shared keys are of IKEv2"),
             (

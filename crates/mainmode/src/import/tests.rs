@@ -1,3 +1,5 @@
+mod remote_access;
+
 use std::fs;
 use std::path::Path;
 
@@ -93,8 +95,10 @@ interface-id = 7
 #[test]
 fn every_setting_without_an_equal_is_named_with_its_line() {
     for key in [
-        "vips = 0.0.0.0",
+        "vips = 10.3.0.1",
+        "vips = clients",
         "pools = a",
+        "pull = maybe",
         "dscp = 101110",
         "ppk_id = a",
         "send_certreq = no",
@@ -418,6 +422,12 @@ fn word() -> impl Strategy<Value = String> {
             "remote",
             "secrets",
             "ike",
+            "xauth",
+            "eap",
+            "pools",
+            "vips",
+            "addrs",
+            "dns",
             "include",
             "version",
             "auth",
@@ -479,6 +489,7 @@ proptest! {
     fn no_value_of_any_key_panics(value in "[^\\n#{}\"]{0,40}", key in prop::sample::select(vec![
         "version", "local_addrs", "remote_addrs", "local_port", "remote_port", "proposals", "aggressive", "encap",
         "dpd_delay", "dpd_timeout", "fragmentation", "keyingtries", "rekey_time", "reauth_time", "over_time", "if_id_in",
+        "vips", "pools", "pull",
     ]), child in prop::sample::select(vec![
         "mode", "local_ts", "remote_ts", "esp_proposals", "ah_proposals", "rekey_time", "life_time", "life_bytes",
         "rekey_packets", "mark_in", "mark_out", "if_id_out", "replay_window", "start_action", "dpd_action",

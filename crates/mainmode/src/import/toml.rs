@@ -24,17 +24,41 @@ impl Lines {
     /// A key with a table in one line.
     pub fn put_table(&mut self, key: &str, table: &Self) {
         // As long as its parts: a string that grows leaves copies of secrets behind.
-        let len: usize = table.0.iter().map(|line| line.len() + 2).sum();
-        let mut line = Zeroizing::new(String::with_capacity(key.len() + len + 8));
-        let _ = write!(line, "{key} = {{ ");
-        for (at, part) in table.0.iter().enumerate() {
+        let mut line = Zeroizing::new(String::with_capacity(key.len() + table.len() + 3));
+        let _ = write!(line, "{key} = ");
+        table.write_to(&mut line);
+        self.0.push(line);
+    }
+
+    /// A key with a list of tables in one line.
+    pub fn put_tables(&mut self, key: &str, tables: &[Self]) {
+        let len: usize = tables.iter().map(|table| table.len() + 2).sum();
+        let mut line = Zeroizing::new(String::with_capacity(key.len() + len + 5));
+        let _ = write!(line, "{key} = [");
+        for (at, table) in tables.iter().enumerate() {
+            if at > 0 {
+                line.push_str(", ");
+            }
+            table.write_to(&mut line);
+        }
+        line.push(']');
+        self.0.push(line);
+    }
+
+    /// How long it is as a table in one line, at most.
+    fn len(&self) -> usize {
+        self.0.iter().map(|line| line.len() + 2).sum::<usize>() + 4
+    }
+
+    fn write_to(&self, line: &mut String) {
+        line.push_str("{ ");
+        for (at, part) in self.0.iter().enumerate() {
             if at > 0 {
                 line.push_str(", ");
             }
             line.push_str(part);
         }
         line.push_str(" }");
-        self.0.push(line);
     }
 
     /// A key with a secret.

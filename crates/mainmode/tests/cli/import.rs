@@ -21,7 +21,7 @@ fn what_has_an_equal_is_0_and_check_takes_what_was_written() {
 #[test]
 fn what_has_no_equal_is_3_and_named_with_file_and_line() {
     let place = Place::new("");
-    let text = CONNECTION.replace("version = 1", "version = 1\n vips = 0.0.0.0");
+    let text = CONNECTION.replace("version = 1", "version = 1\n vips = 10.3.0.1");
     place.write("swanctl.conf", &text);
     let ran = place.run(&["import", "swanctl.conf"]);
     assert_eq!(ran.code, 3, "{}", ran.stderr);
