@@ -1,7 +1,7 @@
 //! Hosts as network namespaces: ours and the peer's, joined by a cable or with a NAT between them.
 
 use crate::Outcome;
-use crate::process::run;
+use crate::process::{run, run_in};
 use std::path::Path;
 
 /// Where the hosts stand to each other.
@@ -198,8 +198,7 @@ impl Lab {
 
     /// Runs a program on a host to its end; it has to succeed.
     pub fn on(&self, host: &str, words: &[&str]) -> Outcome<String> {
-        let namespace = self.namespace(host);
-        run(&[&["ip", "netns", "exec", &namespace], words].concat())
+        run_in(&self.namespace(host), words)
     }
 
     /// Reads nftables rules on a host.

@@ -12,6 +12,7 @@ mod http;
 mod import;
 mod lab;
 mod lab_itself;
+mod load;
 mod needs;
 mod peer;
 mod pki;
@@ -65,10 +66,31 @@ fn main() {
         .chain(words::TRIALS)
         .chain(vars::TRIALS)
         .chain(wire::TRIALS)
+        .chain(load::TRIALS)
     {
         trials.push(Trial::test(format!("harness::{name}"), *run));
     }
+    if let Ok(part) = std::env::var("MAINMODE_PART") {
+        let asked_for = arguments.filter.clone().unwrap_or_default();
+        trials.retain(|trial| trial.name().contains(&asked_for));
+        trials = part_of(trials, &part);
+    }
     libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// "2/3": of three parts the second, every third trial from the second on. So guests side by side share what was asked
+/// for.
+fn part_of(trials: Vec<Trial>, part: &str) -> Vec<Trial> {
+    let numbers = part.split_once('/');
+    let numbers = numbers.and_then(|(this, of)| Some((this.parse().ok()?, of.parse().ok()?)));
+    let (this, of): (usize, usize) = match numbers {
+        Some((this, of)) if (1..=of).contains(&this) => (this, of),
+        _ => {
+            let why = format!("MAINMODE_PART={part} is no part");
+            return vec![Trial::test("parts", || Err(Failed::from(why)))];
+        }
+    };
+    trials.into_iter().skip(this - 1).step_by(of).collect()
 }
 
 /// The trial, or, where something it needs is `missing`, its place with the reason.

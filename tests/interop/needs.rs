@@ -18,7 +18,7 @@ pub fn missing() -> Option<String> {
     if !nix::unistd::geteuid().is_root() {
         return Some("not root: namespaces cannot be made".into());
     }
-    if let Some(program) = ["ip", "nft", "unshare", "setpriv", "timeout", "swanctl"]
+    if let Some(program) = ["ip", "nft", "unshare", "setpriv", "swanctl"]
         .iter()
         .find(|p| !on_path(p))
     {

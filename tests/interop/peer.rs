@@ -47,7 +47,8 @@ impl Peer {
     pub fn begin(&self, child: &str) -> Outcome {
         match self {
             Self::Charon(charon) => charon.begin(child),
-            Self::Pluto(_) => Err("libreswan begins with `initiate`".into()),
+            // A connection is its child there.
+            Self::Pluto(pluto) => pluto.begin("us"),
         }
     }
 

@@ -28,6 +28,46 @@ fn libraries(root: &Path) -> String {
     format!("{}:{}", folder("/usr"), folder(""))
 }
 
+/// NSS's, where pluto has its certificates and keys.
+struct Database<'a> {
+    root: &'a Path,
+    libraries: &'a str,
+    name: &'a str,
+}
+
+impl Database<'_> {
+    fn tool(&self, name: &str, words: &[&str]) -> Outcome {
+        let unpacked = self.root.join("usr/bin").join(name);
+        // What the machine has of libreswan's packages is not unpacked once more.
+        let program = if unpacked.exists() {
+            unpacked.to_string_lossy().into_owned()
+        } else {
+            name.to_owned()
+        };
+        let environment = format!("LD_LIBRARY_PATH={}", self.libraries);
+        let first = ["env", environment.as_str(), &program, "-d", self.name];
+        run(&[&first[..], words].concat()).map(drop)
+    }
+
+    /// Takes what the trial has made for the peer, if it has: the certificate and its key as `peer`, the CA as `ca`.
+    fn import(&self, directory: &Path) -> Outcome {
+        let at = |name: &str| directory.join(name).to_string_lossy().into_owned();
+        let (certificate, key) = (at("x509/peer.pem"), at("private/peer.key"));
+        if !Path::new(&certificate).exists() {
+            return Ok(());
+        }
+        let bundle = at("peer.p12");
+        let made = ["openssl", "pkcs12", "-export", "-name", "peer"];
+        let of = ["-in", &certificate, "-inkey", &key];
+        let to = ["-passout", "pass:", "-out", &bundle];
+        run(&[&made[..], &of, &to].concat())?;
+        self.tool("pk12util", &["-i", &bundle, "-W", "", "-K", ""])?;
+        // Trusted (C, T) for those who answer and those who begin.
+        let ca = at("x509ca/ca.pem");
+        self.tool("certutil", &["-A", "-n", "ca", "-t", "CT,,", "-i", &ca])
+    }
+}
+
 impl Pluto {
     /// Starts it; `directory` holds its `ipsec.conf` and `ipsec.secrets`.
     pub fn start(lab: &Lab, host: &str, directory: &Path) -> Outcome<Self> {
@@ -36,16 +76,13 @@ impl Pluto {
         let libraries = libraries(&root);
         let certificates = format!("sql:{}", at("nss"));
         std::fs::create_dir_all(directory.join("nss"))?;
-        let certutil = root.join("usr/bin/certutil");
-        run(&[
-            "env",
-            &format!("LD_LIBRARY_PATH={libraries}"),
-            &certutil.to_string_lossy(),
-            "-N",
-            "-d",
-            &certificates,
-            "--empty-password",
-        ])?;
+        let database = Database {
+            root: &root,
+            libraries: &libraries,
+            name: &certificates,
+        };
+        database.tool("certutil", &["-N", "--empty-password"])?;
+        database.import(directory)?;
         // pluto starts its helpers by their installed path.
         let script = format!(
             "mount -t tmpfs none /run && mount --bind {root}/usr/libexec /usr/libexec && \
@@ -81,6 +118,14 @@ impl Pluto {
             Ok((loaded && listens).then_some(()))
         })?;
         Ok(pluto)
+    }
+
+    /// Main Mode and the connection's Quick Mode; both have to come up.
+    pub fn begin(&self, connection: &str) -> Outcome {
+        self.whack(&["--name", connection, "--initiate", "--asynchronous"])?;
+        until(15, "an IPsec SA of pluto's", || {
+            Ok((self.children()? > 0).then_some(()))
+        })
     }
 
     /// Main Mode, and then the Quick Mode of the connection; whether Main Mode came up.

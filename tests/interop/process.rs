@@ -2,29 +2,65 @@
 
 use crate::Outcome;
 use libtest_mimic::Failed;
+use nix::sched::{CloneFlags, setns};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// Runs the words to their end, at most `seconds` long.
+/// Runs the words to their end, at most `seconds` long: then it is killed, as its status tells.
 pub fn output(seconds: u32, words: &[&str]) -> Outcome<Output> {
-    Command::new("timeout")
-        .arg("--kill-after=1")
-        .arg(seconds.to_string())
-        .args(words)
+    let failed = |e: std::io::Error| Failed::from(format!("{}: {e}", words.join(" ")));
+    let child = Command::new(words[0])
+        .args(&words[1..])
         .stdin(Stdio::null())
-        .output()
-        .map_err(|e| Failed::from(format!("{}: {e}", words.join(" "))))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    let pid = Pid::from_raw(i32::try_from(child.id())?);
+    let (ended, end) = std::sync::mpsc::channel();
+    // Not another program that watches this one: a guest takes its time to start one.
+    std::thread::spawn(move || ended.send(child.wait_with_output()));
+    let done = end.recv_timeout(Duration::from_secs(seconds.into()));
+    let done = done.or_else(|_| {
+        // An error says that it has ended just now.
+        let _ = kill(pid, Signal::SIGKILL);
+        end.recv()
+    });
+    done.map_err(|_| "the thread that waits panicked")?
+        .map_err(failed)
+}
+
+/// The same on a host of the lab, by its namespace: as `ip netns exec` does.
+pub fn output_in(namespace: &str, seconds: u32, words: &[&str]) -> Outcome<Output> {
+    let namespace = File::open(format!("/run/netns/{namespace}"))?;
+    let run = || -> Outcome<Output> {
+        // This thread alone, which ends here.
+        setns(namespace, CloneFlags::CLONE_NEWNET)?;
+        output(seconds, words)
+    };
+    let done = std::thread::scope(|scope| scope.spawn(run).join());
+    done.map_err(|_| "the thread that starts it panicked")?
 }
 
 /// Runs the words to their end; anything but exit code 0 is a failure with what was printed.
 pub fn run(words: &[&str]) -> Outcome<String> {
-    let done = output(30, words)?;
+    well(words, &output(30, words)?)
+}
+
+/// The same on a host of the lab.
+pub fn run_in(namespace: &str, words: &[&str]) -> Outcome<String> {
+    well(words, &output_in(namespace, 30, words)?)
+}
+
+fn well(words: &[&str], done: &Output) -> Outcome<String> {
     if done.status.success() {
         return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
     }
-    Err(format!("`{}`: {}\n{}", words.join(" "), done.status, both(&done)).into())
+    Err(format!("`{}`: {}\n{}", words.join(" "), done.status, both(done)).into())
 }
 
 /// What it printed, on either stream.
@@ -97,9 +133,17 @@ impl Background {
     }
 
     /// Asks it to end (SIGTERM) and waits; anything but exit code 0 is a failure.
-    pub fn terminate(mut self) -> Outcome {
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id())?);
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)?;
+    pub fn terminate(self) -> Outcome {
+        self.end_by(Signal::SIGTERM)
+    }
+
+    /// The same as from a keyboard (SIGINT): ping and others have something to say then.
+    pub fn interrupt(self) -> Outcome {
+        self.end_by(Signal::SIGINT)
+    }
+
+    fn end_by(mut self, signal: Signal) -> Outcome {
+        kill(Pid::from_raw(i32::try_from(self.child.id())?), signal)?;
         let name = format!("the end of `{}`", self.name);
         let status = until(10, &name, || Ok(self.child.try_wait()?))?;
         if status.success() {

@@ -129,6 +129,16 @@ pub enum Step {
     Stranger { notify: String },
     /// Pings from one host to an address, through the tunnel or past it: every one is answered, or none.
     Ping(Ping),
+    /// From now on pings go from one host to an address, until `answered`.
+    Pinging(Pinging),
+    /// The pings end: there were at least so many, and each was answered.
+    Answered(u32),
+    /// iperf3 from one host to an address of another, both ways at once: bytes arrive at either end.
+    Iperf(Iperf),
+    /// The same beside what follows, until the trial ends.
+    IperfBeside(Iperf),
+    /// Each IPsec SA of a host's kernel has carried at least so many bytes.
+    Carried { on: String, bytes: u64 },
     /// From now on what passes this host's cable is recorded; that of `nat`: on its outer side.
     Capture(String),
     /// What has passed since, or since the last look at it.
@@ -197,6 +207,41 @@ pub struct Ping {
     /// Whether they are answered: all, or none.
     #[serde(default = "yes")]
     pub answered: bool,
+}
+
+/// Pings without an end.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pinging {
+    /// The host.
+    pub from: String,
+    /// The address that they come from.
+    pub source: String,
+    /// The address that they go to.
+    pub to: String,
+    /// Seconds between them.
+    #[serde(default = "at_once")]
+    pub interval: f32,
+}
+
+/// What iperf3 does.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Iperf {
+    /// The host that begins, and the address that it comes from.
+    pub from: String,
+    pub source: String,
+    /// The host that listens, and its address.
+    pub with: String,
+    pub to: String,
+    #[serde(default = "two")]
+    pub seconds: u32,
+    /// Bytes that have to arrive, each way.
+    #[serde(default)]
+    pub least: u64,
+    /// Bits in a second, each way, beside other things: it leaves room for them.
+    #[serde(default = "gently")]
+    pub rate: String,
 }
 
 /// What must be seen on a cable: at least so many packets of each shape that is named, and none of those that are
@@ -302,12 +347,24 @@ fn one() -> usize {
     1
 }
 
+fn two() -> u32 {
+    2
+}
+
 fn three() -> u32 {
     3
 }
 
 fn quickly() -> f32 {
     0.1
+}
+
+fn at_once() -> f32 {
+    0.01
+}
+
+fn gently() -> String {
+    "5M".into()
 }
 
 fn lan() -> String {
@@ -368,7 +425,8 @@ impl Variant {
                 Step::Run { words, .. } | Step::Background { words, .. } => {
                     words.first().map(String::as_str)
                 }
-                Step::Ping(_) => Some("ping"),
+                Step::Ping(_) | Step::Pinging(_) => Some("ping"),
+                Step::Iperf(_) | Step::IperfBeside(_) => Some("iperf3"),
                 _ => None,
             })
             .collect()

@@ -2,8 +2,9 @@
 
 use crate::Outcome;
 use crate::http::Server;
+use crate::load;
 use crate::peer::Peer;
-use crate::process::{Background, both, output, until};
+use crate::process::{Background, both, output_in, until};
 use crate::scenario::{Command, Holds, Ping, Step, Wire};
 use crate::stranger::Stranger;
 use crate::trial::Stage;
@@ -75,6 +76,21 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
             Ok(())
         }
         Step::Ping(pings) => ping(stage, pings),
+        Step::Pinging(pinging) => {
+            stage.pings = Some(load::pinging(stage, pinging)?);
+            Ok(())
+        }
+        Step::Answered(least) => {
+            let pings = stage.pings.take().ok_or("nobody pings")?;
+            pings.end(*least)
+        }
+        Step::Iperf(iperf) => load::iperf(stage, iperf),
+        Step::IperfBeside(iperf) => {
+            let programs = load::iperf_beside(stage, iperf)?;
+            stage.programs.extend(programs);
+            Ok(())
+        }
+        Step::Carried { on, bytes } => load::carried(stage, on, *bytes),
         Step::Capture(host) => {
             let host = stage.vars.host(host).to_owned();
             let capture = Capture::start(&stage.lab, &host)?;
@@ -137,7 +153,7 @@ fn serve(stage: &mut Stage, on: &str, address: &str, file: &str) -> Outcome {
 fn background(stage: &mut Stage, on: &str, words: &[String]) -> Outcome {
     let words = filled(stage, words)?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let log = std::path::Path::new(stage.vars.get("pki-dir")).join("program.out");
+    let log = stage.folder.join("program.out");
     let on = stage.vars.fill(on)?;
     let namespace = stage.lab.namespace(stage.vars.host(&on));
     let program = Background::start(&namespace, &log, &[], &words)?;
@@ -150,10 +166,7 @@ fn run_on(stage: &Stage, on: &str, words: &[String], says: &[String]) -> Outcome
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let on = stage.vars.fill(on)?;
     let namespace = stage.lab.namespace(stage.vars.host(&on));
-    let done = output(
-        PATIENCE,
-        &[&["ip", "netns", "exec", &namespace], &words[..]].concat(),
-    )?;
+    let done = output_in(&namespace, PATIENCE, &words)?;
     holds(stage, &both(&done), &filled(stage, says)?)
 }
 
@@ -252,7 +265,7 @@ fn ping(stage: &Stage, pings: &Ping) -> Outcome {
         pings.size.value(&stage.vars)?.to_string(),
     );
     let to = stage.vars.fill(&pings.to)?;
-    let mut words = vec!["ip", "netns", "exec", &namespace, "ping", "-n", "-q"];
+    let mut words = vec!["ping", "-n", "-q"];
     // The last answer may take its time on a busy machine; one that does not come is not waited for so long.
     let patience = if pings.answered { "5" } else { "1" };
     words.extend(["-W", patience, "-c", &count, "-i", &interval, "-s", &size]);
@@ -263,7 +276,7 @@ fn ping(stage: &Stage, pings: &Ping) -> Outcome {
         .transpose()?;
     words.extend(source.iter().flat_map(|source| ["-I", source]));
     words.push(&to);
-    let said = both(&output(PATIENCE, &words)?);
+    let said = both(&output_in(&namespace, PATIENCE, &words)?);
     let loss = if pings.answered {
         ", 0% packet loss"
     } else {

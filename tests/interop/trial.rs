@@ -6,6 +6,7 @@ use crate::daemon::Daemon;
 use crate::http::Server;
 use crate::import;
 use crate::lab::{Lab, Topology};
+use crate::load::Pings;
 use crate::peer::{self, Peer};
 use crate::pki;
 use crate::process::Background;
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, create_dir};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Everything that a step can touch. What runs in the lab goes before the lab does.
 pub struct Stage {
@@ -30,11 +31,15 @@ pub struct Stage {
     pub strangers: Vec<Stranger>,
     pub servers: Vec<Server>,
     pub programs: Vec<Background>,
+    /// Pings under way.
+    pub pings: Option<Pings>,
     pub rules: Rules,
     /// What is recorded, by host.
     pub captures: BTreeMap<String, Capture>,
     pub vars: Vars,
     pub lab: Lab,
+    /// Where the trial's files are.
+    pub folder: PathBuf,
 }
 
 /// Runs it; a failure tells what both sides had to say.
@@ -131,10 +136,12 @@ fn run_in(variant: &Variant, folder: &Path) -> Outcome {
         strangers: Vec::new(),
         servers: Vec::new(),
         programs: Vec::new(),
+        pings: None,
         rules: Rules::default(),
         captures: BTreeMap::new(),
         vars,
         lab,
+        folder: folder.to_owned(),
     };
     let expected = variant.expected();
     for (number, step) in variant.steps().iter().enumerate() {

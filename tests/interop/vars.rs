@@ -62,6 +62,10 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("strongswan-load", ""),
     ("peer-remote-addrs", "${us-seen}"),
     ("peer-template", "swanctl.conf"),
+    // Of libreswan's connection: how both sides prove themselves, and its IPsec SA. Main Mode alone cannot be asked
+    // for: a Quick Mode follows, and is refused where we have no child.
+    ("pluto-auth", "authby=secret"),
+    ("pluto-child", "esp=aes_gcm256"),
     ("peer-secrets", ""),
     ("us-id", "us.example"),
     ("us-id-at-peer", "${us-id}"),
