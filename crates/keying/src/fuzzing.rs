@@ -18,12 +18,14 @@ use rand_core::{Rng as _, SeedableRng as _};
 
 use crate::child::{Child, ChildKeys, ChildSa, ChildSaId, Mode, SelectorConfig};
 use crate::config::{
-    Auth, Connection, CredentialId, Dpd, EndpointConfig, Fragmentation, RemoteAddress, Retransmit,
+    Auth, ConfigClient, ConfigServer, Connection, CredentialId, Dpd, EndpointConfig, Fragmentation,
+    ModeConfig, RemoteAddress, Retransmit, Signatures, Xauth,
 };
 use crate::endpoint::Endpoint;
 use crate::ikev1::negotiation::header;
 use crate::ikev1::protection::Keys;
 use crate::ikev1::state::State;
+use crate::inner::Pool;
 use crate::io::{Command, Input, JobId, Output, Ticket};
 use crate::job::{Credentials, Job, JobResult, SignatureCredentials, User};
 use crate::pki;
@@ -53,13 +55,26 @@ pub enum Proof {
     AggressivePsk,
     /// By certificates, in Aggressive Mode.
     AggressiveCertificates,
+    /// By a pre-shared key; then the first is a user of the other's (XAUTH), and asks for an address (Mode Config).
+    User,
+    /// By the other's certificate alone (hybrid); the first is a user of the other's, and is given an address.
+    Hybrid,
 }
 
-/// The pre-shared key of both, and the certificates of each.
+impl Proof {
+    /// Whether there is a user, with an address.
+    fn has_user(self) -> bool {
+        matches!(self, Proof::User | Proof::Hybrid)
+    }
+}
+
+/// The pre-shared key of both, the certificates of each, and the user.
 #[derive(Clone, Debug)]
-struct Keyring(Secret, [SignatureCredentials; 2]);
+struct Keyring(Secret, [SignatureCredentials; 2], [User; 1]);
 
 const SHARED: CredentialId = CredentialId(0);
+const USERS: CredentialId = CredentialId(3);
+const USER: &str = "carol";
 
 /// The handle of a side's certificate.
 fn certificate(host: usize) -> CredentialId {
@@ -78,8 +93,8 @@ impl Credentials for Keyring {
             .and_then(|host| self.1.get(host))
     }
 
-    fn users(&self, _: CredentialId) -> Option<&[User]> {
-        None
+    fn users(&self, id: CredentialId) -> Option<&[User]> {
+        (id == USERS).then_some(&self.2)
     }
 
     fn fetched(&self) -> Arc<Evidence> {
@@ -124,18 +139,24 @@ fn address(host: usize) -> IpAddr {
 
 fn connection(host: usize, fragment_size: Option<usize>, proof: Proof) -> Connection {
     let auth = match proof {
-        Proof::Psk | Proof::AggressivePsk => Auth::Psk(SHARED),
+        Proof::Psk | Proof::AggressivePsk | Proof::User => Auth::Psk(SHARED),
         Proof::Certificates | Proof::AggressiveCertificates => {
             Auth::Signatures(pki::signatures(certificate(host)))
         }
+        Proof::Hybrid => Auth::Signatures(Signatures {
+            hybrid: true,
+            ..pki::signatures(certificate(host))
+        }),
     };
     let fragmentation = match fragment_size {
         Some(_) => Fragmentation::Force,
         None => Fragmentation::Yes,
     };
     Connection {
-        xauth: None,
-        mode_config: None,
+        xauth: proof.has_user().then(|| xauth(host)),
+        mode_config: proof
+            .has_user()
+            .then(|| mode_config(host, proof == Proof::Hybrid)),
         name: "peer".to_owned(),
         filter_id: 1,
         local_address: None,
@@ -171,13 +192,52 @@ fn connection(host: usize, fragment_size: Option<usize>, proof: Proof) -> Connec
         nat_keepalive: Duration::from_secs(20),
         initiator_only: false,
         aggressive: matches!(proof, Proof::AggressivePsk | Proof::AggressiveCertificates),
-        children: vec![Arc::new(child(host))],
+        children: vec![Arc::new(child(host, proof))],
     }
 }
 
-/// What both protect: a net behind each.
-fn child(host: usize) -> Child {
+/// The first is the client.
+fn xauth(host: usize) -> Xauth {
+    if host == 0 {
+        return Xauth::Client(USERS);
+    }
+    Xauth::Server {
+        users: USERS,
+        names: vec![USER.to_owned()],
+    }
+}
+
+/// The first is the client, and there is one address.
+fn mode_config(host: usize, push: bool) -> ModeConfig {
+    if host == 0 {
+        return ModeConfig::Client(ConfigClient {
+            v4: true,
+            v6: true,
+            push,
+        });
+    }
+    let address = IpAddr::from([10, 3, 0, 1]);
+    ModeConfig::Server(ConfigServer {
+        pools: vec![Pool {
+            name: "clients".to_owned(),
+            first: address,
+            last: address,
+        }],
+        dns: vec![IpAddr::from([10, 2, 0, 53])],
+        nbns: Vec::new(),
+        push,
+    })
+}
+
+/// What both protect: a net behind each, or the address that the first was given.
+fn child(host: usize, proof: Proof) -> Child {
     let net = |host: usize| {
+        if host == 0 && proof.has_user() {
+            return vec![SelectorConfig::Dynamic {
+                protocol: 0,
+                port: 0,
+            }];
+        }
         let network = IpAddr::from([10, if host == 0 { 1 } else { 2 }, 0, 0]);
         vec![SelectorConfig::Fixed(Selector::subnet(network, 16))]
     };
@@ -232,7 +292,14 @@ impl Bench {
             ids: 0,
             shares: ChaCha20Rng::seed_from_u64(9),
             proof,
-            keys: Keyring(Secret::new(b"an open secret".to_vec()), pki::both().clone()),
+            keys: Keyring(
+                Secret::new(b"an open secret".to_vec()),
+                pki::both().clone(),
+                [User {
+                    name: USER.to_owned(),
+                    password: Secret::new(b"another".to_vec()),
+                }],
+            ),
         };
         for host in [0, 1] {
             let connections = vec![Arc::new(connection(host, fragment_size, proof))];
@@ -543,7 +610,21 @@ impl Bench {
             State::IdSent { proving, .. } | State::KeAnswered { proving, .. } => {
                 Some((&proving.keys, proving.iv.as_slice(), false))
             }
+            State::Xauth(pending) => Some((&pending.sa.keys, &pending.sa.last_block, true)),
             _ => None,
+        })
+    }
+
+    /// The TRANSACTION that a side has begun and waits for an answer to, with the IV of that.
+    fn asked(&self, host: usize) -> Option<(u32, &[u8])> {
+        let endpoint = &self.endpoints[host];
+        let under_sa = endpoint.sas.values().find_map(|sa| sa.asked.as_ref());
+        let asked = under_sa.map(|asked| (asked.message_id, asked.next_iv.as_slice()));
+        asked.or_else(|| {
+            endpoint.negotiations.values().find_map(|n| match &n.state {
+                State::Xauth(pending) => pending.begun(),
+                _ => None,
+            })
         })
     }
 
@@ -556,6 +637,11 @@ impl Bench {
         chain: &[u8],
     ) -> Option<Vec<u8>> {
         let (keys, iv, _) = self.keys(host)?;
+        // What is asked for can be answered.
+        let asked = self
+            .asked(host)
+            .filter(|_| exchange == ExchangeType::TRANSACTION && id == 1);
+        let id = asked.map_or(id, |(asked, _)| asked);
         let endpoint = &self.endpoints[host];
         let cookies = match endpoint.sas.values().next() {
             Some(sa) => sa.cookies(),
@@ -573,9 +659,10 @@ impl Bench {
             }
             (first, rest) => (PayloadType(*first), rest.to_vec()),
         };
-        let iv = match id {
-            0 => iv.to_vec(),
-            id => keys.exchange_iv(iv, id).ok()?,
+        let iv = match (id, asked) {
+            (_, Some((_, next))) => next.to_vec(),
+            (0, _) => iv.to_vec(),
+            (id, _) => keys.exchange_iv(iv, id).ok()?,
         };
         let ciphertext = keys.seal(&iv, &body).ok()?;
         let header = header(cookies, exchange, id);
@@ -594,6 +681,8 @@ fn stages() -> &'static [Bench] {
             (None, Proof::Certificates),
             (None, Proof::AggressivePsk),
             (None, Proof::AggressiveCertificates),
+            (None, Proof::User),
+            (None, Proof::Hybrid),
         ] {
             let mut bench = Bench::with(size, proof);
             stages.push(bench.clone());
@@ -729,7 +818,7 @@ fn instruction(bench: &mut Bench, program: &mut Program<'_>, seen: &mut [Packet]
             let mut connection = connection(host, size, bench.proof);
             if code & 0x20 != 0 {
                 // Main Mode stays, whatever becomes of the child.
-                let mut child = child(host);
+                let mut child = child(host, bench.proof);
                 child.replay_window += u32::from(program.byte());
                 connection.children = vec![Arc::new(child)];
             }

@@ -75,6 +75,22 @@ impl Pending {
         }
     }
 
+    /// The exchange that goes on with the peer's next message, and the IV of that.
+    pub(crate) fn begun(&self) -> Option<(u32, &[u8])> {
+        match &self.stage {
+            Stage::Asked {
+                message_id,
+                next_iv,
+                ..
+            }
+            | Stage::AwaitingWord {
+                message_id,
+                next_iv,
+            } => Some((*message_id, next_iv.as_slice())),
+            _ => None,
+        }
+    }
+
     /// Builds a message: gives the IV of the next one and the datagrams.
     fn build(
         &self,
@@ -259,16 +275,8 @@ fn taken(
         }
         Seen::Before => return Step::Ignore.into(),
     }
-    let begun = match &pending.stage {
-        Stage::Asked {
-            message_id,
-            next_iv,
-            ..
-        }
-        | Stage::AwaitingWord {
-            message_id,
-            next_iv,
-        } if *message_id == header.message_id => Some(next_iv.as_slice()),
+    let begun = match pending.begun() {
+        Some((message_id, next_iv)) if message_id == header.message_id => Some(next_iv),
         _ if pending.sa.message_ids.contains(&header.message_id) => {
             return out_of_place("its exchange is over, or waits for us");
         }

@@ -51,6 +51,29 @@ fn quick_recording() -> Vec<(Bench, Packet)> {
     stages
 }
 
+/// The states before each TRANSACTION of XAUTH and of Mode Config comes, with that message.
+fn transactions(proof: Proof) -> Vec<(Bench, Packet)> {
+    let mut bench = Bench::with(None, proof);
+    bench.initiate(0);
+    let mut stages = Vec::new();
+    while let Some(packet) = bench.wire.front().cloned() {
+        let header = isakmp::Datagram::parse(&packet.bytes).unwrap().header;
+        if header.exchange == isakmp::ExchangeType::TRANSACTION {
+            stages.push((bench.clone(), packet));
+        }
+        bench.step();
+    }
+    // Question, answer, word and its acknowledgement; then an address.
+    assert_eq!(stages.len(), 6, "{proof:?}");
+    assert!(bench.established() && has_address(&bench));
+    stages
+}
+
+fn has_address(bench: &Bench) -> bool {
+    let mut sas = bench.endpoints[0].sas.values();
+    sas.all(|sa| !sa.inner_local.is_empty())
+}
+
 /// State that one datagram may leave at most: a negotiation with its indices and its timer, or a
 /// fragment.
 const GROWTH: usize = 8;
@@ -200,6 +223,27 @@ fn one_verdict_each(proof: Proof, messages: usize, every: usize) {
             assert_eq!(clone.endpoints[0].counters().negotiations, 1, "{why}");
             let most = if number == 0 { 2 } else { 1 };
             assert!(clone.endpoints[1].counters().negotiations <= most, "{why}");
+        }
+    }
+}
+
+#[test]
+fn a_changed_message_of_xauth_or_mode_config_before_or_after_the_true_one_harms_nothing() {
+    for proof in [Proof::User, Proof::Hybrid] {
+        for (number, (before, packet)) in transactions(proof).into_iter().enumerate() {
+            let mut after = before.clone();
+            after.step();
+            for bench in [before, after] {
+                for changed in changes(&packet.bytes) {
+                    let mut clone = after_changed(&bench, &packet, changed.clone());
+                    clone.settle();
+                    assert!(
+                        one_sa_each(&clone) && has_address(&clone),
+                        "{proof:?}, message {}: {changed:02x?}",
+                        number + 1
+                    );
+                }
+            }
         }
     }
 }

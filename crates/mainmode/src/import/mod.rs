@@ -6,6 +6,7 @@ mod auth;
 mod child;
 mod connection;
 mod credentials;
+pub mod fuzzing;
 mod given;
 mod pools;
 mod references;

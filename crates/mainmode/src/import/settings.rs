@@ -115,8 +115,11 @@ pub fn read(path: &Path) -> Result<(Section, Vec<Missing>), SettingsError> {
     Ok((root, reader.missing))
 }
 
-/// Reads a text as if it stood in that file.
-#[cfg(test)]
+/// Reads a text as if it stood in that file. Files that it includes are not looked for.
+///
+/// # Errors
+///
+/// The first thing that is wrong.
 pub fn read_text(path: &Path, text: &str) -> Result<Section, SettingsError> {
     let place = Place {
         file: path.into(),
@@ -124,7 +127,11 @@ pub fn read_text(path: &Path, text: &str) -> Result<Section, SettingsError> {
     };
     let mut root = Section::new(place.clone(), 0);
     let mut text = Text::new(text, place.file);
-    Reader::default().statements(&mut text, &mut root, None, 0, 0)?;
+    let mut reader = Reader {
+        alone: true,
+        ..Reader::default()
+    };
+    reader.statements(&mut text, &mut root, None, 0, 0)?;
     Ok(root)
 }
 
@@ -216,6 +223,8 @@ struct Reader {
     files: usize,
     settings: usize,
     missing: Vec<Missing>,
+    /// Other files are left alone.
+    alone: bool,
 }
 
 impl Reader {
@@ -356,6 +365,9 @@ impl Reader {
         }
         if pattern.is_empty() || pattern.contains("**") {
             return Err(error("is no name of files".to_owned()));
+        }
+        if self.alone {
+            return Ok(());
         }
         let folder = place.file.parent().unwrap_or(Path::new(""));
         // The folder is no pattern, whatever is in its name.
