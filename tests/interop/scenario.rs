@@ -131,11 +131,16 @@ pub enum Step {
     Ping(Ping),
     /// From now on pings go from one host to an address, until `answered`.
     Pinging(Pinging),
-    /// The pings end: there were at least so many, and each was answered.
-    Answered(u32),
+    /// The pings end, and what iperf3 does beside them: there were at least so many, and each was answered, or all but
+    /// so many.
+    Answered {
+        least: u32,
+        #[serde(default = "none")]
+        but: Number,
+    },
     /// iperf3 from one host to an address of another, both ways at once: bytes arrive at either end.
     Iperf(Iperf),
-    /// The same beside what follows, until the trial ends.
+    /// The same beside what follows, until `answered`.
     IperfBeside(Iperf),
     /// Each IPsec SA of a host's kernel has carried at least so many bytes.
     Carried { on: String, bytes: u64 },
@@ -345,6 +350,10 @@ fn yes() -> bool {
 
 fn one() -> usize {
     1
+}
+
+fn none() -> Number {
+    Number::Written(0)
 }
 
 fn two() -> u32 {

@@ -80,14 +80,16 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
             stage.pings = Some(load::pinging(stage, pinging)?);
             Ok(())
         }
-        Step::Answered(least) => {
+        Step::Answered { least, but } => {
+            let but = but.value(&stage.vars)?;
+            stage.load.clear();
             let pings = stage.pings.take().ok_or("nobody pings")?;
-            pings.end(*least)
+            pings.end(*least, but as usize)
         }
         Step::Iperf(iperf) => load::iperf(stage, iperf),
         Step::IperfBeside(iperf) => {
             let programs = load::iperf_beside(stage, iperf)?;
-            stage.programs.extend(programs);
+            stage.load.extend(programs);
             Ok(())
         }
         Step::Carried { on, bytes } => load::carried(stage, on, *bytes),

@@ -31,8 +31,9 @@ pub struct Stage {
     pub strangers: Vec<Stranger>,
     pub servers: Vec<Server>,
     pub programs: Vec<Background>,
-    /// Pings under way.
+    /// Pings under way, and iperf3 beside them.
     pub pings: Option<Pings>,
+    pub load: Vec<Background>,
     pub rules: Rules,
     /// What is recorded, by host.
     pub captures: BTreeMap<String, Capture>,
@@ -137,6 +138,7 @@ fn run_in(variant: &Variant, folder: &Path) -> Outcome {
         servers: Vec::new(),
         programs: Vec::new(),
         pings: None,
+        load: Vec::new(),
         rules: Rules::default(),
         captures: BTreeMap::new(),
         vars,

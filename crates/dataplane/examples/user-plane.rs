@@ -86,6 +86,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         mark: None,
         interface_id: None,
         replaces: None,
+        take_over: std::time::Duration::ZERO,
     })?;
     println!("ready: {}", plane.device()?);
     std::io::stdin().read_to_end(&mut Vec::new())?;

@@ -2,8 +2,9 @@
 //!
 //! A child SA is two states (SAs, in the kernel's word) and, for each pair of subnets of its two sides,
 //! a policy out, in and, for tunnels, forward. An outgoing policy names the one state it uses, so that a
-//! replacement takes over in the moment that the policy is updated; the incoming ones take any state with
-//! their `reqid`, which a replacement inherits, so that both receive until the old one is removed.
+//! replacement takes over in the moment that the policy is updated, which is when the peer has it; the incoming
+//! ones take any state with their `reqid`, which a replacement inherits, so that both receive until the old one
+//! is removed.
 //!
 //! What is in the kernel because of us stands in a file, the state file, before the kernel is asked for it.
 //! The next start removes what a crash left behind, and nothing else: a state or policy is ours only when
@@ -26,6 +27,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use netlink_packet_xfrm::state::GetSadInfoMessage;
 use netlink_packet_xfrm::{Stats, XfrmMessage};
@@ -38,9 +40,12 @@ use ledger::{Entry, Ledger};
 use netlink::{Failure, Netlink};
 pub use route::RouteTable;
 use route::Routes;
-use state::StateKey;
+use state::{Direction, StateKey};
 
 use crate::{ChildSa, Counters, Flow, Plane, PlaneError, PlaneEvent, Trap};
+
+/// How often the kernel is asked whether something has come by a replacement: it does not tell by itself.
+const LISTEN_AGAIN: Duration = Duration::from_millis(50);
 
 /// How the kernel's plane is set up.
 #[derive(Clone, Debug)]
@@ -69,6 +74,10 @@ pub struct Kernel {
     ledger: Ledger<Entry>,
     claims: Claims,
     children: BTreeMap<u64, Child>,
+    /// Those that only receive as yet.
+    expected: BTreeMap<u64, Child>,
+    /// Replacements that do not send as yet, until when.
+    waiting: BTreeMap<u64, Instant>,
     traps: BTreeMap<String, Trapped>,
     index: Arc<Mutex<Index>>,
     next_reqid: u32,
@@ -108,6 +117,8 @@ pub fn kernel(
         ledger,
         claims: Claims::default(),
         children: BTreeMap::new(),
+        expected: BTreeMap::new(),
+        waiting: BTreeMap::new(),
         traps: BTreeMap::new(),
         index,
         next_reqid: first_reqid()?,
@@ -128,9 +139,23 @@ fn first_reqid() -> Result<u32, PlaneError> {
 }
 
 impl Kernel {
+    /// What is to be kept of a child SA; events about it are its own from now on.
+    fn new_child(&mut self, sa: &ChildSa) -> Result<Child, PlaneError> {
+        let mut child = Child::new(sa)?;
+        child.reqid = self.reqid_for(sa.replaces, &child.policies);
+        for name in child.names() {
+            events::locked(&self.index).add(name, sa.id);
+        }
+        Ok(child)
+    }
+
     fn remove_all(&mut self) -> Result<(), PlaneError> {
         let mut result = Ok(());
-        for (id, child) in std::mem::take(&mut self.children) {
+        let expected = std::mem::take(&mut self.expected);
+        for (id, child) in std::mem::take(&mut self.children)
+            .into_iter()
+            .chain(expected)
+        {
             result = result.and(self.remove_child(id, &child));
         }
         for (name, trap) in std::mem::take(&mut self.traps) {
@@ -151,12 +176,13 @@ impl Plane for Kernel {
         if self.children.contains_key(&sa.id) {
             return Err(PlaneError::AlreadyInstalled(format!("child SA {}", sa.id)));
         }
-        let mut child = Child::new(sa)?;
-        child.reqid = self.reqid_for(sa.replaces, &child.policies);
-        for name in child.names() {
-            events::locked(&self.index).add(name, sa.id);
-        }
-        let installed = self.install_child(sa, &child);
+        let expected = self.expected.remove(&sa.id);
+        let receives = expected.is_some();
+        let child = match expected {
+            Some(child) => child,
+            None => self.new_child(sa)?,
+        };
+        let installed = self.install_child(sa, &child, receives);
         if installed.is_err() {
             // The first error is the one to tell; what cannot be undone stays on the list.
             let _ = self.remove_child(sa.id, &child);
@@ -166,9 +192,36 @@ impl Plane for Kernel {
         installed
     }
 
+    fn expect(&mut self, sa: &ChildSa) -> Result<bool, PlaneError> {
+        sa.check()?;
+        if self.children.contains_key(&sa.id) || self.expected.contains_key(&sa.id) {
+            return Err(PlaneError::AlreadyInstalled(format!("child SA {}", sa.id)));
+        }
+        let child = self.new_child(sa)?;
+        let added = self.add_state(sa, Direction::In, &child);
+        if added.is_err() {
+            let _ = self.remove_child(sa.id, &child);
+        } else {
+            self.expected.insert(sa.id, child);
+        }
+        added.map(|()| true)
+    }
+
+    fn tend(&mut self) -> Result<Option<Duration>, PlaneError> {
+        let now = Instant::now();
+        let mut result = Ok(());
+        for (id, until) in self.waiting.clone() {
+            if until <= now || self.heard(id) {
+                result = result.and(self.take_over(id));
+            }
+        }
+        result.map(|()| (!self.waiting.is_empty()).then_some(LISTEN_AGAIN))
+    }
+
     fn remove(&mut self, id: u64) -> Result<(), PlaneError> {
-        let child = self.children.remove(&id).ok_or(PlaneError::NoSuchSa(id))?;
-        self.remove_child(id, &child)
+        let child = self.children.remove(&id);
+        let child = child.or_else(|| self.expected.remove(&id));
+        self.remove_child(id, &child.ok_or(PlaneError::NoSuchSa(id))?)
     }
 
     fn trap(&mut self, trap: &Trap) -> Result<(), PlaneError> {

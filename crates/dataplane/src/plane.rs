@@ -1,6 +1,7 @@
 //! What every data plane does, and what it tells.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use crate::{ChildSa, Counters, PlaneError, Selector, Trap};
 
@@ -101,6 +102,24 @@ pub trait Plane: Send {
     /// # Errors
     /// When the SA does not hold together, when its id is in use, or when the plane cannot carry it.
     fn install(&mut self, sa: &ChildSa) -> Result<(), PlaneError>;
+
+    /// Begins to receive on a child SA that is to replace another, and on which is not agreed for good: the peer may
+    /// send on it before this host knows that it will. [`Plane::install`] completes it, [`Plane::remove`] gives it
+    /// up. Whether there is something to give up: a plane that keeps what comes too early needs nothing.
+    ///
+    /// # Errors
+    /// As [`Plane::install`]; it can be installed nevertheless.
+    fn expect(&mut self, _sa: &ChildSa) -> Result<bool, PlaneError> {
+        Ok(false)
+    }
+
+    /// Does what has become due by now, and says when to ask again; `None`: not before something is installed.
+    ///
+    /// # Errors
+    /// The first of what could not be done; it is not tried again.
+    fn tend(&mut self) -> Result<Option<Duration>, PlaneError> {
+        Ok(None)
+    }
 
     /// Ends a child SA. Its keys are gone when this returns, also with an error.
     ///

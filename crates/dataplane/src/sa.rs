@@ -1,7 +1,7 @@
 //! A child SA as a data plane is told of it, the trap that asks for one, and what it counted.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crypto::Secret;
 use crypto::esp::{EspCipher, EspIntegrity, Protocol};
@@ -100,6 +100,9 @@ pub struct ChildSa {
     pub interface_id: Option<u32>,
     /// The SA that this one takes over from. That one goes on receiving until it is removed.
     pub replaces: Option<u64>,
+    /// How long that one goes on sending as well, at most: the peer may not have this one yet. It has when something
+    /// comes on it.
+    pub take_over: Duration,
 }
 
 /// Traffic for which an SA shall be negotiated when it comes.

@@ -188,6 +188,10 @@ pub enum Output {
     /// Give a child SA to the data plane, and answer with [`Input::Installed`] or
     /// [`Input::InstallFailed`]. Its 5451 is on disk.
     InstallSa(Box<ChildSa>),
+    /// Receive on a child SA, and no more: the peer is about to be told what makes it one, and may use it at once,
+    /// though it is not agreed on for good. It replaces another for the same traffic, whose 5451 is on disk. Not
+    /// answered; an [`Output::InstallSa`] or an [`Output::RemoveSa`] follows.
+    ExpectSa(Box<ChildSa>),
     /// Take a child SA out of the data plane, whether it was installed or is being so. What the data plane
     /// says of it from then on is not heard.
     RemoveSa(ChildSaId),

@@ -42,16 +42,50 @@ pub(super) struct Claims(BTreeMap<PolicyKey, Vec<Claim>>);
 impl Claims {
     /// `owner` wants the policy, in place of what it wanted before.
     pub(super) fn claim(&mut self, key: PolicyKey, owner: Owner, template: Template) -> Change {
+        self.put(key, owner, template, None)
+    }
+
+    /// The same behind somebody who has it, until that one releases it or [`Claims::raise`] says so.
+    pub(super) fn claim_behind(
+        &mut self,
+        key: PolicyKey,
+        owner: Owner,
+        template: Template,
+        behind: &Owner,
+    ) -> Change {
+        self.put(key, owner, template, Some(behind))
+    }
+
+    fn put(
+        &mut self,
+        key: PolicyKey,
+        owner: Owner,
+        template: Template,
+        behind: Option<&Owner>,
+    ) -> Change {
         let claims = self.0.entry(key).or_default();
         let before = claims.last().map(|claim| claim.template);
         if let Some(claim) = claims.iter_mut().find(|claim| claim.owner == owner) {
             claim.template = template;
         } else {
+            let first = claims.iter().position(|claim| Some(&claim.owner) == behind);
             let at = match owner {
-                Owner::Child(_) => claims.len(),
+                Owner::Child(_) => first.unwrap_or(claims.len()),
                 Owner::Trap(_) => 0,
             };
             claims.insert(at, Claim { owner, template });
+        }
+        change(before, claims)
+    }
+
+    /// What `owner` claimed comes before all others.
+    pub(super) fn raise(&mut self, key: &PolicyKey, owner: &Owner) -> Change {
+        let Some(claims) = self.0.get_mut(key) else {
+            return Change::Nothing;
+        };
+        let before = claims.last().map(|claim| claim.template);
+        if let Some(at) = claims.iter().position(|claim| claim.owner == *owner) {
+            claims[at..].rotate_left(1);
         }
         change(before, claims)
     }
@@ -136,6 +170,29 @@ mod tests {
         assert_eq!(claims.release(&key(), &old), Change::Nothing);
         assert_eq!(claims.release(&key(), &new), Change::Delete);
         assert_eq!(claims.release(&key(), &new), Change::Nothing);
+    }
+
+    #[test]
+    fn a_replacement_behind_the_replaced_takes_over_when_it_may_or_when_that_one_goes() {
+        for goes in [false, true] {
+            let mut claims = Claims::default();
+            let (old, new) = (Owner::Child(1), Owner::Child(2));
+            claims.claim(key(), old.clone(), template(7));
+            assert_eq!(
+                claims.claim_behind(key(), new.clone(), template(8), &old),
+                Change::Nothing
+            );
+            if goes {
+                assert_eq!(claims.release(&key(), &old), Change::Update(template(8)));
+            }
+            let raised = claims.raise(&key(), &new);
+            assert_eq!(raised == Change::Update(template(8)), !goes);
+            assert_eq!(claims.raise(&key(), &new), Change::Nothing);
+            if !goes {
+                assert_eq!(claims.release(&key(), &old), Change::Nothing);
+            }
+            assert_eq!(claims.release(&key(), &new), Change::Delete);
+        }
     }
 
     #[test]

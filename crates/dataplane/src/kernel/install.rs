@@ -1,6 +1,7 @@
 //! Child SAs and traps, step by step into the kernel and out of it.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use crypto::Secret;
 use crypto::esp::{EspCipher, EspIntegrity, Protocol};
@@ -149,8 +150,23 @@ impl Kernel {
         owner: &Owner,
         template: Template,
     ) -> Result<(), PlaneError> {
+        self.claim_behind(key, owner, template, None)
+    }
+
+    fn claim_behind(
+        &mut self,
+        key: &PolicyKey,
+        owner: &Owner,
+        template: Template,
+        behind: Option<&Owner>,
+    ) -> Result<(), PlaneError> {
         let (reqid, before) = (self.claims.reqid(key), self.claims.before(key));
-        let change = self.claims.claim(*key, owner.clone(), template);
+        let change = match behind {
+            Some(behind) => self
+                .claims
+                .claim_behind(*key, owner.clone(), template, behind),
+            None => self.claims.claim(*key, owner.clone(), template),
+        };
         let applied = self.apply(key, change, reqid);
         if applied.is_err() {
             // Or it would be released, and with it what is somebody else's.
@@ -173,7 +189,8 @@ impl Kernel {
         if let Some(reqid) = inherited.or_else(shared) {
             return reqid;
         }
-        let children = self.children.values().map(|child| child.reqid);
+        let children = self.children.values().chain(self.expected.values());
+        let children = children.map(|child| child.reqid);
         let used: BTreeSet<u32> = children
             .chain(self.traps.values().map(|trap| trap.reqid))
             .collect();
@@ -185,16 +202,56 @@ impl Kernel {
         }
     }
 
-    pub(super) fn install_child(&mut self, sa: &ChildSa, child: &Child) -> Result<(), PlaneError> {
+    /// `expected`: it receives already.
+    pub(super) fn install_child(
+        &mut self,
+        sa: &ChildSa,
+        child: &Child,
+        expected: bool,
+    ) -> Result<(), PlaneError> {
         // Incoming first: the peer may already send.
-        self.add_state(sa, Direction::In, child)?;
+        if !expected {
+            self.add_state(sa, Direction::In, child)?;
+        }
         self.add_state(sa, Direction::Out, child)?;
         let owner = Owner::Child(sa.id);
+        let before = sa.replaces.filter(|id| self.children.contains_key(id));
+        if let Some(before) = before {
+            // Whoever has agreed to this one had that one.
+            self.take_over(before)?;
+            self.waiting.insert(sa.id, Instant::now() + sa.take_over);
+        }
+        let behind = before.map(Owner::Child);
         // In the order of the keys: out comes last, when the way back is ready.
         for key in &child.policies {
-            self.claim(key, &owner, child.template(key.path))?;
+            self.claim_behind(key, &owner, child.template(key.path), behind.as_ref())?;
         }
         self.add_routes(&owner, child)
+    }
+
+    /// What is sent goes by this child SA from now on.
+    pub(super) fn take_over(&mut self, id: u64) -> Result<(), PlaneError> {
+        let waited = self.waiting.remove(&id).is_some();
+        let policies = self.children.get(&id).filter(|_| waited);
+        let policies = policies.map_or(Vec::new(), |child| child.policies.clone());
+        let mut result = Ok(());
+        for key in &policies {
+            let before = self.claims.reqid(key);
+            let change = self.claims.raise(key, &Owner::Child(id));
+            result = result.and(self.apply(key, change, before));
+        }
+        result
+    }
+
+    /// Whether something has come by a child SA; also where the kernel does not tell.
+    pub(super) fn heard(&mut self, id: u64) -> bool {
+        let Some(inbound) = self.children.get(&id).map(|child| child.inbound) else {
+            return true;
+        };
+        match self.state(&inbound) {
+            Ok(Some((info, _))) => info.lifetime_cur.packets > 0,
+            Ok(None) | Err(_) => true,
+        }
     }
 
     pub(super) fn add_routes(&mut self, owner: &Owner, child: &Child) -> Result<(), PlaneError> {
@@ -213,6 +270,7 @@ impl Kernel {
 
     pub(super) fn remove_child(&mut self, id: u64, child: &Child) -> Result<(), PlaneError> {
         let owner = Owner::Child(id);
+        self.waiting.remove(&id);
         let mut result = Ok(());
         for key in child.policies.iter().rev() {
             result = result.and(self.release(key, &owner));

@@ -281,6 +281,7 @@ mod tests {
             mark: None,
             interface_id: None,
             replaces: None,
+            take_over: std::time::Duration::ZERO,
         }
     }
 

@@ -14,9 +14,6 @@ use crate::{ChildSa, Counters, Flow, Limits, PlaneError, PlaneEvent, Selector};
 /// Of the numbers that a sequence has, the last sixteenth: when it begins the plane says that the SA is about
 /// to end, whatever its limits say.
 const LAST_PART: u64 = 16;
-/// How long a replacement that nothing has come by leaves what is sent to the SA that it replaces: the last message of
-/// Quick Mode, and what the peer does about it, take less.
-const TAKE_OVER: Duration = Duration::from_secs(2);
 
 /// Where the packets of an SA go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +74,7 @@ pub(super) struct Association {
     /// The peer has it: something came.
     heard: AtomicBool,
     since: Instant,
+    take_over: Duration,
     path: RwLock<Path>,
     /// One for each worker, so that none waits for another.
     sealers: Vec<Mutex<Sealer>>,
@@ -133,6 +131,7 @@ impl Association {
             replaces: sa.replaces,
             heard: AtomicBool::new(false),
             since: Instant::now(),
+            take_over: sa.take_over,
             path: RwLock::new(path),
             sealers: (0..workers.max(1))
                 .map(|_| sealer())
@@ -172,7 +171,7 @@ impl Association {
         if self.heard.load(Ordering::Relaxed) {
             return None;
         }
-        if self.since.elapsed() >= TAKE_OVER {
+        if self.since.elapsed() >= self.take_over {
             self.heard.store(true, Ordering::Relaxed);
             return None;
         }
@@ -379,6 +378,7 @@ pub(super) mod tests {
             mark: None,
             interface_id: None,
             replaces: None,
+            take_over: Duration::ZERO,
         }
     }
 

@@ -35,9 +35,22 @@ fn a_replacement_loses_no_ping() -> Outcome {
             let (mut sa, mut other) = pair(suite, Mode::Tunnel, number);
             let old = u64::from(number - 1);
             (sa.replaces, other.replaces) = (Some(old), Some(old));
-            right.plane.install(&other)?;
+            // As in life, with the right one slow, and now and then nothing comes of it at first.
+            if number % 2 == 0 {
+                right.plane.expect(&other)?;
+                std::thread::sleep(std::time::Duration::from_millis(50));
+                right.plane.remove(other.id)?;
+            }
+            right.plane.expect(&other)?;
             left.plane.install(&sa)?;
-            std::thread::sleep(std::time::Duration::from_millis(150));
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            other.take_over = std::time::Duration::ZERO;
+            right.plane.install(&other)?;
+            for plane in [&mut right.plane, &mut left.plane] {
+                while let Some(wait) = plane.tend()? {
+                    std::thread::sleep(wait);
+                }
+            }
             left.plane.remove(old)?;
             right.plane.remove(old)?;
         }

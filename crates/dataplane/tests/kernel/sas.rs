@@ -106,6 +106,7 @@ pub fn pair(suite: &Suite, mode: Mode, number: u32) -> (ChildSa, ChildSa) {
         mark: None,
         interface_id: None,
         replaces: None,
+        take_over: std::time::Duration::from_secs(2),
     };
     let right = other_end(&left);
     (left, right)

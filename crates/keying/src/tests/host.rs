@@ -56,6 +56,8 @@ pub(super) struct Host {
     /// The data plane: what it was given and is not to give up.
     pub plane: BTreeMap<ChildSaId, ChildSa>,
     /// All that it was ever given.
+    /// What is only received on as yet, and how many datagrams had gone out by then.
+    pub expected: BTreeMap<ChildSaId, usize>,
     pub installs: Vec<ChildSa>,
     /// It takes nothing.
     pub broken_plane: bool,
@@ -174,6 +176,7 @@ impl Host {
             sent: Vec::new(),
             plane: BTreeMap::new(),
             installs: Vec::new(),
+            expected: BTreeMap::new(),
             broken_plane: false,
             child_verdicts: Vec::new(),
             child_terminated: Vec::new(),
@@ -200,6 +203,7 @@ impl Host {
         self.held_tickets.clear();
         self.out.clear();
         self.plane.clear();
+        self.expected.clear();
         self.inner.clear();
         let connections = self.connections.clone();
         self.handle(now, Input::Command(Command::Connections(connections)));
@@ -243,11 +247,20 @@ impl Host {
                 Output::Terminated { connection, ended } => {
                     self.terminated.push((connection.clone(), *ended));
                 }
+                Output::ExpectSa(sa) => {
+                    assert!(!self.plane.contains_key(&sa.id), "installed before");
+                    let again = self.expected.insert(sa.id, self.sent.len());
+                    assert!(again.is_none(), "twice");
+                }
                 Output::InstallSa(sa) => {
+                    self.expected.remove(&sa.id);
                     self.installs.push((**sa).clone());
                     assert!(self.plane.insert(sa.id, (**sa).clone()).is_none(), "twice");
                 }
-                Output::RemoveSa(id) => drop(self.plane.remove(id)),
+                Output::RemoveSa(id) => {
+                    self.expected.remove(id);
+                    self.plane.remove(id);
+                }
                 Output::MoveSa { id, local, remote } => {
                     if let Some(sa) = self.plane.get_mut(id) {
                         (sa.local, sa.remote) = (*local, *remote);

@@ -149,6 +149,13 @@ impl Ledger {
                 assert!(self.quick.live.contains(&sa.id.0), "before its event");
                 assert!(self.quick.installed.insert(sa.id.0), "installed twice");
             }
+            Output::ExpectSa(sa) => {
+                let of = sa
+                    .replaces
+                    .expect("what nothing was agreed on is not received");
+                assert!(self.quick.ids.contains(&of.0), "before any event");
+                assert!(!self.quick.ids.contains(&sa.id.0), "after its event");
+            }
             Output::RemoveSa(id) => {
                 assert!(!self.quick.live.contains(&id.0) || self.quick.ids.contains(&id.0));
             }

@@ -59,6 +59,52 @@ fn an_sa_is_replaced_before_it_expires_and_there_is_one_at_any_time() {
 }
 
 #[test]
+fn a_replacement_that_the_peer_begins_is_received_before_message_2_goes_out() {
+    const QUICK_MODE: u8 = 32;
+    for lost in [false, true] {
+        let mut net = pair_of(203, |_, _| {});
+        up(&mut net, A);
+        net.run(SECOND);
+        let id = *net.hosts[B].plane.keys().next().unwrap();
+        let mut seen = 0;
+        // Message 3 is the second of B's.
+        net.path = filtered(move |packet| {
+            let counts = packet.sender == B && packet.bytes[18] == QUICK_MODE;
+            seen += u32::from(counts);
+            !(lost && counts && seen > 1)
+        });
+        for host in &mut net.hosts {
+            host.hold_tickets = true;
+        }
+        let sent = net.hosts[A].sent.len();
+        net.input(B, Input::Expiring(id));
+        net.run(SECOND / 4);
+        let expected = net.hosts[A].expected.clone();
+        assert_eq!(expected.values().copied().collect::<Vec<_>>(), [sent]);
+        assert!(net.hosts[A].sent.len() > sent, "message 2 is out");
+        assert_eq!(net.hosts[A].installs.len(), 1);
+        assert!(net.hosts[B].expected.is_empty(), "it began");
+        for host in [A, B] {
+            net.hosts[host].hold_tickets = false;
+            for ticket in std::mem::take(&mut net.hosts[host].held_tickets) {
+                net.input(host, Input::Durable(ticket));
+            }
+        }
+        net.run(60 * SECOND);
+        assert!(net.hosts[A].expected.is_empty());
+        if lost {
+            assert_eq!(net.hosts[A].causes(4654), [Cause::QuickModeUnconfirmed]);
+            assert_eq!(net.hosts[A].installs.len(), 1);
+        } else {
+            assert!(expected.contains_key(&net.hosts[A].installs[1].id));
+            assert!(stands(&net));
+        }
+        net.path = perfect();
+        net.finish();
+    }
+}
+
+#[test]
 fn bytes_and_packets_bring_a_successor_and_what_is_spent_ends() {
     let mut net = pair_of(201, |_, _| {});
     up(&mut net, A);

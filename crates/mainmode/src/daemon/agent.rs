@@ -442,6 +442,11 @@ impl Agent {
                     let connection = config.connection(&sa.connection);
                     self.shared.planes.install(connection, &sa);
                 }
+                Output::ExpectSa(sa) => {
+                    let config = self.shared.config();
+                    let connection = config.connection(&sa.connection);
+                    self.shared.planes.expect(connection, &sa);
+                }
                 Output::Configured {
                     mmsa_id,
                     connection,

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use audit::{DropReason, PacketDropped};
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use audit::{DropReason, PacketDropped, Role};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use dataplane::{
     Addresses, Counters, Half, KernelOptions, Limits, Plane, PlaneError, PlaneEvent, Refusal, Trap,
     UdpEncap, UserOptions,
@@ -19,10 +20,20 @@ use super::sockets::Sockets;
 use super::{StartError, passed};
 use crate::config::{Child, Config, Connection, DataPlane};
 
+/// How long a replacement that we began leaves what is sent to the one before, while nothing comes by it: our last
+/// message, and what the peer does about it, take less, and it is sent again before.
+const UNTIL_IT_HAS: Duration = Duration::from_secs(2);
+/// The same where the peer began it. Then it has it, and receives on it in a moment if it does not as yet.
+const UNTIL_IT_USES: Duration = Duration::from_millis(200);
+/// When a plane that could not do what was due is asked again.
+const TEND_AGAIN: Duration = Duration::from_millis(50);
+
 /// What is asked of the planes, in order.
 enum Order {
     /// With the connection's name.
     Install(DataPlane, String, Box<dataplane::ChildSa>),
+    /// The same.
+    Expect(DataPlane, String, Box<dataplane::ChildSa>),
     Remove(u64),
     Move(u64, SocketAddr, SocketAddr),
     Trap(DataPlane, Box<Trap>),
@@ -189,6 +200,14 @@ impl Orders {
         self.send(Order::Install(plane, sa.connection.clone(), converted));
     }
 
+    /// Receives on one that the peer may use before it is to be installed.
+    pub fn expect(&self, connection: Option<&Connection>, sa: &keying::ChildSa) {
+        let plane = connection.map_or(DataPlane::None, |connection| connection.dataplane);
+        let child = connection.and_then(|connection| connection.child(&sa.child));
+        let converted = Box::new(converted(sa, child));
+        self.send(Order::Expect(plane, sa.connection.clone(), converted));
+    }
+
     /// Takes one out.
     pub fn remove(&self, id: ChildSaId) {
         self.send(Order::Remove(id.0));
@@ -235,9 +254,10 @@ struct Worker {
 
 impl Worker {
     fn run(&mut self, orders: &Receiver<Order>) {
-        while let Ok(order) = orders.recv() {
+        while let Some(order) = self.next(orders) {
             match order {
                 Order::Install(plane, connection, sa) => self.install(plane, connection, &sa),
+                Order::Expect(plane, connection, sa) => self.expect(plane, connection, &sa),
                 Order::Remove(id) => {
                     if let Some((plane, _)) = self.of.remove(&id) {
                         self.on(plane, |plane| plane.remove(id));
@@ -280,6 +300,29 @@ impl Worker {
         }
     }
 
+    /// The next order. What the planes have to do by themselves is done until then.
+    fn next(&mut self, orders: &Receiver<Order>) -> Option<Order> {
+        loop {
+            let mut wait: Option<Duration> = None;
+            for plane in self.planes.values_mut() {
+                let again = plane.tend().unwrap_or_else(|error| {
+                    let (name, why) = (plane.name(), crate::with_causes(&error));
+                    super::say(&format!("data plane \"{name}\": {why}"));
+                    Some(TEND_AGAIN)
+                });
+                wait = wait.into_iter().chain(again).min();
+            }
+            let Some(wait) = wait else {
+                return orders.recv().ok();
+            };
+            match orders.recv_timeout(wait) {
+                Ok(order) => return Some(order),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
     /// The addresses of a Main Mode SA. Their list is opened with the first.
     fn addresses(&mut self, mmsa_id: u64, addresses: &[IpAddr]) {
         let opened = match self.addresses.take() {
@@ -307,6 +350,15 @@ impl Worker {
         }
         let id = ChildSaId(sa.id);
         self.mailbox.send(Message::Installed(id, outcome));
+    }
+
+    /// What cannot be had is asked for again when it is installed, and told then.
+    fn expect(&mut self, plane: DataPlane, connection: String, sa: &dataplane::ChildSa) {
+        if let Some(by) = self.planes.get_mut(&plane)
+            && by.expect(sa).unwrap_or(false)
+        {
+            self.of.insert(sa.id, (plane, connection));
+        }
     }
 
     fn move_to(&mut self, id: u64, local: SocketAddr, remote: SocketAddr) {
@@ -466,5 +518,9 @@ fn converted(sa: &keying::ChildSa, child: Option<&Child>) -> dataplane::ChildSa 
         mark: child.and_then(|child| child.mark),
         interface_id: child.and_then(|child| child.interface_id),
         replaces: sa.replaces.map(|id| id.0),
+        take_over: match sa.role {
+            Role::Initiator => UNTIL_IT_HAS,
+            Role::Responder => UNTIL_IT_USES,
+        },
     }
 }

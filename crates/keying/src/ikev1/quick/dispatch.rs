@@ -252,7 +252,7 @@ impl Endpoint {
                 initiator::agreed_with_responder(core, sa, &mut quick, now, result)
             }
             QuickState::AgreeingAsResponder { .. } => {
-                responder::agreed_with_initiator(core, sa, &mut quick, now, result)
+                responder::agreed_with_initiator(sa, &mut quick, result)
             }
             _ => QuickStep::Stay,
         };

@@ -72,6 +72,8 @@ pub(crate) struct Quick {
     pub deadline: Option<Instant>,
     /// The child SA that this one is to replace.
     pub replaces: Option<u64>,
+    /// The ID of the SA that the data plane receives on already.
+    pub expected: Option<u64>,
     /// Its SA is to end as soon as it stands: that was decided while the log wrote.
     pub end_after: Option<Cause>,
     /// Each `Terminate` that waits for that end.
@@ -156,6 +158,8 @@ pub(crate) struct Ready {
 pub(crate) enum QuickStep {
     /// All is well and the state has moved on.
     Stay,
+    /// The responder has agreed: message 2 is to go out.
+    Answer(Vec<u8>),
     /// The packet is invalid: 4977, and the Quick Mode stays as it is.
     Invalid(Cause, String),
     /// The Quick Mode failed. `tell`: the peer is told what its cause says to a peer.

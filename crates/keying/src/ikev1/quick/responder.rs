@@ -49,7 +49,7 @@ pub(crate) fn message_1(
     let (terms, reply) = agree(sa, &body, &candidate, &choice, answer, spi, nonce);
     quick.peer_original = terms.peer_original;
     let (Some(group), Some(peer_public)) = (choice.suite.group, body.public) else {
-        return message_2(core, sa, quick, now, terms, *reply, None);
+        return message_2(sa, quick, terms, *reply, None);
     };
     if let Err(failure) = check_public(group, &peer_public, None) {
         return failure.into();
@@ -193,10 +193,8 @@ fn lifetime(seconds: Option<Duration>, kilobytes: Option<u64>) -> Vec<u8> {
 
 /// The key exchange is computed.
 pub(crate) fn agreed_with_initiator(
-    core: &mut Core,
     sa: &mut Sa,
     quick: &mut Quick,
-    now: Instant,
     result: JobResult,
 ) -> QuickStep {
     let QuickState::AgreeingAsResponder { terms, reply, .. } =
@@ -206,17 +204,15 @@ pub(crate) fn agreed_with_initiator(
     };
     quick.deadline = None;
     match agreed(result) {
-        Ok(found) => message_2(core, sa, quick, now, *terms, *reply, Some(&found)),
+        Ok(found) => message_2(sa, quick, *terms, *reply, Some(&found)),
         Err(failure) => failure.into(),
     }
 }
 
-/// Message 2 goes out; it is sent again until message 3 comes.
+/// Message 2; it is sent again until message 3 comes.
 fn message_2(
-    core: &mut Core,
     sa: &mut Sa,
     quick: &mut Quick,
-    now: Instant,
     terms: Terms,
     reply: Reply,
     exchange: Option<&(Vec<u8>, crypto::Secret)>,
@@ -238,11 +234,7 @@ fn message_2(
     quick.iv = iv;
     quick.sent = QmState::SentFirst;
     quick.state = QuickState::Answered(Box::new(ready));
-    quick.launch(core, sa, now, message);
-    if let Some(flight) = &quick.flight {
-        quick.duplicates.answered(&flight.datagrams);
-    }
-    QuickStep::Stay
+    QuickStep::Answer(message)
 }
 
 /// Message 3, proven by HASH(3): the initiator has what we answered.

@@ -47,6 +47,7 @@ pub(crate) fn begin(
         duplicates: Duplicates::default(),
         deadline: None,
         replaces: None,
+        expected: None,
         end_after: None,
         terminations: Vec::new(),
         state: QuickState::Moving,

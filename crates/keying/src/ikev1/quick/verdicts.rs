@@ -42,6 +42,16 @@ impl Endpoint {
     pub(crate) fn apply_quick(&mut self, now: Instant, mut quick: Quick, step: QuickStep) {
         match step {
             QuickStep::Stay => self.keep_quick(quick),
+            QuickStep::Answer(message) => {
+                self.expect(now, &mut quick);
+                if let Some(sa) = self.sas.get_mut(&quick.mmsa_id) {
+                    quick.launch(&mut self.core, sa, now, message);
+                }
+                if let Some(flight) = &quick.flight {
+                    quick.duplicates.answered(&flight.datagrams);
+                }
+                self.keep_quick(quick);
+            }
             QuickStep::Invalid(cause, why) => {
                 let (mmsa_id, route) =
                     (quick.mmsa_id, self.sas.get(&quick.mmsa_id).map(|s| s.route));
@@ -57,7 +67,7 @@ impl Endpoint {
                 self.fail_quick(now, &quick, failure);
             }
             QuickStep::Establish(ready) => {
-                let Some(id) = self.core.qm_id() else {
+                let Some(id) = quick.expected.or_else(|| self.core.qm_id()) else {
                     let failure = Failure::local(Cause::LogUnwritable)
                         .with("no Quick Mode SA ID could be reserved on disk");
                     self.delete_unborn(&quick, &ready.terms);
@@ -79,6 +89,34 @@ impl Endpoint {
                 self.keep_quick(quick);
             }
         }
+    }
+
+    /// A peer with message 2 has all that it needs, and many a one sends on the new SA before it sends message 3: where
+    /// it is to replace one, we receive on it before message 2 goes out, or what it sends in between would be lost.
+    /// (draft-jenkins-ipsec-rekeying-06 calls that responder pre-set up.)
+    fn expect(&mut self, now: Instant, quick: &mut Quick) {
+        let QuickState::Answered(ready) = &quick.state else {
+            return;
+        };
+        let ready = ready.clone();
+        let Some(mut live) = self.live(now, quick, &ready, ChildSaId(0)) else {
+            return;
+        };
+        let before = self
+            .children
+            .values()
+            .filter(|old| old.installed() && old.superseded.is_none() && old.same_traffic(&live));
+        let Some(before) = before.map(|old| old.id).max() else {
+            return;
+        };
+        // Without an ID it is installed later; without one then, too, it fails.
+        let Some(id) = self.core.qm_id() else {
+            return;
+        };
+        live.id = id;
+        quick.expected = Some(id);
+        let sa = install(&live, &ready, Some(before));
+        self.core.out.push_back(Output::ExpectSa(Box::new(sa)));
     }
 
     /// Tells the peer about a failure that it could not see itself, and remembers what was said: the same
@@ -143,6 +181,9 @@ impl Endpoint {
         self.forget_quick(now, quick);
         if let Some(spi) = quick.own_spi {
             self.spis.remove(&spi);
+        }
+        if let Some(id) = quick.expected {
+            self.core.out.push_back(Output::RemoveSa(ChildSaId(id)));
         }
         self.counters.quick_failed += 1;
         let verdict = ChildVerdict {
