@@ -378,7 +378,7 @@ pub(super) mod tests {
             mark: None,
             interface_id: None,
             replaces: None,
-            take_over: Duration::ZERO,
+            take_over: Duration::from_secs(2),
         }
     }
 
