@@ -332,6 +332,9 @@ fn child_sas(stage: &Stage, count: usize, packets: Option<u64>) -> Outcome {
             return Ok(None);
         }
         for sa in sas.into_iter().flatten() {
+            if sa["state"] == "installing" {
+                return Ok(None);
+            }
             for way in ["inbound_packets", "outbound_packets"] {
                 if packets.is_some_and(|packets| sa[way] != packets) {
                     return Err(format!("{way} is not {packets:?} in {sa}").into());
