@@ -12,6 +12,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use crypto::Secret;
@@ -26,7 +27,7 @@ use keying::{
 
 /// The name of the child that each connection has.
 const CHILD: &str = "net";
-/// Where IKE would go on behind a NAT. There is none here, and nobody listens.
+/// Where IKE goes on when a responder pretends a NAT, as those do that make ESP in user space.
 const NAT_PORT: u16 = 4500;
 /// The largest datagram that is taken.
 const MAX_DATAGRAM: usize = 65_535;
@@ -118,16 +119,21 @@ fn main() -> Result<(), Any> {
                 .map(|(_, value)| value)
         })
     };
+    let local: SocketAddr = local.parse()?;
+    let (sender, arrivals) = channel();
     let mut load = Load {
-        socket: UdpSocket::bind(local)?,
+        sockets: [local, SocketAddr::new(local.ip(), NAT_PORT)]
+            .into_iter()
+            .map(|address| socket(address, &sender))
+            .collect::<Result<_, _>>()?,
+        arrivals,
         endpoint: endpoint()?,
         keys: Keys::read(option("certificates").map(Path::new))?,
         child: option("child").map(str::parse).transpose()?,
-        local: local.parse()?,
+        local,
         remote: remote.parse()?,
         begun: 0,
         established: 0,
-        buffer: vec![0; MAX_DATAGRAM],
     };
     let count = count.parse()?;
     let at_once = match rest.first() {
@@ -154,8 +160,34 @@ fn endpoint() -> Result<Endpoint, Any> {
     Ok(Endpoint::new(config, Instant::now()))
 }
 
+/// A datagram: where it came to, where from, and what it is.
+type Arrival = (SocketAddr, SocketAddr, Vec<u8>);
+
+/// A socket, and a thread that reads it.
+fn socket(local: SocketAddr, arrivals: &Sender<Arrival>) -> Result<(SocketAddr, UdpSocket), Any> {
+    let socket = UdpSocket::bind(local)?;
+    let (reader, arrivals) = (socket.try_clone()?, arrivals.clone());
+    std::thread::spawn(move || {
+        let mut buffer = vec![0; MAX_DATAGRAM];
+        loop {
+            // An ICMP error came back: that datagram is lost.
+            let Ok((length, remote)) = reader.recv_from(&mut buffer) else {
+                continue;
+            };
+            if arrivals
+                .send((local, remote, buffer[..length].to_vec()))
+                .is_err()
+            {
+                return;
+            }
+        }
+    });
+    Ok((local, socket))
+}
+
 struct Load {
-    socket: UdpSocket,
+    sockets: Vec<(SocketAddr, UdpSocket)>,
+    arrivals: Receiver<Arrival>,
     endpoint: Endpoint,
     keys: Keys,
     /// What each asks for in Quick Mode.
@@ -164,7 +196,6 @@ struct Load {
     remote: SocketAddr,
     begun: usize,
     established: usize,
-    buffer: Vec<u8>,
 }
 
 impl Load {
@@ -276,14 +307,12 @@ impl Load {
                 .map(|at| at.saturating_duration_since(Instant::now()))
                 .filter(|wait| !wait.is_zero())
                 .unwrap_or(Duration::from_millis(1));
-            self.socket.set_read_timeout(Some(wait))?;
-            let input = match self.socket.recv_from(&mut self.buffer) {
-                Ok((length, remote)) => Input::Datagram {
-                    local: self.local,
+            let input = match self.arrivals.recv_timeout(wait) {
+                Ok((local, remote, bytes)) => Input::Datagram {
+                    local,
                     remote,
-                    bytes: self.buffer[..length].to_vec(),
+                    bytes,
                 },
-                // The time is over, or an ICMP error came back: that datagram is lost.
                 Err(_) => Input::Timeout,
             };
             self.endpoint.handle(Instant::now(), input);
@@ -296,11 +325,13 @@ impl Load {
         while let Some(output) = self.endpoint.poll() {
             let now = Instant::now();
             match output {
-                Output::Transmit { remote, bytes, .. } => {
-                    if remote.port() != self.remote.port() {
-                        return Err("the responder took the way here for one with a NAT".into());
-                    }
-                    self.socket.send_to(&bytes, remote)?;
+                Output::Transmit {
+                    local,
+                    remote,
+                    bytes,
+                } => {
+                    let by = self.sockets.iter().find(|(address, _)| *address == local);
+                    by.ok_or("no such socket")?.1.send_to(&bytes, remote)?;
                 }
                 Output::Job(id, job) => {
                     let result = job.run(&self.keys);
