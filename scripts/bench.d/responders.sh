@@ -133,21 +133,21 @@ connections { load {
 } }
 secrets { ike-load { secret = "$psk" } }
 CONF
-  STRONGSWAN_CONF=$dir/strongswan.conf ip netns exec "${names}charon" unshare --mount \
-    sh -c "mount -t tmpfs none /run && exec $charon" >"$dir/out" 2>&1 &
-  pids[charon]=$!
-  loaded "$dir"
+  run_charon charon "$dir"
 }
 
-# Until a charon whose files are in DIR has its configuration.
-loaded() { # DIR
+# A charon whose files are in DIR, on the host of its name, until it has its configuration.
+run_charon() { # NAME DIR
   local n
+  STRONGSWAN_CONF=$2/strongswan.conf ip netns exec "$names$1" unshare --mount \
+    sh -c "mount -t tmpfs none /run && exec $charon" >"$2/out" 2>&1 &
+  pids[$1]=$!
   for n in {1..100}; do
-    [[ -S $1/vici ]] && swanctl --load-all --noprompt --file "$1/swanctl.conf" --uri "unix://$1/vici" \
-      >"$1/loaded" 2>&1 && return
+    [[ -S $2/vici ]] && swanctl --load-all --noprompt --file "$2/swanctl.conf" --uri "unix://$2/vici" \
+      >"$2/loaded" 2>&1 && return
     sleep 0.1
   done
-  die "charon does not take its configuration: $(cat "$1/out" "$1/loaded")"
+  die "charon does not take its configuration: $(cat "$2/out" "$2/loaded")"
 }
 
 until_there() { # FILE WORDS

@@ -83,10 +83,7 @@ connections { gw {
 } }
 secrets { ike-load { secret = "$psk" } }
 CONF
-  STRONGSWAN_CONF=$dir/strongswan.conf ip netns exec "${names}charon-$1" unshare --mount \
-    sh -c "mount -t tmpfs none /run && exec $charon" >"$dir/out" 2>&1 &
-  pids[charon-$1]=$!
-  loaded "$dir"
+  run_charon "charon-$1" "$dir"
 }
 charon_up() {
   swanctl --initiate --child net --uri "unix://$work/charon-left/vici" >"$work/up" 2>&1 ||

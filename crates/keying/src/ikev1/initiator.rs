@@ -15,7 +15,7 @@ use super::negotiation::{Failure, Negotiation, Route, Step, new_cookie};
 use super::proposals::{self, Lifetime};
 use super::shared::{
     check_hash, check_identity, check_key_exchange, check_signature, derive, detect_nat, keys_of,
-    nat_payloads, new_sa, own_hash, own_identity, read_identity,
+    nat_payloads, new_sa, own_hash, own_identity, read_identity, sealed, share_of,
 };
 use super::state::{Heard, KeSent, Proving, State};
 use crate::config::Connection;
@@ -121,10 +121,9 @@ pub(crate) fn share_made(
     else {
         return Step::Stay;
     };
-    let (public, private) = match result {
-        JobResult::Share { public, private } => (public, private),
-        JobResult::Failed(why) => return Failure::local(Cause::DhFailure).with(why).into(),
-        _ => return Failure::local(Cause::DhFailure).into(),
+    let (public, private) = match share_of(result) {
+        Ok(share) => share,
+        Err(failure) => return failure.into(),
     };
     let nonce = core.bytes(OUR_NONCE_LEN);
     let mut payloads = vec![
@@ -260,8 +259,7 @@ pub(crate) fn derived(
         iv,
         local_id,
     });
-    let id_body = identification(&proving.local_id).body;
-    let hash = match own_hash(n, &proving, &id_body) {
+    let hash = match own_hash(n, &proving) {
         Ok(hash) => hash,
         Err(error) => return Failure::from(error).into(),
     };
@@ -339,11 +337,8 @@ fn message_5(
             Vec::new(),
         ));
     }
-    let (first, chain) = isakmp::emit_chain(&payloads);
-    let ciphertext = proving.keys.seal(&proving.iv, &chain)?;
-    proving.iv = proving.keys.last_block(&ciphertext);
-    let header = n.header(ExchangeType::IDENTITY_PROTECTION, 0);
-    let message = isakmp::build::encrypted_message(header, first, &ciphertext);
+    let (message, last_block) = sealed(n, &proving.keys, &proving.iv, &payloads)?;
+    proving.iv = last_block;
     n.local_name = Some(proving.local_id.to_string());
     n.state = State::IdSent { proving, nat };
     n.launch(core, now, message, MmState::SentThird);

@@ -13,7 +13,7 @@ use super::negotiation::{Failure, Negotiation, Route, Step, new_cookie};
 use super::proposals;
 use super::shared::{
     accepts, check_hash, check_identity, check_key_exchange, check_signature, derive, detect_nat,
-    keys_of, nat_payloads, new_sa, own_hash, own_identity, read_identity,
+    keys_of, nat_payloads, new_sa, own_hash, own_identity, read_identity, sealed,
 };
 use super::state::{Heard, Proving, State};
 use crate::config::Candidate;
@@ -317,8 +317,7 @@ fn accepted(
             };
         }
     };
-    let id_body = identification(&proving.local_id).body;
-    let hash = match own_hash(n, &proving, &id_body) {
+    let hash = match own_hash(n, &proving) {
         Ok(hash) => hash,
         Err(error) => return Failure::from(error).into(),
     };
@@ -409,14 +408,10 @@ fn answered(
     };
     let mut payloads = vec![identification(&proving.local_id)];
     payloads.extend(proof);
-    let (first, chain) = isakmp::emit_chain(&payloads);
-    let ciphertext = match proving.keys.seal(&last_block, &chain) {
-        Ok(ciphertext) => ciphertext,
+    let (reply, next_block) = match sealed(n, &proving.keys, &last_block, &payloads) {
+        Ok(sealed) => sealed,
         Err(error) => return Failure::from(error).into(),
     };
-    let next_block = proving.keys.last_block(&ciphertext);
-    let header = n.header(ExchangeType::IDENTITY_PROTECTION, 0);
-    let reply = isakmp::build::encrypted_message(header, first, &ciphertext);
     let reply = n.datagrams(reply);
     match new_sa(
         core,

@@ -13,7 +13,7 @@ use isakmp::{Cookie, Datagram, ExchangeType, Identification, Payload, RawPayload
 use super::answers::Answers;
 use super::authentication::Proves;
 use super::certificates;
-use super::messages::{IdentityMessage, Payloads, open_identity};
+use super::messages::{IdentityMessage, Payloads, identification, open_identity};
 use super::nat::{self, Nat};
 use super::negotiation::{Failure, Negotiation, Route, Step};
 use super::proposals::{Chosen, Lifetime};
@@ -41,6 +41,15 @@ pub(crate) fn check_key_exchange(chosen: &Chosen, public: &[u8]) -> Result<(), F
         row.public_len,
         row.name
     )))
+}
+
+/// The key pair that a job made: public and private.
+pub(crate) fn share_of(result: JobResult) -> Result<(Vec<u8>, Secret), Failure> {
+    match result {
+        JobResult::Share { public, private } => Ok((public, private)),
+        JobResult::Failed(why) => Err(Failure::local(Cause::DhFailure).with(why)),
+        _ => Err(Failure::local(Cause::DhFailure)),
+    }
 }
 
 /// The keys, SKEYID and our public value that a derivation gave. The operator who asks for keys gets this one.
@@ -88,6 +97,19 @@ pub(crate) fn keys_of(
     }
 }
 
+/// An encrypted message of phase 1, and the block that it ends in.
+pub(crate) fn sealed(
+    n: &Negotiation,
+    keys: &Keys,
+    iv: &[u8],
+    payloads: &[RawPayload],
+) -> Result<(Vec<u8>, Vec<u8>), CryptoError> {
+    let (first, chain) = isakmp::emit_chain(payloads);
+    let ciphertext = keys.seal(iv, &chain)?;
+    let message = isakmp::build::encrypted_message(n.header(n.exchange, 0), first, &ciphertext);
+    Ok((message, keys.last_block(&ciphertext)))
+}
+
 /// Message 5 or 6, decrypted. Else what is to be done: nobody has proven anything then, so that it is evidence at
 /// most.
 pub(crate) fn read_identity(
@@ -99,11 +121,7 @@ pub(crate) fn read_identity(
 }
 
 /// `HASH_I` or `HASH_R` of ours, over our ID payload (RFC 2409 section 5).
-pub(crate) fn own_hash(
-    n: &Negotiation,
-    proving: &Proving,
-    id_body: &[u8],
-) -> Result<Vec<u8>, CryptoError> {
+pub(crate) fn own_hash(n: &Negotiation, proving: &Proving) -> Result<Vec<u8>, CryptoError> {
     let (cookies, proves) = sides(n, proving)[0];
     Proof {
         skeyid: &proving.skeyid,
@@ -112,7 +130,7 @@ pub(crate) fn own_hash(
         own_cookie: &cookies.0.0,
         other_cookie: &cookies.1.0,
         sa_body: &proving.sa_body,
-        id_body,
+        id_body: &identification(&proving.local_id).body,
     }
     .compute(hash_of(proves, proving))
 }

@@ -227,49 +227,43 @@ fn one_verdict_each(proof: Proof, messages: usize, every: usize) {
     }
 }
 
-#[test]
-fn a_changed_message_of_xauth_or_mode_config_before_or_after_the_true_one_harms_nothing() {
-    for proof in [Proof::User, Proof::Hybrid] {
-        for (number, (before, packet)) in transactions(proof).into_iter().enumerate() {
-            let mut after = before.clone();
-            after.step();
-            for bench in [before, after] {
-                for changed in changes(&packet.bytes) {
-                    let mut clone = after_changed(&bench, &packet, changed.clone());
-                    clone.settle();
-                    assert!(
-                        one_sa_each(&clone) && has_address(&clone),
-                        "{proof:?}, message {}: {changed:02x?}",
-                        number + 1
-                    );
-                }
-            }
-        }
-    }
-}
-
-#[test]
-fn a_changed_message_of_quick_mode_before_or_after_the_true_one_harms_nothing() {
-    for (number, (before, packet)) in quick_recording().into_iter().enumerate() {
+/// Each message of a recording in each of its changed forms, before the true one and after it; `check` what comes of it.
+fn changed_before_or_after(recording: Vec<(Bench, Packet)>, check: impl Fn(&Bench, &str)) {
+    for (number, (before, packet)) in recording.into_iter().enumerate() {
         let mut after = before.clone();
         after.step();
         for bench in [before, after] {
             for changed in changes(&packet.bytes) {
                 let mut clone = after_changed(&bench, &packet, changed.clone());
                 clone.settle();
-                let why = format!("message {}: {changed:02x?}", number + 1);
-                assert!(one_sa_each(&clone) && clone.child_stands(), "{why}");
-                for endpoint in &clone.endpoints {
-                    let counters = endpoint.counters();
-                    assert_eq!(
-                        (counters.quick_modes, counters.quick_failed),
-                        (1, 0),
-                        "{why}"
-                    );
-                }
+                check(&clone, &format!("message {}: {changed:02x?}", number + 1));
             }
         }
     }
+}
+
+#[test]
+fn a_changed_message_of_xauth_or_mode_config_before_or_after_the_true_one_harms_nothing() {
+    for proof in [Proof::User, Proof::Hybrid] {
+        changed_before_or_after(transactions(proof), |clone, why| {
+            assert!(one_sa_each(clone) && has_address(clone), "{proof:?}, {why}");
+        });
+    }
+}
+
+#[test]
+fn a_changed_message_of_quick_mode_before_or_after_the_true_one_harms_nothing() {
+    changed_before_or_after(quick_recording(), |clone, why| {
+        assert!(one_sa_each(clone) && clone.child_stands(), "{why}");
+        for endpoint in &clone.endpoints {
+            let counters = endpoint.counters();
+            assert_eq!(
+                (counters.quick_modes, counters.quick_failed),
+                (1, 0),
+                "{why}"
+            );
+        }
+    });
 }
 
 #[test]

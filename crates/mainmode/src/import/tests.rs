@@ -326,22 +326,28 @@ fn aggressive_mode_keeps_the_name_of_what_it_costs() {
     assert!(loaded.warnings[0].message.contains("Aggressive Mode"));
 }
 
-#[test]
-fn certificates_and_their_keys_are_found_where_swanctl_has_them() {
+/// swanctl's folder with keys and certificates that are no secret: which, and where they are in it.
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("folder");
     let pki = Path::new(env!("CARGO_MANIFEST_DIR")).join("../keying/src/pki");
-    for (from, to) in [
-        ("left.pem", "x509/us.pem"),
-        ("left.key", "private/b.key"),
-        ("right.key", "private/a.key"),
-        ("ca.pem", "x509ca/ca.pem"),
-    ] {
+    for (from, to) in files {
         let to = folder.path().join(to);
         fs::create_dir_all(to.parent().expect("a folder")).expect("made");
         fs::copy(pki.join(from), &to).expect(from);
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         fs::set_permissions(&to, mode).expect("mode");
     }
+    folder
+}
+
+#[test]
+fn certificates_and_their_keys_are_found_where_swanctl_has_them() {
+    let folder = folder(&[
+        ("left.pem", "x509/us.pem"),
+        ("left.key", "private/b.key"),
+        ("right.key", "private/a.key"),
+        ("ca.pem", "x509ca/ca.pem"),
+    ]);
     let conf = folder.path().join("swanctl.conf");
     let import = |remote: &str, more: &str| {
         let all = format!(

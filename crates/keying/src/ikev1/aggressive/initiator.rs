@@ -17,7 +17,7 @@ use crate::ikev1::negotiation::{Failure, Negotiation, Step};
 use crate::ikev1::proposals::{self, Lifetime};
 use crate::ikev1::shared::{
     check_hash, check_identity, check_key_exchange, check_signature, derive, detect_nat, keys_of,
-    nat_payloads, new_sa, own_hash, own_identity,
+    nat_payloads, new_sa, own_hash, own_identity, sealed, share_of,
 };
 use crate::ikev1::state::{AggressiveSent, Heard, Proving, State};
 use crate::job::{Job, JobResult};
@@ -60,10 +60,9 @@ pub(crate) fn share_made(
     now: Instant,
     result: JobResult,
 ) -> Step {
-    let (public, private) = match result {
-        JobResult::Share { public, private } => (public, private),
-        JobResult::Failed(why) => return Failure::local(Cause::DhFailure).with(why).into(),
-        _ => return Failure::local(Cause::DhFailure).into(),
+    let (public, private) = match share_of(result) {
+        Ok(share) => share,
+        Err(failure) => return failure.into(),
     };
     let Some(connection) = n.connection.clone() else {
         return Step::Stay;
@@ -295,8 +294,7 @@ fn accepted(
         Ok(identity) => identity,
         Err(failure) => return failure.into(),
     };
-    let id_body = identification(&proving.local_id).body;
-    let hash = match own_hash(n, &proving, &id_body) {
+    let hash = match own_hash(n, &proving) {
         Ok(hash) => hash,
         Err(error) => return Failure::from(error).into(),
     };
@@ -382,14 +380,10 @@ fn message_3(
         let contact = NotifyType::INITIAL_CONTACT;
         payloads.push(notification(n.cookies(), contact, Vec::new()));
     }
-    let (first, chain) = isakmp::emit_chain(&payloads);
-    let ciphertext = match proving.keys.seal(&proving.iv, &chain) {
-        Ok(ciphertext) => ciphertext,
+    let (message, last_block) = match sealed(n, &proving.keys, &proving.iv, &payloads) {
+        Ok(sealed) => sealed,
         Err(error) => return Failure::from(error).into(),
     };
-    let last_block = proving.keys.last_block(&ciphertext);
-    let header = n.header(ExchangeType::AGGRESSIVE, 0);
-    let message = isakmp::build::encrypted_message(header, first, &ciphertext);
     let reply = n.datagrams(message);
     n.sent = MmState::SentSecond;
     let block = last_block.clone();

@@ -167,8 +167,7 @@ pub(crate) fn derived(
         iv,
         local_id,
     });
-    let id_body = identification(&proving.local_id).body;
-    let hash = match own_hash(n, &proving, &id_body) {
+    let hash = match own_hash(n, &proving) {
         Ok(hash) => hash,
         Err(error) => return Failure::from(error).into(),
     };

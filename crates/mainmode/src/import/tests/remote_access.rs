@@ -256,27 +256,16 @@ fn rounds_that_ikev1_has_not_leave_the_connection_out() {
     }
 }
 
-/// swanctl's folder with a certificate of ours, its key and a CA.
-fn folder() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("folder");
-    let pki = Path::new(env!("CARGO_MANIFEST_DIR")).join("../keying/src/pki");
-    for (from, to) in [
-        ("left.pem", "x509/us.pem"),
-        ("left.key", "private/us.key"),
-        ("ca.pem", "x509ca/ca.pem"),
-    ] {
-        let to = folder.path().join(to);
-        fs::create_dir_all(to.parent().expect("a folder")).expect("made");
-        fs::copy(pki.join(from), &to).expect(from);
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        fs::set_permissions(&to, mode).expect("mode");
-    }
-    folder
-}
+/// A certificate of ours, its key and a CA.
+const FILES: [(&str, &str); 3] = [
+    ("left.pem", "x509/us.pem"),
+    ("left.key", "private/us.key"),
+    ("ca.pem", "x509ca/ca.pem"),
+];
 
 #[test]
 fn hybrid_authentication_has_a_certificate_of_the_server_alone() {
-    let folder = folder();
+    let folder = super::folder(&FILES);
     let import = |local: &str, remote: &str| {
         let all = format!(
             "connections {{ gw {{ version = 1\n proposals = aes256-sha256-modp2048\n remote_addrs = 192.0.2.1\n \
