@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::socket::{getsockopt, sockopt};
 use nix::unistd::{Uid, User};
@@ -21,6 +21,10 @@ const MAX_CLIENTS: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long one who follows may take nothing: a reader that does something with an event takes its time.
 const PATIENCE_WITH_FOLLOWERS: Duration = Duration::from_mins(2);
+/// How long a server that stops waits for what its clients are still told.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// How often it looks meanwhile.
+const FAREWELL_LOOK: Duration = Duration::from_millis(5);
 /// How often the server looks whether it shall stop.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -95,9 +99,11 @@ impl Replies<'_> {
     /// Whether there is nobody left to answer to: the client has gone, or the server stops. To be asked
     /// now and then by what waits.
     pub fn is_over(&self) -> bool {
-        if self.stop.load(Ordering::Relaxed) {
-            return true;
-        }
+        self.stop.load(Ordering::Relaxed) || self.is_gone()
+    }
+
+    /// Whether the client has gone. For what ends by itself when the daemon does, and has something to say until then.
+    pub fn is_gone(&self) -> bool {
         let mut byte = [0];
         let flags = nix::sys::socket::MsgFlags::MSG_PEEK | nix::sys::socket::MsgFlags::MSG_DONTWAIT;
         match nix::sys::socket::recv(
@@ -192,7 +198,7 @@ impl Server {
         })
     }
 
-    /// Answers clients with `handler` until `stop` is set; then waits for nobody.
+    /// Answers clients with `handler` until `stop` is set; then those that are being answered have a moment.
     pub fn run<H: Handler>(&self, handler: &Arc<H>, stop: &Arc<AtomicBool>) {
         let clients = Arc::new(AtomicUsize::new(0));
         while !stop.load(Ordering::Relaxed) {
@@ -218,6 +224,10 @@ impl Server {
                 });
             // Without a thread the closure is dropped, its place given back, the stream closed.
             drop(started);
+        }
+        let end = Instant::now() + FAREWELL;
+        while clients.load(Ordering::Relaxed) > 0 && Instant::now() < end {
+            thread::sleep(FAREWELL_LOOK);
         }
     }
 
@@ -288,7 +298,6 @@ fn serve(stream: &UnixStream, handler: &impl Handler, stop: &AtomicBool) {
 #[cfg(test)]
 mod tests {
     use std::io::{BufRead as _, Write as _};
-    use std::time::Instant;
 
     use super::*;
 

@@ -91,7 +91,8 @@ impl Shared {
             return replies.send(&Response::failed("the daemon is stopping"));
         };
         replies.send(&Response::Following)?;
-        while !replies.is_over() {
+        // Until the end of the agent, which comes before the server's: its last events are told.
+        while !replies.is_gone() {
             match watching.next(LOOK) {
                 Ok(Some(event)) => replies.send(&Response::Event(Box::new((*event).clone())))?,
                 Ok(None) => {}
