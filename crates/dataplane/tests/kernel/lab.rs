@@ -238,6 +238,11 @@ impl Host {
         }
     }
 
+    /// Packets that leave together pass the cable one by one, as on a real one: who looks on sees each.
+    pub fn one_by_one(&self) -> Outcome {
+        self.ip("link set eth0 gso_max_segs 1").map(drop)
+    }
+
     /// Sets one of the kernel's settings here.
     pub fn sysctl(&self, name: &str, value: &str) -> Outcome {
         let path = Path::new("/proc/sys").join(name);

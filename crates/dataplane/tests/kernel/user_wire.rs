@@ -101,6 +101,8 @@ fn same_lines(what: &str, mut seen: Vec<String>, mut expected: Vec<String>) -> O
 
 fn tshark_reads_every_suite_that_it_knows() -> Outcome {
     let lab = Lab::new()?;
+    lab.left.one_by_one()?;
+    lab.right.one_by_one()?;
     let (mut left, mut right) = planes(&lab)?;
     let mut read = 0;
     for (suite, number) in SUITES.iter().zip(1..) {
@@ -110,7 +112,8 @@ fn tshark_reads_every_suite_that_it_knows() -> Outcome {
         let capture = Capture::start(&lab.left)?;
         install(&lab.left, &mut left, &sa)?;
         install(&lab.right, &mut right, &other_end(&sa))?;
-        lab.left.pings(THROUGH)?;
+        // All at once: they leave together.
+        lab.left.pings(&format!("-l 3 {THROUGH}"))?;
         left.plane.remove(sa.id)?;
         right.plane.remove(sa.id)?;
         let packets = capture.packets("eth0")?;
@@ -133,6 +136,8 @@ fn tshark_reads_every_suite_that_it_knows() -> Outcome {
 fn outer_headers_carry_class_and_no_hops_of_the_inner() -> Outcome {
     for (v6, udp) in [(false, false), (false, true), (true, false), (true, true)] {
         let lab = Lab::new()?;
+        lab.left.one_by_one()?;
+        lab.right.one_by_one()?;
         let (mut sa, _) = pair(&SUITES[0], Mode::Tunnel, 1);
         if v6 {
             (sa.local, sa.remote) = ("2001:db8::1".parse()?, "2001:db8::2".parse()?);
