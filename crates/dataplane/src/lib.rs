@@ -14,6 +14,7 @@
 
 mod addresses;
 mod error;
+mod held;
 mod kernel;
 mod none;
 mod plane;

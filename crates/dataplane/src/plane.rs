@@ -113,7 +113,8 @@ pub trait Plane: Send {
         Ok(false)
     }
 
-    /// Does what has become due by now, and says when to ask again; `None`: not before something is installed.
+    /// Does what has become due by now, and says when to ask again; `None`: not before something changes. The caller
+    /// asks after every change.
     ///
     /// # Errors
     /// The first of what could not be done; it is not tried again.

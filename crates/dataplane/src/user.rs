@@ -33,6 +33,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crypto::esp::Protocol;
 use tun_rs::{DeviceBuilder, SyncDevice};
@@ -55,6 +56,8 @@ const IPV4: u8 = 4;
 const IPV6: u8 = 41;
 /// Queues of the device at most, each with a thread and some megabytes.
 const MAX_WORKERS: usize = 8;
+/// How often who is watched for packets in the clear is changed at most: it costs as much as there are SAs.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// IKE that came to a NAT-T socket.
 #[derive(Clone, Copy, Debug)]
@@ -129,6 +132,10 @@ pub struct User {
     stop: Option<UnixStream>,
     teller_thread: Option<JoinHandle<()>>,
     watch: Option<Arc<Watch>>,
+    /// When it was told last whom to watch.
+    looked: Option<Instant>,
+    /// There are others to watch since.
+    look: bool,
 }
 
 /// Makes the packets of a socket pass by the routes into the tunnels, and by what keeps packets in the clear from
@@ -178,6 +185,8 @@ pub fn user(
         stop: Some(stop),
         teller_thread: None,
         watch: None,
+        looked: None,
+        look: false,
     };
     plane.start_telling(told, events)?;
     plane.start_watching(device)?;
@@ -315,8 +324,23 @@ impl User {
         self.start("esp-clear".into(), move || watch.run(&shared))
     }
 
-    /// After a change of what is shielded. That it is told who sends in the clear is not worth an SA.
-    fn look_again(&self) {
+    /// After a change of what is shielded, which [`Plane::tend`] completes when several come in a row.
+    fn look_again(&mut self) {
+        self.look = true;
+        self.look_when_due();
+    }
+
+    /// That it is told who sends in the clear is not worth an SA. When to come again, if it is too early.
+    fn look_when_due(&mut self) -> Option<Duration> {
+        if !self.look {
+            return None;
+        }
+        let now = Instant::now();
+        let since = self.looked.map(|looked| now.duration_since(looked));
+        if let Some(early) = since.and_then(|since| LOOK_EVERY.checked_sub(since)) {
+            return Some(early);
+        }
+        (self.looked, self.look) = (Some(now), false);
         if let Some(watch) = &self.watch
             && let Err(error) = watch.set(self.ways.shield().sources())
         {
@@ -324,6 +348,7 @@ impl User {
                 "packets in the clear are dropped and not told: {error}"
             )));
         }
+        None
     }
 
     fn receive(&mut self, wire: Arc<Wire>) -> Result<(), PlaneError> {
@@ -453,6 +478,10 @@ impl Plane for User {
         }
         self.look_again();
         routed
+    }
+
+    fn tend(&mut self) -> Result<Option<Duration>, PlaneError> {
+        Ok(self.look_when_due())
     }
 
     fn remove(&mut self, id: u64) -> Result<(), PlaneError> {

@@ -123,9 +123,11 @@ impl<M: Message> Netlink<M> {
     pub(crate) fn open(protocol: isize) -> io::Result<Self> {
         let mut socket = Socket::new(protocol)?;
         socket.bind_auto()?;
-        // The kernel's own words, and not our whole message back. Old kernels have neither.
+        // The kernel's own words, and not our whole message back; and of a list only what was asked for. Old kernels
+        // have none of it.
         let _ = socket.set_ext_ack(true);
         let _ = socket.set_cap_ack(true);
+        let _ = socket.set_netlink_get_strict_chk(true);
         Ok(Self {
             socket,
             sequence: 0,

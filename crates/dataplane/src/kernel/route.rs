@@ -6,7 +6,7 @@
 //! destination are excepted from it, as they were when it was set: with all traffic through a tunnel, the
 //! hosts next door are still next door.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::claims::Owner;
 use super::ledger::{Entry, Ledger};
 use super::netlink::{Failure, Netlink};
+use crate::held::Held;
 use crate::{PlaneError, Selector};
 
 /// `rtm_protocol` of our routes and rules: a number that iproute2's `rt_protos` does not name. `ip route
@@ -88,7 +89,7 @@ pub(super) struct Routes {
     netlink: Netlink<RouteNetlinkMessage>,
     /// None: routes are not ours to set.
     table: Option<RouteTable>,
-    held: BTreeMap<RouteKey, BTreeSet<Owner>>,
+    held: Held<RouteKey, Owner>,
 }
 
 impl Routes {
@@ -96,7 +97,7 @@ impl Routes {
         Ok(Self {
             netlink: Netlink::open(NETLINK_ROUTE)?,
             table,
-            held: BTreeMap::new(),
+            held: Held::default(),
         })
     }
 
@@ -119,7 +120,7 @@ impl Routes {
             return Ok(());
         };
         for destination in remote.prefixes() {
-            if self.share(owner, &destination) {
+            if self.share(table, owner, destination) {
                 continue;
             }
             let way = self.way_to(destination.network());
@@ -161,15 +162,23 @@ impl Routes {
 
     /// Whether there is a route of ours to that place already; then it is this owner's, too, with its
     /// exceptions.
-    fn share(&mut self, owner: &Owner, destination: &IpNet) -> bool {
-        let there = |key: &RouteKey| key.through.is_some() && key.destination == *destination;
-        if !self.held.keys().any(there) {
+    fn share(&mut self, table: RouteTable, owner: &Owner, destination: IpNet) -> bool {
+        let there = |key: &RouteKey| key.through.is_some() && key.destination == destination;
+        let first = RouteKey {
+            table: table.table,
+            destination,
+            through: None,
+        };
+        let same = |key: &&RouteKey| key.destination == destination;
+        if !self.held.keys_from(first).take_while(same).any(there) {
             return false;
         }
-        for (key, owners) in &mut self.held {
-            if there(key) || key.through.is_none() && destination.contains(&key.destination) {
-                owners.insert(owner.clone());
-            }
+        let wanted = |key: &&RouteKey| {
+            there(key) || key.through.is_none() && destination.contains(&key.destination)
+        };
+        let keys: Vec<RouteKey> = self.held.keys().filter(wanted).copied().collect();
+        for key in keys {
+            self.held.share(key, owner);
         }
         true
     }
@@ -180,15 +189,14 @@ impl Routes {
         owner: &Owner,
         key: RouteKey,
     ) -> Result<(), PlaneError> {
-        if let Some(owners) = self.held.get_mut(&key) {
-            owners.insert(owner.clone());
+        if self.held.share(key, owner) {
             return Ok(());
         }
         ledger.add(Entry::Route(key))?;
         let request = RouteNetlinkMessage::NewRoute(route(&key));
         match self.netlink.request(request, NLM_F_CREATE | NLM_F_EXCL) {
             Ok(_) => {
-                self.held.entry(key).or_default().insert(owner.clone());
+                self.held.insert(key, owner);
                 Ok(())
             }
             Err(failure) => {
@@ -210,14 +218,7 @@ impl Routes {
         owner: &Owner,
     ) -> Result<(), PlaneError> {
         let mut result = Ok(());
-        let mut gone = Vec::new();
-        for (key, owners) in &mut self.held {
-            if owners.remove(owner) && owners.is_empty() {
-                gone.push(*key);
-            }
-        }
-        for key in gone {
-            self.held.remove(&key);
+        for key in self.held.release(owner) {
             result = result.and(self.remove(ledger, &Entry::Route(key)));
         }
         result
@@ -312,11 +313,21 @@ pub(crate) fn connected_inside(
     netlink: &mut Netlink<RouteNetlinkMessage>,
     all: &IpNet,
 ) -> Result<BTreeSet<IpNet>, Failure> {
+    let mut found = BTreeSet::new();
+    // Nothing lies inside a single address, and a gateway has a route for each of its roadwarriors.
+    if all.prefix_len() == all.max_prefix_len() {
+        return Ok(found);
+    }
     let mut request = RouteMessage::default();
     request.header.address_family = family(all.addr());
+    // A kernel that checks strictly gives this table alone; others give all.
+    request.header.table = RouteHeader::RT_TABLE_MAIN;
     let request = RouteNetlinkMessage::GetRoute(request);
-    let answers = netlink.request(request, NLM_F_DUMP)?;
-    let mut found = BTreeSet::new();
+    let answers = match netlink.request(request, NLM_F_DUMP) {
+        // A host without an address has no such table.
+        Err(failure) if failure.errno() == Some(libc::ENOENT) => return Ok(found),
+        answers => answers?,
+    };
     for answer in &answers {
         let RouteNetlinkMessage::NewRoute(message) = &answer.0 else {
             continue;

@@ -5,7 +5,7 @@
 //! IP version 4 alone: of version 6 the kernel asks where a packet goes, not where it came from. There, and in a kernel
 //! without IPsec, nothing is dropped, and it is for a firewall.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
@@ -17,6 +17,7 @@ use netlink_sys::protocols::NETLINK_XFRM;
 use serde::{Deserialize, Serialize};
 
 use super::ways::{Entry, Owner};
+use crate::held::Held;
 use crate::kernel::ledger::Ledger;
 use crate::kernel::netlink::Netlink;
 use crate::kernel::policy::{self, Path, PolicyKey};
@@ -36,14 +37,14 @@ pub(super) struct Policy {
 pub(super) struct Shield {
     /// None: the kernel has no IPsec.
     xfrm: Option<Netlink<XfrmMessage>>,
-    held: BTreeMap<Policy, BTreeSet<Owner>>,
+    held: Held<Policy, Owner>,
 }
 
 impl Shield {
     pub(super) fn open() -> Self {
         Self {
             xfrm: Netlink::open(NETLINK_XFRM).ok(),
-            held: BTreeMap::new(),
+            held: Held::default(),
         }
     }
 
@@ -104,8 +105,7 @@ impl Shield {
         owner: &Owner,
         policy: Policy,
     ) -> Result<(), PlaneError> {
-        if let Some(owners) = self.held.get_mut(&policy) {
-            owners.insert(owner.clone());
+        if self.held.share(policy, owner) {
             return Ok(());
         }
         let Some(xfrm) = &mut self.xfrm else {
@@ -115,7 +115,7 @@ impl Shield {
         let request = XfrmMessage::AddPolicy(message(&policy));
         match xfrm.request(request, NLM_F_CREATE | NLM_F_EXCL) {
             Ok(_) => {
-                self.held.insert(policy, BTreeSet::from([owner.clone()]));
+                self.held.insert(policy, owner);
                 Ok(())
             }
             Err(failure) => {
@@ -135,17 +135,11 @@ impl Shield {
         ledger: &mut Ledger<Entry>,
         owner: &Owner,
     ) -> Result<(), PlaneError> {
-        let mut gone = Vec::new();
-        for (policy, owners) in &mut self.held {
-            if owners.remove(owner) && owners.is_empty() {
-                gone.push(*policy);
-            }
-        }
+        let mut gone = self.held.release(owner);
         // Those that block go first.
         gone.sort_by_key(|policy| policy.passes);
         let mut result = Ok(());
         for policy in gone {
-            self.held.remove(&policy);
             result = result.and(self.remove(ledger, policy));
         }
         result

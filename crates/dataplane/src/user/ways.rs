@@ -25,6 +25,7 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use serde::{Deserialize, Serialize};
 
 use super::shield::{Policy, Shield};
+use crate::held::Held;
 use crate::kernel::ledger::Ledger;
 use crate::kernel::netlink::Netlink;
 use crate::kernel::route::{EXCEPTION, PROTOCOL, address_in, connected_inside, family};
@@ -91,7 +92,7 @@ pub(super) struct Ways {
     mark: Mark,
     /// The TUN device.
     device: u32,
-    held: BTreeMap<RouteKey, BTreeSet<Owner>>,
+    held: Held<RouteKey, Owner>,
     shield: Shield,
 }
 
@@ -113,7 +114,7 @@ impl Ways {
             table,
             mark,
             device: 0,
-            held: BTreeMap::new(),
+            held: Held::default(),
             shield: Shield::open(),
         };
         ways.undo()?;
@@ -174,7 +175,7 @@ impl Ways {
     /// first of several has it, and the local side.
     fn exceptions(&mut self, net: IpNet, local: &Selector) -> Result<BTreeSet<IpNet>, PlaneError> {
         let kind = Kind::Way;
-        let mut except: BTreeSet<IpNet> = if self.held.contains_key(&RouteKey { net, kind }) {
+        let mut except: BTreeSet<IpNet> = if self.held.has(&RouteKey { net, kind }) {
             let keys = self.held.keys();
             let inside = keys.filter(|key| key.kind == Kind::Except && net.contains(&key.net));
             inside.map(|key| key.net).collect()
@@ -196,8 +197,7 @@ impl Ways {
         key: RouteKey,
         source: Option<IpAddr>,
     ) -> Result<(), PlaneError> {
-        if let Some(owners) = self.held.get_mut(&key) {
-            owners.insert(owner.clone());
+        if self.held.share(key, owner) {
             return Ok(());
         }
         let entry = Entry::Route { table, key };
@@ -209,7 +209,7 @@ impl Ways {
             self.ledger.remove(&entry)?;
             return Err(failure.during("setting a route into the tunnel"));
         }
-        self.held.insert(key, BTreeSet::from([owner.clone()]));
+        self.held.insert(key, owner);
         Ok(())
     }
 
@@ -219,16 +219,10 @@ impl Ways {
         let Some(table) = self.table else {
             return result;
         };
-        let mut gone = Vec::new();
-        for (key, owners) in &mut self.held {
-            if owners.remove(owner) && owners.is_empty() {
-                gone.push(*key);
-            }
-        }
+        let mut gone = self.held.release(owner);
         // In the order of kinds backwards: the exceptions last, as they came first.
         gone.sort_by_key(|key| std::cmp::Reverse(key.kind));
         for key in gone {
-            self.held.remove(&key);
             result = result.and(self.remove_route(table.table, key));
         }
         result
