@@ -63,17 +63,14 @@ impl Endpoint {
 
     /// Whether there is another Main Mode SA with the peer of this one.
     fn has_other(&self, sa: &Sa) -> bool {
-        self.sas.values().any(|other| {
-            other.mmsa_id != sa.mmsa_id
-                && other.connection.name == sa.connection.name
-                && other.remote_id == sa.remote_id
-        })
+        self.sas_with(&sa.remote_id)
+            .any(|other| other.mmsa_id != sa.mmsa_id && other.connection.name == sa.connection.name)
     }
 
     /// The same of a child SA that is installed.
     fn has_other_child(&self, live: &Live) -> bool {
         self.children
-            .values()
+            .of_pair(live.pair)
             .any(|other| other.id != live.id && other.installed() && other.same_traffic(live))
     }
 
@@ -99,7 +96,7 @@ impl Endpoint {
     /// A child SA is installed.
     pub(crate) fn tell_child_up(&mut self, now: Instant, id: u64) {
         self.change(|this| {
-            let live = this.children.get(&id)?;
+            let live = this.children.get(id)?;
             Some(Change::ChildUp {
                 first: !this.has_other_child(live),
                 sa: status::child(live, now),

@@ -11,16 +11,18 @@ use isakmp::{Cookie, ExchangeType};
 use crate::child::ChildSaId;
 use crate::config::{Connection, EndpointConfig};
 use crate::core::Core;
+use crate::identity::Identity;
 use crate::ikev1::aggressive;
 use crate::ikev1::fragments::Fragments;
 use crate::ikev1::initiator;
 use crate::ikev1::negotiation::{Failure, Negotiation, NegotiationId, Route, Step};
-use crate::ikev1::quick::live::Live;
+use crate::ikev1::quick::children::Children;
 use crate::ikev1::quick::{Quick, QuickId};
 use crate::ikev1::responder;
 use crate::ikev1::sa::Sa;
 use crate::ikev1::state::State;
 use crate::ikev1::xauth;
+use crate::index::Index;
 use crate::inner::Leases;
 use crate::io::{Command, Input, JobId, Output, Ticket, Verdict, VerdictOutcome};
 use crate::job::JobResult;
@@ -67,12 +69,14 @@ pub struct Endpoint {
     pub(crate) negotiations: BTreeMap<NegotiationId, Negotiation>,
     /// Boxed: the leaves of a map that grows at its end are half empty.
     pub(crate) sas: BTreeMap<u64, Box<Sa>>,
+    /// The same by the peer's identity.
+    pub(crate) sas_by_peer: Index,
     /// Quick Modes under way.
     pub(crate) quick: BTreeMap<QuickId, Quick>,
     /// The same by Main Mode SA and message ID.
     pub(crate) quick_by_message: BTreeMap<(u64, u32), QuickId>,
     /// Child SAs.
-    pub(crate) children: BTreeMap<u64, Box<Live>>,
+    pub(crate) children: Children,
     /// Our SPIs in use, those of Quick Modes with them.
     pub(crate) spis: BTreeSet<u32>,
     /// Connections and children of theirs that wait for a Main Mode SA.
@@ -107,9 +111,10 @@ impl Endpoint {
             core: Core::new(config, now),
             negotiations: BTreeMap::new(),
             sas: BTreeMap::new(),
+            sas_by_peer: Index::default(),
             quick: BTreeMap::new(),
             quick_by_message: BTreeMap::new(),
-            children: BTreeMap::new(),
+            children: Children::default(),
             spis: BTreeSet::new(),
             waiting_children: BTreeSet::new(),
             by_cookies: BTreeMap::new(),
@@ -194,7 +199,7 @@ impl Endpoint {
                 for id in all {
                     self.end_quick(now, id, Cause::ShuttingDown, Cause::Shutdown, None);
                 }
-                let all: Vec<u64> = self.children.keys().copied().collect();
+                let all: Vec<u64> = self.children.ids().collect();
                 self.end_children(now, &all, Cause::Shutdown, true);
                 let all: Vec<u64> = self.sas.keys().copied().collect();
                 for id in all {
@@ -493,6 +498,13 @@ impl Endpoint {
         }
         let source = n.route.remote;
         self.apply(now, n, step, source);
+    }
+
+    /// The SAs with the peer that has proven this identity.
+    pub(crate) fn sas_with(&self, remote_id: &Identity) -> impl Iterator<Item = &Sa> {
+        let found = self.sas_by_peer.of(remote_id);
+        let found = found.filter_map(|id| self.sas.get(&id).map(|sa| &**sa));
+        found.filter(move |sa| sa.remote_id == *remote_id)
     }
 
     /// Whether an SA with the peer of this negotiation lives: by the identity that the connection

@@ -21,6 +21,7 @@ mod first_message;
 pub mod fuzzing;
 pub mod identity;
 mod ikev1;
+mod index;
 mod inner;
 mod invalid;
 mod io;

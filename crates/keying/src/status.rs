@@ -296,9 +296,10 @@ impl Endpoint {
     pub fn state_size(&self) -> usize {
         self.negotiations.len()
             + self.sas.len()
+            + self.sas_by_peer.len()
             + self.quick.len()
             + self.quick_by_message.len()
-            + self.children.len()
+            + self.children.entries()
             + self.spis.len()
             + self.waiting_children.len()
             + self.by_cookies.len()

@@ -9,6 +9,7 @@ use crate::config::RemoteAddress;
 use crate::endpoint::{Endpoint, Party};
 use crate::ikev1::informational;
 use crate::ikev1::negotiation::{Evidence, Failure, Flight, NegotiationId, Route};
+use crate::ikev1::quick::live::Live;
 use crate::ikev1::sa::Asking;
 use crate::io::Output;
 use crate::limits::{REPLACE_AGAIN, after};
@@ -39,7 +40,7 @@ impl Endpoint {
                 .quick
                 .get(&id)
                 .and_then(super::ikev1::quick::Quick::next_timeout),
-            Party::Child(id) => self.children.get(&id).map(|live| live.next_timeout()),
+            Party::Child(id) => self.children.get(id).map(Live::next_timeout),
         };
         self.unschedule(party);
         if let Some(at) = at {
@@ -203,10 +204,9 @@ impl Endpoint {
         let Some(sa) = self.sas.get(&id) else {
             return false;
         };
-        let has_successor = self.sas.values().any(|other| {
+        let has_successor = self.sas_with(&sa.remote_id).any(|other| {
             other.established > sa.established
                 && other.connection.name == sa.connection.name
-                && other.remote_id == sa.remote_id
                 && other.user == sa.user
         });
         if has_successor && let Some(sa) = self.sas.get_mut(&id) {

@@ -390,6 +390,7 @@ impl Endpoint {
                 Role::Responder => now + AUTO_GRACE,
             });
         }
+        self.sas_by_peer.insert(&sa.remote_id, mmsa_id);
         self.sas.insert(mmsa_id, Box::new(sa));
         self.schedule(party);
         self.core.out.push_back(Output::Verdict(verdict));
@@ -429,7 +430,7 @@ impl Endpoint {
     fn retire(&mut self, now: Instant, id: u64, unconfirmed: bool) {
         let of_quick_mode = |live: &Live| matches!(live.state, LiveState::Installing { exchange, .. } if exchange.0 == id);
         let busy = self.quick.values().any(|quick| quick.mmsa_id == id)
-            || self.children.values().any(|live| of_quick_mode(live));
+            || self.children.values().any(of_quick_mode);
         match self.sas.get_mut(&id).filter(|_| busy || unconfirmed) {
             Some(sa) => {
                 sa.retire_at = Some(now + LINGER);
@@ -462,12 +463,10 @@ impl Endpoint {
     pub(crate) fn initial_contact(&mut self, now: Instant, id: u64) {
         let Some(sa) = self.sas.get(&id) else { return };
         let stale: Vec<u64> = self
-            .sas
-            .values()
+            .sas_with(&sa.remote_id)
             .filter(|other| {
                 other.mmsa_id != id
                     && other.established <= sa.begun
-                    && other.remote_id == sa.remote_id
                     && other.local_id == sa.local_id
                     && other.user == sa.user
             })
@@ -490,6 +489,7 @@ impl Endpoint {
     ) -> Option<Ticket> {
         self.end_under(now, id, cause, tell);
         let mut sa = self.sas.remove(&id)?;
+        self.sas_by_peer.remove(&sa.remote_id, id);
         self.unschedule(Party::Sa(id));
         self.by_cookies.remove(&sa.cookies());
         self.remembered.end(now, ENDED_HOLD, sa.cookies());

@@ -105,7 +105,20 @@ impl Quick {
             "one Quick Mode, one verdict: {self:?}"
         );
         assert_eq!(self.established - self.ended - self.orphaned, live);
-        assert!(self.live.iter().eq(endpoint.children.keys()));
+        assert!(self.live.iter().copied().eq(endpoint.children.ids()));
+        for sa in endpoint.children.values() {
+            assert!(endpoint.children.of_pair(sa.pair).any(|l| l.id == sa.id));
+            assert!(endpoint.children.under(sa.mmsa_id).any(|l| l.id == sa.id));
+            let mut named = endpoint.children.of_outbound_spi(sa.outbound_spi);
+            assert!(named.any(|l| l.id == sa.id));
+        }
+        for sa in endpoint.sas.values() {
+            assert!(
+                endpoint
+                    .sas_with(&sa.remote_id)
+                    .any(|s| s.mmsa_id == sa.mmsa_id)
+            );
+        }
         let counted = endpoint.counters();
         assert_eq!(counted.quick_established - counted.quick_ended, live);
         assert_eq!(

@@ -56,7 +56,7 @@ impl Endpoint {
             Party::Negotiation(id) => self.negotiations.contains_key(&id),
             Party::Sa(id) => self.sas.contains_key(&id),
             Party::Quick(id) => self.quick.contains_key(&id),
-            Party::Child(id) => self.children.contains_key(&id),
+            Party::Child(id) => self.children.get(id).is_some(),
         }
     }
 

@@ -162,9 +162,9 @@ fn collide(net: &mut Net, most: u32) {
     for host in [A, B] {
         let wait = Duration::from_millis(u64::from(below(&mut net.rng, most)));
         let endpoint = &mut net.hosts[host].endpoint;
-        let ids: Vec<u64> = endpoint.children.keys().copied().collect();
+        let ids: Vec<u64> = endpoint.children.ids().collect();
         for id in ids {
-            let live = endpoint.children.get_mut(&id).unwrap();
+            let live = endpoint.children.get_mut(id).unwrap();
             if live.superseded.is_none() {
                 live.rekey_at = Some(soon + wait);
             }

@@ -46,7 +46,7 @@ impl Endpoint {
         if tell {
             self.send_deletes(&[id]);
         }
-        let live = self.children.remove(&id)?;
+        let live = self.children.remove(id)?;
         self.unschedule(Party::Child(id));
         self.spis.remove(&live.inbound_spi);
         self.core.out.push_back(Output::RemoveSa(ChildSaId(id)));
@@ -95,14 +95,14 @@ impl Endpoint {
             terminations: Vec::new(),
         };
         self.tickets.insert(ticket, told);
-        self.reinstate(now, id);
+        self.reinstate(now, &live);
         Some(ticket)
     }
 
     /// Tells the peers of these SAs that they end: as few messages as will do.
     pub(crate) fn send_deletes(&mut self, ids: &[u64]) {
         let mut spis: BTreeMap<(u64, Protocol), Vec<u32>> = BTreeMap::new();
-        for live in ids.iter().filter_map(|id| self.children.get(id)) {
+        for live in ids.iter().filter_map(|id| self.children.get(*id)) {
             spis.entry((live.mmsa_id, live.suite.protocol))
                 .or_default()
                 .push(live.inbound_spi);
@@ -131,7 +131,7 @@ impl Endpoint {
         }
         // None of them is to come back in another's place.
         for id in ids {
-            if let Some(live) = self.children.get_mut(id) {
+            if let Some(live) = self.children.get_mut(*id) {
                 live.rekey_at = None;
             }
         }
@@ -183,10 +183,8 @@ impl Endpoint {
             };
             let spi = u32::from_be_bytes(bytes);
             let protocol = delete.protocol.0;
-            let live = self.children.values().find(|live| {
-                live.outbound_spi == spi
-                    && live.suite.protocol.number() == protocol
-                    && live.remote_id == remote_id
+            let live = self.children.of_outbound_spi(spi).find(|live| {
+                live.suite.protocol.number() == protocol && live.remote_id == remote_id
             });
             if let Some(id) = live.map(|live| live.id) {
                 self.end_child(now, id, Cause::DeletedByPeer, false);
@@ -264,29 +262,21 @@ impl Endpoint {
         for id in under {
             self.end_quick(now, id, early, late, None);
         }
-        let children: Vec<u64> = self
-            .children
-            .values()
-            .filter(|live| live.mmsa_id == mmsa_id)
-            .map(|live| live.id)
-            .collect();
+        let children: Vec<u64> = self.children.under(mmsa_id).map(|live| live.id).collect();
         if children.is_empty() {
             return;
         }
         let heir = self.sas.get(&mmsa_id).and_then(|old| {
-            self.newest_sa(|sa| {
+            self.newest_sa_with(&old.remote_id, |sa| {
                 sa.mmsa_id != mmsa_id
                     && sa.connection.name == old.connection.name
-                    && sa.remote_id == old.remote_id
                     && sa.local_id == old.local_id
             })
         });
         match heir {
             Some(heir) => {
                 for id in children {
-                    if let Some(live) = self.children.get_mut(&id) {
-                        live.mmsa_id = heir;
-                    }
+                    self.children.put_under(id, heir);
                 }
                 self.move_children(heir);
             }
@@ -298,18 +288,14 @@ impl Endpoint {
 
     /// Ends the child SAs under a Main Mode SA whose peer has forgotten them.
     pub(crate) fn end_children_under(&mut self, now: Instant, mmsa_id: u64, cause: Cause) {
-        let under = self.children.values();
-        let ids: Vec<u64> = under
-            .filter(|live| live.mmsa_id == mmsa_id)
-            .map(|live| live.id)
-            .collect();
+        let ids: Vec<u64> = self.children.under(mmsa_id).map(|live| live.id).collect();
         self.end_children(now, &ids, cause, false);
     }
 
     /// Authentic packets of a child SA come from elsewhere: its peer is there, with all else that is negotiated
     /// with it.
     pub(crate) fn child_moved(&mut self, now: Instant, id: u64, remote: SocketAddr) {
-        let Some(mmsa_id) = self.children.get(&id).map(|live| live.mmsa_id) else {
+        let Some(mmsa_id) = self.children.get(id).map(|live| live.mmsa_id) else {
             return;
         };
         if let Some(sa) = self.sas.get_mut(&mmsa_id) {
@@ -326,11 +312,11 @@ impl Endpoint {
         let Some(route) = self.sas.get(&mmsa_id).map(|sa| sa.route) else {
             return;
         };
-        for live in self
-            .children
-            .values_mut()
-            .filter(|live| live.mmsa_id == mmsa_id)
-        {
+        let ids: Vec<u64> = self.children.under(mmsa_id).map(|live| live.id).collect();
+        for id in ids {
+            let Some(live) = self.children.get_mut(id) else {
+                continue;
+            };
             let (local, remote) = (route.local, route.remote);
             let same_addresses = live.local.ip() == local.ip() && live.remote.ip() == remote.ip();
             // Without UDP the ports are IKE's own.

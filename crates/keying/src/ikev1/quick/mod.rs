@@ -1,9 +1,11 @@
 //! Quick Mode (RFC 2409 section 5.5): a negotiation under a Main Mode SA that makes a pair of IPsec SAs.
 //!
 //! [`initiator`] and [`responder`] hold a function per message, [`dispatch`] finds the exchange that a
-//! message is for, [`verdicts`] tells how it ended. What is established lives on as a [`live::Live`];
+//! message is for, [`verdicts`] tells how it ended. What is established lives on as a [`live::Live`] among
+//! [`children`];
 //! [`rekey`] replaces it and settles who keeps what, [`ends`] ends it.
 
+pub(crate) mod children;
 pub(crate) mod dispatch;
 pub(crate) mod ends;
 pub(crate) mod initiator;

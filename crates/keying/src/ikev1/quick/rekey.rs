@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use audit::{Cause, Role};
 
 use super::QuickId;
-use super::live::Superseded;
+use super::live::{Live, Superseded};
 use crate::endpoint::{Endpoint, Party};
 use crate::ikev1::negotiation::{Failure, Flight};
 use crate::limits::{COLLISION, LINGER, LINGER_LONG, REPLACE_AGAIN, after};
@@ -40,7 +40,7 @@ impl Endpoint {
     }
 
     pub(crate) fn wake_child(&mut self, now: Instant, id: u64) {
-        let Some(live) = self.children.get(&id) else {
+        let Some(live) = self.children.get(id) else {
             return;
         };
         if live.expires() <= now {
@@ -69,7 +69,7 @@ impl Endpoint {
 
     /// Begins the negotiation of a child SA's successor, unless there is one already.
     pub(crate) fn rekey(&mut self, now: Instant, id: u64) {
-        let Some(live) = self.children.get_mut(&id) else {
+        let Some(live) = self.children.get_mut(id) else {
             return;
         };
         if live.superseded.is_some() {
@@ -91,8 +91,7 @@ impl Endpoint {
         if under_way || self.stopping {
             return;
         }
-        let newest =
-            self.newest_sa(|sa| sa.connection.name == connection && sa.remote_id == remote_id);
+        let newest = self.newest_sa_with(&remote_id, |sa| sa.connection.name == connection);
         if let Some(mmsa_id) = newest {
             self.begin_quick(now, mmsa_id, &child, pair, Some(id));
         }
@@ -100,7 +99,7 @@ impl Endpoint {
 
     /// The data plane says that a child SA has carried nearly all it may.
     pub(crate) fn expiring(&mut self, now: Instant, id: u64) {
-        if self.children.contains_key(&id) {
+        if self.children.get(id).is_some() {
             self.rekey(now, id);
             self.schedule(Party::Child(id));
         }
@@ -112,17 +111,16 @@ impl Endpoint {
     /// lesser nonce is the greater, so that both sides keep the same (the rule of RFC 7296 section 2.8.1).
     /// Whoever began what is kept deletes what it replaces; in a collision whoever began what is not.
     pub(crate) fn settle(&mut self, now: Instant, id: u64) {
-        let Some(new) = self.children.get(&id).cloned() else {
+        let Some(new) = self.children.get(id).cloned() else {
             return;
         };
         let rivals: Vec<u64> = self
             .children
-            .values()
-            .filter(|live| live.id != id && live.superseded.is_none() && live.same_traffic(&new))
+            .others_like(&new)
             .map(|live| live.id)
             .collect();
         for rival in rivals {
-            let Some(old) = self.children.get(&rival) else {
+            let Some(old) = self.children.get(rival) else {
                 continue;
             };
             let apart = new.established.saturating_duration_since(old.established);
@@ -135,7 +133,7 @@ impl Endpoint {
             };
             let ours = if collision {
                 self.children
-                    .get(&loser)
+                    .get(loser)
                     .is_some_and(|l| l.role == Role::Initiator)
             } else {
                 new.role == Role::Initiator
@@ -149,7 +147,7 @@ impl Endpoint {
 
     /// One SA takes another's place. `ours`: it is ours to delete that one.
     fn supersede(&mut self, now: Instant, loser: u64, winner: u64, ours: bool) {
-        if let Some(live) = self.children.get_mut(&loser) {
+        if let Some(live) = self.children.get_mut(loser) {
             let linger = if ours { LINGER } else { LINGER_LONG };
             live.superseded = Some(Superseded {
                 by: winner,
@@ -161,27 +159,20 @@ impl Endpoint {
     }
 
     /// An SA ended. What it took the place of has it again, unless there is another.
-    pub(crate) fn reinstate(&mut self, now: Instant, ended: u64) {
+    pub(crate) fn reinstate(&mut self, now: Instant, ended: &Live) {
         let orphans: Vec<u64> = self
             .children
-            .values()
-            .filter(|live| live.superseded.is_some_and(|s| s.by == ended))
+            .of_pair(ended.pair)
+            .filter(|live| live.superseded.is_some_and(|s| s.by == ended.id))
             .map(|live| live.id)
             .collect();
         for id in orphans {
-            let Some(live) = self.children.get(&id) else {
+            let Some(live) = self.children.get(id) else {
                 continue;
             };
-            let other = self
-                .children
-                .values()
-                .filter(|other| {
-                    other.id != id && other.superseded.is_none() && other.same_traffic(live)
-                })
-                .map(|other| other.id)
-                .max();
+            let other = self.children.others_like(live).map(|other| other.id).max();
             let part = self.core.rekey_part(live.role);
-            if let Some(live) = self.children.get_mut(&id) {
+            if let Some(live) = self.children.get_mut(id) {
                 if let (Some(other), Some(superseded)) = (other, &mut live.superseded) {
                     superseded.by = other;
                 } else {

@@ -13,7 +13,7 @@ use crate::limits::MAX_SELECTOR_PAIRS;
 use crate::selector::Selector;
 
 /// Our side's traffic and the peer's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Pair {
     pub local: Selector,
     pub remote: Selector,

@@ -12,6 +12,8 @@ use super::initiator;
 use super::selectors::{Pair, pairs};
 use crate::child::{Child, ChildOutcome, ChildVerdict};
 use crate::endpoint::{Endpoint, Party};
+use crate::identity::Identity;
+use crate::ikev1::sa::Sa;
 use crate::io::Output;
 use crate::limits::{AUTO_GRACE, FIRST_SPI, MAX_CHILD_SAS, MAX_CHILD_SAS_PER_SA};
 
@@ -93,12 +95,17 @@ impl Endpoint {
     }
 
     /// The newest of the Main Mode SAs for which something holds.
-    pub(crate) fn newest_sa(&self, holds: impl Fn(&crate::ikev1::sa::Sa) -> bool) -> Option<u64> {
-        self.sas
-            .values()
-            .filter(|sa| holds(sa))
-            .max_by_key(|sa| (sa.established, sa.mmsa_id))
-            .map(|sa| sa.mmsa_id)
+    pub(crate) fn newest_sa(&self, holds: impl Fn(&Sa) -> bool) -> Option<u64> {
+        newest(self.sas.values().map(|sa| &**sa).filter(|sa| holds(sa)))
+    }
+
+    /// The newest of those with this peer for which something holds.
+    pub(crate) fn newest_sa_with(
+        &self,
+        remote_id: &Identity,
+        holds: impl Fn(&Sa) -> bool,
+    ) -> Option<u64> {
+        newest(self.sas_with(remote_id).filter(|sa| holds(sa)))
     }
 
     /// Begins each pair of a child that has no SA and no Quick Mode of ours. `asked`: whoever asked is told
@@ -115,11 +122,10 @@ impl Endpoint {
         };
         let connection = sa.connection.name.clone();
         for pair in pairs(child, sa.ends()) {
-            let standing = self.children.values().find(|live| {
+            let standing = self.children.of_pair(pair).find(|live| {
                 live.connection.name == connection
                     && live.child.name == child.name
                     && live.superseded.is_none()
-                    && live.pair == pair
             });
             if let Some(live) = standing {
                 if asked && live.installed() {
@@ -172,12 +178,8 @@ impl Endpoint {
 
     /// Whether another child SA would be one too many.
     pub(crate) fn too_many_children(&self, mmsa_id: u64) -> bool {
-        let under = || {
-            self.children
-                .values()
-                .filter(|live| live.mmsa_id == mmsa_id)
-        };
-        self.children.len() >= MAX_CHILD_SAS || under().nth(MAX_CHILD_SAS_PER_SA - 1).is_some()
+        let mut under = self.children.under(mmsa_id);
+        self.children.len() >= MAX_CHILD_SAS || under.nth(MAX_CHILD_SAS_PER_SA - 1).is_some()
     }
 
     /// A Main Mode SA stands: what waited for it begins, and what is to begin with it.
@@ -235,4 +237,9 @@ impl Endpoint {
         }
         self.schedule(Party::Sa(mmsa_id));
     }
+}
+
+fn newest<'a>(sas: impl Iterator<Item = &'a Sa>) -> Option<u64> {
+    sas.max_by_key(|sa| (sa.established, sa.mmsa_id))
+        .map(|sa| sa.mmsa_id)
 }

@@ -104,8 +104,8 @@ impl Endpoint {
         };
         let before = self
             .children
-            .values()
-            .filter(|old| old.installed() && old.superseded.is_none() && old.same_traffic(&live));
+            .others_like(&live)
+            .filter(|old| old.installed());
         let Some(before) = before.map(|old| old.id).max() else {
             return;
         };
@@ -241,13 +241,10 @@ impl Endpoint {
             return;
         };
         // At a responder too, where the peer does not say what its Quick Mode is for.
-        let before = self
-            .children
-            .values()
-            .filter(|old| old.superseded.is_none() && old.same_traffic(&live));
+        let before = self.children.others_like(&live);
         let replaces = live.replaces.or(before.map(|old| old.id).max());
         let install = install(&live, &ready, replaces);
-        self.children.insert(id.0, Box::new(live));
+        self.children.insert(live);
         if let Some(cause) = quick.end_after {
             // That was decided while the log wrote: nothing is installed.
             let ticket = self.end_child(now, id.0, cause, true);
@@ -301,7 +298,7 @@ impl Endpoint {
 
     /// The data plane has an SA: the initiator's message 3 goes out, and what the SA replaces may go.
     pub(crate) fn installed(&mut self, now: Instant, id: u64) {
-        let Some(live) = self.children.get_mut(&id) else {
+        let Some(live) = self.children.get_mut(id) else {
             return;
         };
         let LiveState::Installing {
@@ -333,7 +330,7 @@ impl Endpoint {
 
     /// The data plane has not, or no longer.
     pub(crate) fn install_failed(&mut self, now: Instant, id: u64, why: String) {
-        let Some(live) = self.children.get(&id) else {
+        let Some(live) = self.children.get(id) else {
             return;
         };
         let verdict = ChildVerdict {
