@@ -2,7 +2,6 @@
 
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::AsFd;
 
 use netlink_packet_core::{
     DecodeError, ErrorMessage, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer,
@@ -12,14 +11,16 @@ use netlink_packet_core::{
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_xfrm::{XfrmAttrs, XfrmMessage};
 use netlink_sys::{Socket, SocketAddr};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::time::TimeVal;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::PlaneError;
 
-/// The kernel answers before the request returns; one that does not within this many milliseconds never
-/// will.
-const ANSWER_LIMIT: u16 = 10_000;
+/// The kernel answers before the request returns; one that does not within this many seconds never will.
+const ANSWER_LIMIT: i64 = 10;
+/// Room for a datagram of the kernel's, in bytes: it cuts lists into pieces of 32 KiB.
+const LONGEST: usize = 64 * 1024;
 /// Bytes of a netlink header (`struct nlmsghdr`).
 const HEADER_LEN: usize = 16;
 /// In an error with attributes: the kernel's own words.
@@ -114,6 +115,8 @@ impl Failure {
 /// A socket for requests of one family.
 pub(crate) struct Netlink<M> {
     socket: Socket,
+    /// Where answers are read into.
+    answer: Vec<u8>,
     sequence: u32,
     messages: PhantomData<fn(M) -> M>,
 }
@@ -128,8 +131,14 @@ impl<M: Message> Netlink<M> {
         let _ = socket.set_ext_ack(true);
         let _ = socket.set_cap_ack(true);
         let _ = socket.set_netlink_get_strict_chk(true);
+        setsockopt(
+            &socket,
+            sockopt::ReceiveTimeout,
+            &TimeVal::new(ANSWER_LIMIT, 0),
+        )?;
         Ok(Self {
             socket,
+            answer: Vec::with_capacity(LONGEST),
             sequence: 0,
             messages: PhantomData,
         })
@@ -230,20 +239,27 @@ impl<M: Message> Netlink<M> {
     }
 
     fn receive(&mut self) -> Result<Vec<NetlinkMessage<M>>, Failure> {
-        let mut fds = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut fds, PollTimeout::from(ANSWER_LIMIT)) {
-            Ok(0) => return Err(Failure::Socket(io::ErrorKind::TimedOut.into())),
-            Ok(_) => {}
-            Err(nix::errno::Errno::EINTR) => return Ok(Vec::new()),
-            Err(errno) => return Err(Failure::Socket(errno.into())),
-        }
-        let (bytes, sender) = self.socket.recv_from_full().map_err(Failure::Socket)?;
-        let bytes = Zeroizing::new(bytes);
-        // Another process may send to this socket too.
-        if sender.port_number() != 0 {
-            return Ok(Vec::new());
-        }
-        packets(&bytes)
+        self.answer.clear();
+        let (len, sender) = match self.socket.recv_from(&mut self.answer, libc::MSG_TRUNC) {
+            Ok(received) => received,
+            Err(error) => match error.kind() {
+                io::ErrorKind::Interrupted => return Ok(Vec::new()),
+                io::ErrorKind::WouldBlock => {
+                    return Err(Failure::Socket(io::ErrorKind::TimedOut.into()));
+                }
+                _ => return Err(Failure::Socket(error)),
+            },
+        };
+        let packets = if sender.port_number() != 0 {
+            // Another process may send to this socket too.
+            Ok(Vec::new())
+        } else if len > self.answer.len() {
+            Err(Failure::Answer(format!("a datagram of {len} bytes")))
+        } else {
+            packets(&self.answer)
+        };
+        self.answer.as_mut_slice().zeroize();
+        packets
     }
 }
 

@@ -394,6 +394,8 @@ pub fn run(config: Config, context: &mut Context) -> Outcome {
     // Keys are in memory: a crash leaves no copy of them on disk. Where the system refuses, it is the
     // operator's limits that decide.
     let _ = nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0);
+    // What an SA keeps is scattered and small: pages of 2 MiB would be resident for a few kilobytes each.
+    let _ = nix::sys::prctl::set_thp_disable(true);
     let mut lines = vec![];
     for socket in config.listen_sockets() {
         lines.push(format!("listening on {}", socket.address));
