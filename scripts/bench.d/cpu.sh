@@ -28,7 +28,7 @@ compare() { # psk|rsa2048|ecdsa256 ESP
     esp=${2:+$2-$group} count=$warm_up
     for name in mainmode charon; do
       "start_$name" "$group" "$1" "$esp"
-      load "$name" "$group" "$warm_up" 1 "$1" "$esp" >/dev/null || die "$name and $group: the negotiations fail"
+      load "$name" "$group" "$warm_up" 1 "$1" "$esp" || die "$name and $group: the negotiations fail"
     done
     for many in $at_once; do
       measure "$group" "$many" "$1" "$esp"
@@ -48,7 +48,7 @@ measure() { # GROUP AT_ONCE psk|rsa2048|ecdsa256 ESP: a line of the table
   for ((round = 1; round <= rounds; round++)); do
     for name in mainmode charon; do
       before=$(cpu $name)
-      seconds=$(load "$name" "$1" "$handshakes" "$2" "$3" "$4") || die "$name and $1: the negotiations fail"
+      load "$name" "$1" "$handshakes" "$2" "$3" "$4" || die "$name and $1: the negotiations fail"
       used[$name]=$(awk "BEGIN { print ${used[$name]} + $(cpu $name) - $before }")
       took[$name]=$(awk "BEGIN { print ${took[$name]} + $seconds }")
     done

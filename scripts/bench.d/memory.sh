@@ -12,12 +12,12 @@ memory() {
   hosts
   for name in mainmode charon; do
     "start_$name" "$group" psk
-    load "$name" "$group" "$warm_up" 32 psk >/dev/null || die "$name: the negotiations fail"
+    load "$name" "$group" "$warm_up" 32 psk || die "$name: the negotiations fail"
     empty[$name]=$(rss $name)
-    load "$name" "$group" $few 32 psk >/dev/null || die "$name: the negotiations fail"
+    load "$name" "$group" $few 32 psk || die "$name: the negotiations fail"
     sleep 2
     some[$name]=$(rss $name)
-    load "$name" "$group" $((many - few)) 32 psk >/dev/null || die "$name: the negotiations fail"
+    load "$name" "$group" $((many - few)) 32 psk || die "$name: the negotiations fail"
     sleep 2
     all[$name]=$(rss $name)
     awk -v name=$name -v empty="${empty[$name]}" -v some="${some[$name]}" -v all="${all[$name]}" -v few=$few \

@@ -21,11 +21,13 @@ no_hosts() {
   local name
   for name in load mainmode charon; do ip netns del "$names$name" 2>/dev/null || true; done
 }
+# How many have asked each: every one is another.
+declare -A asked=([mainmode]=0 [charon]=0)
 declare -A from=([mainmode]=192.0.2.17 [charon]=192.0.2.33) to=([mainmode]=192.0.2.18 [charon]=192.0.2.34)
 
-# Keys and certificates of a kind (rsa2048, ecdsa256): a CA, the gateway's, and the one of all who ask.
+# Keys and certificates of a kind (rsa2048, ecdsa256): a CA, the gateway's, and one of each who will ask, all with one key.
 pki() {
-  local dir=$work/pki-$1 name key
+  local dir=$work/pki-$1 name key n
   [[ -d $dir ]] && return
   mkdir "$dir"
   key=(-algorithm RSA -pkeyopt rsa_keygen_bits:2048)
@@ -36,13 +38,16 @@ pki() {
       -addext keyUsage=critical,keyCertSign,cRLSign
     for name in gw load; do
       openssl genpkey "${key[@]}" -out "$dir/$name.key"
-      openssl req -new -key "$dir/$name.key" -subj "/CN=$name" -out "$dir/$name.csr"
-      openssl x509 -req -in "$dir/$name.csr" -CA "$dir/ca.pem" -CAkey "$dir/ca.key" -days 2 -out "$dir/$name.pem" \
-        -extfile <(if [[ $name == gw ]]; then echo subjectAltName=DNS:gw.example; else
-          echo subjectAltName=DNS:load.example; fi; echo keyUsage=critical,digitalSignature)
+      openssl pkey -in "$dir/$name.key" -pubout -out "$dir/$name.pub"
     done
+    certify gw gw.example
+    for ((n = 0; n < warm_up + rounds * handshakes * $(wc -w <<<"$at_once"); n++)); do certify load "n$n.load.example"; done
   } >"$dir/out" 2>&1 || die "no certificates: $(tail -n 3 "$dir/out")"
   chmod 600 "$dir"/*.key
+}
+certify() { # NAME HOST: one certificate more in NAME.pem
+  openssl x509 -new -force_pubkey "$dir/$1.pub" -subj "/CN=$2" -CA "$dir/ca.pem" -CAkey "$dir/ca.key" -days 2 \
+    -extfile <(printf 'subjectAltName=DNS:%s\nkeyUsage=critical,digitalSignature\n' "$2") >>"$dir/$1.pem"
 }
 
 # Ours: both kinds of events audited, into a log on disk, each durable before its SA counts. With a third word there
@@ -84,6 +89,7 @@ proposals = ["$3"]
 CONF
   ip netns exec "${names}mainmode" "$bin/mainmode" run -c "$dir/mainmode.toml" >"$dir/out" 2>&1 &
   pids[mainmode]=$!
+  asked[mainmode]=0
   until_there "$dir/out" 'mainmode: started'
 }
 
@@ -134,6 +140,7 @@ connections { load {
 secrets { ike-load { secret = "$psk" } }
 CONF
   run_charon charon "$dir"
+  asked[charon]=0
 }
 
 # A charon whose files are in DIR, on the host of its name, until it has its configuration.
@@ -172,13 +179,14 @@ rss() {
   awk '/^VmRSS/ { print $2 }' "/proc/${pids[$1]}/status"
 }
 
-load() { # NAME GROUP COUNT AT_ONCE psk|rsa2048|ecdsa256 [ESP]: prints the seconds that it took
-  local more=()
+load() { # NAME GROUP COUNT AT_ONCE psk|rsa2048|ecdsa256 [ESP]: `seconds` is what it took
+  local more=("first=${asked[$1]}")
   [[ $5 == psk ]] || more+=("certificates=$work/pki-$5")
   [[ -z ${6:-} ]] || more+=("child=$6")
+  asked[$1]=$((asked[$1] + $3))
   MAINMODE_LOAD_PSK=$psk ip netns exec "${names}load" "$bin/examples/initiate" \
-    "${from[$1]}:500" "${to[$1]}:500" "aes256-sha256-$2" "$3" "$4" "${more[@]}" |
-    awk -v count="$3" '$1 == count && $2 == "established" { print $4; done = 1 } END { exit !done }'
+    "${from[$1]}:500" "${to[$1]}:500" "aes256-sha256-$2" "$3" "$4" "${more[@]}" >"$work/load"
+  seconds=$(awk -v count="$3" '$1 == count && $2 == "established" { print $4; done = 1 } END { exit !done }' "$work/load")
 }
 
 # Every one of them has its event on disk, or the figure is worth nothing.

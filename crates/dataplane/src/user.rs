@@ -166,7 +166,7 @@ pub fn user(
     let queues = open_device(&options)?;
     let device = queues[0].if_index();
     let device = device.map_err(|error| fault("looking for the TUN device", error))?;
-    ways.set_device(device);
+    ways.set_device(device, wire::segments(options.mtu));
     let mut wires = Vec::new();
     for socket in options.nat_sockets {
         const DOING: &str = "taking a NAT-T socket over";

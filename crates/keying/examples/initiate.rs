@@ -1,12 +1,12 @@
 //! An initiator that makes Main Mode negotiations one after the other, for measurements of whoever
-//! answers: `initiate LOCAL REMOTE PROPOSAL COUNT [AT_ONCE] [child=ESP] [certificates=FOLDER]`, with LOCAL and REMOTE
-//! as `address:port`.
+//! answers: `initiate LOCAL REMOTE PROPOSAL COUNT [AT_ONCE] [first=N] [child=ESP] [certificates=FOLDER]`, with LOCAL and
+//! REMOTE as `address:port`.
 //!
-//! Each negotiation is of an identity of its own (`n17.load.example`), with the pre-shared key
+//! Each negotiation is of an identity of its own (`n17.load.example`, numbered from N, or from 0), with the pre-shared key
 //! `MAINMODE_LOAD_PSK` (default `load`), the responder has to be `gw.example`, and the SA is left to the responder.
 //! With `child` a Quick Mode with that proposal follows, for a host of its own (10.0.0.0/9) to 10.128.0.1, and counts
-//! when it is established. With `certificates` the identity is `load.example` for all, by `load.pem`, `load.key` and
-//! `ca.pem` of the folder. Beside what the endpoint remembers nothing goes from one to the next. Prints how many were
+//! when it is established. With `certificates` it is by `ca.pem` of the folder, `load.key`, and that certificate of
+//! `load.pem` which stands at the negotiation's number. Beside what the endpoint remembers nothing goes from one to the next. Prints how many were
 //! established, and in how many seconds; exit code 1 when one was not.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -37,7 +37,8 @@ type Any = Box<dyn std::error::Error>;
 /// What all of them authenticate with.
 struct Keys {
     psk: Secret,
-    signatures: Option<SignatureCredentials>,
+    /// With the certificate of each number.
+    signatures: Option<Vec<SignatureCredentials>>,
 }
 
 impl Keys {
@@ -46,16 +47,21 @@ impl Keys {
         let psk = std::env::var("MAINMODE_LOAD_PSK").unwrap_or_else(|_| "load".to_owned());
         let signatures = folder.map(|folder| -> Result<_, Any> {
             let read = |name: &str| std::fs::read(folder.join(name));
-            let key = PrivateKey::read(&read("load.key")?, None)?;
-            let own = Credential::new(read_certificates(&read("load.pem")?)?, Some(key))?;
-            Ok(SignatureCredentials {
-                own: vec![own],
-                trust: TrustStore {
-                    anchors: read_certificates(&read("ca.pem")?)?,
-                    ..TrustStore::default()
-                },
-                evidence: Evidence::default(),
-            })
+            let (key, ca) = (read("load.key")?, read("ca.pem")?);
+            let certificates = read_certificates(&read("load.pem")?)?.into_iter();
+            certificates
+                .map(|certificate| {
+                    let key = PrivateKey::read(&key, None)?;
+                    Ok(SignatureCredentials {
+                        own: vec![Credential::new(vec![certificate], Some(key))?],
+                        trust: TrustStore {
+                            anchors: read_certificates(&ca)?,
+                            ..TrustStore::default()
+                        },
+                        evidence: Evidence::default(),
+                    })
+                })
+                .collect()
         });
         Ok(Self {
             psk: Secret::new(psk.into_bytes()),
@@ -63,12 +69,13 @@ impl Keys {
         })
     }
 
-    fn auth(&self) -> Auth {
-        let credential = CredentialId(0);
+    fn auth(&self, number: usize) -> Result<Auth, Any> {
+        let credential = CredentialId(u32::try_from(number)?);
         let Some(signatures) = &self.signatures else {
-            return Auth::Psk(credential);
+            return Ok(Auth::Psk(credential));
         };
-        Auth::Signatures(Signatures {
+        let signatures = signatures.get(number).ok_or("too few certificates")?;
+        Ok(Auth::Signatures(Signatures {
             credential,
             methods: signatures
                 .own
@@ -80,7 +87,7 @@ impl Keys {
             send_certificate: SendCertificate::Always,
             policy: Policy::default(),
             hybrid: false,
-        })
+        }))
     }
 }
 
@@ -89,8 +96,8 @@ impl Credentials for Keys {
         Some(&self.psk)
     }
 
-    fn signatures(&self, _: CredentialId) -> Option<&SignatureCredentials> {
-        self.signatures.as_ref()
+    fn signatures(&self, id: CredentialId) -> Option<&SignatureCredentials> {
+        self.signatures.as_ref()?.get(usize::try_from(id.0).ok()?)
     }
 
     fn users(&self, _: CredentialId) -> Option<&[User]> {
@@ -132,6 +139,7 @@ fn main() -> Result<(), Any> {
         child: option("child").map(str::parse).transpose()?,
         local,
         remote: remote.parse()?,
+        first: option("first").map_or(Ok(0), str::parse)?,
         begun: 0,
         established: 0,
     };
@@ -194,6 +202,8 @@ struct Load {
     child: Option<EspProposal>,
     local: SocketAddr,
     remote: SocketAddr,
+    /// The number of the first.
+    first: usize,
     begun: usize,
     established: usize,
 }
@@ -201,7 +211,7 @@ struct Load {
 impl Load {
     /// One connection for each negotiation that will be.
     fn connections(&mut self, proposals: &[crypto::Proposal], count: usize) -> Result<(), Any> {
-        let connections = (0..count)
+        let connections = (self.first..self.first + count)
             .map(|number| {
                 Ok(Arc::new(Connection {
                     xauth: None,
@@ -213,12 +223,9 @@ impl Load {
                     remote_address: RemoteAddress::Host(self.remote.ip()),
                     remote_port: self.remote.port(),
                     remote_nat_port: NAT_PORT,
-                    local_id: Some(match &self.keys.signatures {
-                        Some(_) => "load.example".parse()?,
-                        None => format!("n{number}.load.example").parse()?,
-                    }),
+                    local_id: Some(format!("n{number}.load.example").parse()?),
                     remote_id: Some("gw.example".parse()?),
-                    auth: vec![self.keys.auth()],
+                    auth: vec![self.keys.auth(number)?],
                     proposals: proposals.to_vec(),
                     lifetime: Duration::from_hours(8),
                     lifetime_bytes: None,
@@ -279,7 +286,7 @@ impl Load {
         while self.established < count {
             while self.begun < count && self.begun < self.established + at_once {
                 let (local, remote) = (self.local, self.remote);
-                let connection = self.begun.to_string();
+                let connection = (self.first + self.begun).to_string();
                 let command = match self.child {
                     None => Command::Initiate {
                         connection,

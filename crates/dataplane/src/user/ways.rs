@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{LinkAttribute, LinkMessage};
 use netlink_packet_route::route::{
     RouteAttribute, RouteHeader, RouteMessage, RouteScope, RouteType,
 };
@@ -121,8 +122,14 @@ impl Ways {
         Ok(ways)
     }
 
-    pub(super) fn set_device(&mut self, device: u32) {
+    /// The TUN device is this one. What it gives as one are so many TCP segments at most.
+    pub(super) fn set_device(&mut self, device: u32, segments: u32) {
         self.device = device;
+        let mut link = LinkMessage::default();
+        link.header.index = device;
+        link.attributes = vec![LinkAttribute::GsoMaxSegs(segments)];
+        // Otherwise what the device gives as one leaves in two.
+        let _ = self.netlink.request(RouteNetlinkMessage::SetLink(link), 0);
         // What comes out of the device must pass before anything is dropped.
         let free = device_name(device)
             .map(|name| format!("/proc/sys/net/ipv4/conf/{name}/disable_policy"));

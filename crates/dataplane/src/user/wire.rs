@@ -24,6 +24,8 @@ use crate::{Mark, exempt};
 const MAX_SEGMENTS: usize = 64;
 /// Bytes that it takes as one: a datagram's limit, less headers.
 const MAX_GSO_BYTES: usize = 65_000;
+/// What ESP adds to a packet at most with any but the longest ICVs, in bytes.
+const ADDED: usize = 64;
 /// Datagrams of different lengths handed over in one call.
 const MAX_MESSAGES: usize = 64;
 /// Room in the kernel for what waits to be sent or read: some milliseconds at 10 Gbit/s.
@@ -288,6 +290,12 @@ impl Wire {
     }
 }
 
+/// How many packets of this length go as one, once they are sealed.
+pub(super) fn segments(mtu: u16) -> u32 {
+    let most = MAX_GSO_BYTES / (usize::from(mtu) + ADDED);
+    u32::try_from(most.clamp(1, MAX_SEGMENTS)).unwrap_or(1)
+}
+
 /// How many of the packets can go as one: all of one length, but for the last, which may be shorter.
 fn run(packets: &[&[u8]]) -> usize {
     let len = packets.first().map_or(0, |packet| packet.len());
@@ -414,6 +422,7 @@ mod tests {
         let packets =
             |lens: &[usize]| -> Vec<&[u8]> { lens.iter().map(|len| &bytes[..*len]).collect() };
         assert_eq!(run(&packets(&[100, 100, 100, 60, 60])), 4);
+        assert_eq!(segments(1400), 44);
         assert_eq!(run(&packets(&[100, 120])), 1);
         assert_eq!(run(&packets(&[100, 60])), 2);
         assert_eq!(run(&packets(&[100; 200])), MAX_SEGMENTS);
