@@ -25,9 +25,9 @@ mod ways;
 mod window;
 mod wire;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -290,12 +290,11 @@ impl User {
         let run = move || {
             let tick = || {
                 let children: Vec<_> = shared.tables().children.values().cloned().collect();
-                let mut known: BTreeMap<IpAddr, usize> = BTreeMap::new();
+                shared.forget_path_mtus();
                 for association in children {
                     let path = association.path();
-                    let mtu = known.entry(path.remote.ip());
-                    let mtu = mtu.or_insert_with(|| wire::path_mtu(&path, mark));
-                    association.set_path_mtu(*mtu);
+                    let ask = || wire::path_mtu(&path, mark);
+                    association.set_path_mtu(shared.path_mtu(path.remote.ip(), ask));
                 }
             };
             told.run(&shared.teller, &events, &tick);
@@ -465,7 +464,8 @@ impl Plane for User {
         }
         let path = path(sa);
         let association = Association::new(sa, path, self.shared.queues.len())?;
-        association.set_path_mtu(wire::path_mtu(&path, self.mark));
+        let ask = || wire::path_mtu(&path, self.mark);
+        association.set_path_mtu(self.shared.path_mtu(path.remote.ip(), ask));
         self.serve(&path)?;
         self.shared.change().insert(Arc::new(association));
         let owner = Owner::Child(sa.id);

@@ -1,7 +1,9 @@
 //! What the threads of the plane have in common.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::SystemTime;
 
 use tun_rs::{SyncDevice, VIRTIO_NET_HDR_LEN};
@@ -25,6 +27,8 @@ pub(super) struct Shared {
     /// Ends when the plane is closed.
     pub(super) stopped: UnixStream,
     answers: Mutex<Vec<u8>>,
+    /// What the paths to the peers carry, as it was found less than a tick ago.
+    path_mtus: Mutex<BTreeMap<IpAddr, usize>>,
 }
 
 impl Shared {
@@ -43,6 +47,7 @@ impl Shared {
             ike,
             stopped,
             answers: Mutex::default(),
+            path_mtus: Mutex::default(),
         }
     }
 
@@ -65,6 +70,22 @@ impl Shared {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .push(wire);
+    }
+
+    /// What the path to a peer carries: as it is known, or as `ask` says it.
+    pub(super) fn path_mtu(&self, remote: IpAddr, ask: impl FnOnce() -> usize) -> usize {
+        let mut known = self.path_mtus();
+        *known.entry(remote).or_insert_with(ask)
+    }
+
+    /// All that is known of it is too old.
+    pub(super) fn forget_path_mtus(&self) {
+        self.path_mtus().clear();
+    }
+
+    fn path_mtus(&self) -> MutexGuard<'_, BTreeMap<IpAddr, usize>> {
+        let known = self.path_mtus.lock();
+        known.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives the inner side a packet of our own.
