@@ -18,7 +18,7 @@ pub struct Delete {
     pub doi: u32,
     /// The protocol of the SAs.
     pub protocol: ProtocolId,
-    /// Bytes in each SPI: 16 in phase 1 (both cookies), 4 for ESP and AH.
+    /// Bytes in each SPI: 16 in phase 1 (both cookies), 4 for ESP and AH, 2 for IPComp.
     pub spi_size: u8,
     /// The SAs, each with `spi_size` bytes.
     pub spis: Vec<Vec<u8>>,

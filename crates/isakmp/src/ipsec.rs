@@ -48,6 +48,13 @@ pub const ESP_AES: u8 = 12;
 /// Transform of ESP: AES-GCM with a 16-byte check value (RFC 4106).
 pub const ESP_AES_GCM_16: u8 = 20;
 
+/// Transform of IPComp: DEFLATE (RFC 2394).
+pub const IPCOMP_DEFLATE: u8 = 2;
+/// The first CPI that can be negotiated: RFC 3173 section 3.3 reserves those below.
+pub const FIRST_CPI: u16 = 256;
+/// The last CPI that can be negotiated: those above are for private use.
+pub const LAST_CPI: u16 = 61439;
+
 /// Authentication algorithm: HMAC-MD5.
 pub const HMAC_MD5: u16 = 1;
 /// Authentication algorithm: HMAC-SHA-1.

@@ -194,6 +194,17 @@ impl Proposal {
         })
     }
 
+    /// The CPI of an IPComp proposal, which stands where others have their SPI: 2 bytes, or the last 2 of 4
+    /// (RFC 3173 section 4.1). `None`: it is no IPComp proposal, or has another length.
+    pub fn cpi(&self) -> Option<u16> {
+        match (self.protocol, self.spi.as_slice()) {
+            (ProtocolId::IPCOMP, &[high, low] | &[_, _, high, low]) => {
+                Some(u16::from_be_bytes([high, low]))
+            }
+            _ => None,
+        }
+    }
+
     fn emit(&self) -> Vec<u8> {
         let mut out = vec![
             self.number,
@@ -381,6 +392,47 @@ mod tests {
                 }
             )
         );
+    }
+
+    #[test]
+    fn a_bundle_of_esp_and_ipcomp_is_read_and_written_as_strongswan_5_9_8_sends_it() {
+        let sent = [
+            2, 0, 0, 0x28, 1, 3, 4, 1, 0xcf, 0x28, 0x79, 0x5f, // ESP, number 1
+            0, 0, 0, 0x1c, 1, 20, 0, 0, 0x80, 6, 0, 0x80, 0x80, 3, 0, 31, // AES-GCM
+            0x80, 4, 0, 1, 0x80, 1, 0, 1, 0x80, 2, 0x0f, 0x78, //
+            0, 0, 0, 0x1e, 1, 4, 2, 1, 0xbf, 0xaa, // IPCOMP, number 1
+            0, 0, 0, 0x14, 1, 2, 0, 0, // DEFLATE
+            0x80, 4, 0, 1, 0x80, 1, 0, 1, 0x80, 2, 0x0f, 0x78,
+        ];
+        let parsed = SecurityAssociation::parse(&sa(&sent)).expect("an SA");
+        let [esp, ipcomp] = parsed.proposals.as_slice() else {
+            panic!("{parsed:?}")
+        };
+        assert_eq!((esp.number, esp.protocol), (1, ProtocolId::ESP));
+        assert_eq!((ipcomp.number, ipcomp.protocol), (1, ProtocolId::IPCOMP));
+        assert_eq!(ipcomp.transforms[0].id, crate::ipsec::IPCOMP_DEFLATE);
+        assert_eq!((esp.cpi(), ipcomp.cpi()), (None, Some(0xbfaa)));
+        assert_eq!(parsed.emit(), sa(&sent));
+    }
+
+    #[test]
+    fn a_cpi_has_two_bytes_or_is_the_last_two_of_four() {
+        let cpi = |spi: &[u8]| {
+            let proposal = Proposal {
+                number: 1,
+                protocol: ProtocolId::IPCOMP,
+                spi: spi.to_vec(),
+                transforms: Vec::new(),
+            };
+            proposal.cpi()
+        };
+        assert_eq!(cpi(&[0x12, 0x34]), Some(0x1234));
+        assert_eq!(cpi(&[0, 0, 0x12, 0x34]), Some(0x1234));
+        // What stands before them is ignored.
+        assert_eq!(cpi(&[9, 9, 0x12, 0x34]), Some(0x1234));
+        for other in [&[][..], &[1], &[1, 2, 3], &[1, 2, 3, 4, 5]] {
+            assert_eq!(cpi(other), None);
+        }
     }
 
     #[test]
