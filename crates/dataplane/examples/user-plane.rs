@@ -80,6 +80,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         replay_window: 1024,
         inbound: half(suite, into),
         outbound: half(suite, out),
+        cpis: None,
         local_selector: Selector::subnet(local_net.parse()?),
         remote_selector: Selector::subnet(remote_net.parse()?),
         limits: Limits::default(),

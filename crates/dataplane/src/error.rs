@@ -22,7 +22,7 @@ pub enum PlaneError {
         "the kernel has no {protocol}: it was built without it, or its module ({modules}) cannot be loaded"
     )]
     NoProtocol {
-        /// `ESP` or `AH`.
+        /// `ESP`, `AH` or `IPComp`.
         protocol: &'static str,
         /// What would bring it.
         modules: &'static str,

@@ -1,6 +1,6 @@
 //! The kernel's own IPsec, through XFRM netlink.
 //!
-//! A child SA is two states (SAs, in the kernel's word) and, for each pair of subnets of its two sides,
+//! A child SA is two states (SAs, in the kernel's word), with IPComp two more, and, for each pair of subnets of its two sides,
 //! a policy out, in and, for tunnels, forward. An outgoing policy names the one state it uses, so that a
 //! replacement takes over in the moment that the policy is updated, which is when the peer has it; the incoming
 //! ones take any state with their `reqid`, which a replacement inherits, so that both receive until the old one
@@ -198,7 +198,7 @@ impl Plane for Kernel {
             return Err(PlaneError::AlreadyInstalled(format!("child SA {}", sa.id)));
         }
         let child = self.new_child(sa)?;
-        let added = self.add_state(sa, Direction::In, &child);
+        let added = self.add_states(sa, Direction::In, &child);
         if added.is_err() {
             let _ = self.remove_child(sa.id, &child);
         } else {

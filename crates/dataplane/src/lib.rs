@@ -29,7 +29,7 @@ pub use kernel::{Kernel, KernelOptions, RouteTable, kernel};
 pub use none::{NonePlane, none};
 pub use plane::{Plane, PlaneEvent, Refusal, Refused};
 pub use sa::{
-    ChildSa, Counters, Flow, Half, Limits, MAX_REPLAY_WINDOW, Mark, Mode, Trap, UdpEncap,
+    ChildSa, Counters, Cpis, Flow, Half, Limits, MAX_REPLAY_WINDOW, Mark, Mode, Trap, UdpEncap,
 };
 pub use selector::Selector;
 pub use sockets::{exempt, take_esp_from};

@@ -60,6 +60,15 @@ pub struct Half {
     pub integrity: Secret,
 }
 
+/// IPComp (RFC 3173) by DEFLATE, in a bundle with ESP or AH: what names it in packets of each direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Cpis {
+    /// From the peer to here. Never below 256 (RFC 3173 section 3.3).
+    pub inbound: u16,
+    /// From here to the peer.
+    pub outbound: u16,
+}
+
 /// Two SAs, one each way, and the traffic that is theirs.
 #[derive(Clone, Debug)]
 pub struct ChildSa {
@@ -88,6 +97,8 @@ pub struct ChildSa {
     pub inbound: Half,
     /// From here to the peer.
     pub outbound: Half,
+    /// Packets are compressed before they are protected; in tunnel mode it is IPComp that puts them into another.
+    pub cpis: Option<Cpis>,
     /// This side's traffic, with addresses as packets have them on this host before they are wrapped.
     pub local_selector: Selector,
     /// The peer's.
@@ -114,6 +125,8 @@ pub struct Trap {
     pub protocol: Protocol,
     /// Tunnel or transport.
     pub mode: Mode,
+    /// The SA is likely to have IPComp.
+    pub compress: bool,
     /// This host's outer address.
     pub local: IpAddr,
     /// The peer's outer address.
@@ -157,6 +170,8 @@ pub const MAX_REPLAY_WINDOW: u32 = 4096;
 
 /// SPIs below are reserved (RFC 4303 section 2.1).
 const FIRST_SPI: u32 = 256;
+/// CPIs below are reserved (RFC 3173 section 3.3).
+const FIRST_CPI: u16 = 256;
 
 impl ChildSa {
     /// Whether it holds together: algorithms for the protocol, keys of their lengths, addresses and
@@ -209,6 +224,17 @@ impl ChildSa {
         }
         if self.encap.is_some() && self.protocol == Protocol::Ah {
             return fault("AH cannot go in UDP".into());
+        }
+        if let Some(Cpis { inbound, outbound }) = self.cpis {
+            if inbound.min(outbound) < FIRST_CPI {
+                return fault(format!("CPI {:#x} is reserved", inbound.min(outbound)));
+            }
+            if self.local.is_ipv4() != self.local_selector.first.is_ipv4() {
+                return fault(format!(
+                    "IPComp cannot put {} into packets of another IP version",
+                    self.local_selector
+                ));
+            }
         }
         self.local_selector.check_against(&self.remote_selector)
     }

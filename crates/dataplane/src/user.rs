@@ -416,6 +416,7 @@ fn check(
     mode: Mode,
     mark: Option<Mark>,
     interface: Option<u32>,
+    ipcomp: bool,
 ) -> Result<(), PlaneError> {
     let what = if protocol == Protocol::Ah {
         "AH"
@@ -425,6 +426,8 @@ fn check(
         "a firewall mark"
     } else if interface.is_some() {
         "an XFRM interface"
+    } else if ipcomp {
+        "IPComp"
     } else {
         return Ok(());
     };
@@ -449,7 +452,13 @@ impl Plane for User {
 
     fn install(&mut self, sa: &ChildSa) -> Result<(), PlaneError> {
         sa.check()?;
-        check(sa.protocol, sa.mode, sa.mark, sa.interface_id)?;
+        check(
+            sa.protocol,
+            sa.mode,
+            sa.mark,
+            sa.interface_id,
+            sa.cpis.is_some(),
+        )?;
         {
             let tables = self.shared.tables();
             if tables.children.contains_key(&sa.id) {
@@ -493,7 +502,13 @@ impl Plane for User {
     }
 
     fn trap(&mut self, trap: &Trap) -> Result<(), PlaneError> {
-        check(trap.protocol, trap.mode, trap.mark, trap.interface_id)?;
+        check(
+            trap.protocol,
+            trap.mode,
+            trap.mark,
+            trap.interface_id,
+            trap.compress,
+        )?;
         {
             let mut tables = self.shared.change();
             if tables.traps.contains_key(&trap.name) {

@@ -7,7 +7,7 @@ use crypto::esp::Protocol;
 use super::events::Name;
 use super::policy::{self, Path, PolicyKey, Template};
 use super::state::{self, Direction, StateKey};
-use crate::{ChildSa, Mark, Mode, PlaneError, Selector, UdpEncap};
+use crate::{ChildSa, Cpis, Mark, Mode, PlaneError, Selector, UdpEncap};
 
 /// What is kept of a child SA. No keys.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Child {
     pub(super) encap: Option<UdpEncap>,
     pub(super) inbound: StateKey,
     pub(super) outbound: StateKey,
+    /// With IPComp.
+    pub(super) cpis: Option<Cpis>,
     pub(super) local_selector: Selector,
     pub(super) remote_selector: Selector,
     pub(super) mark: Option<Mark>,
@@ -44,6 +46,7 @@ impl Child {
             encap: sa.encap,
             inbound: state::key(sa, Direction::In),
             outbound: state::key(sa, Direction::Out),
+            cpis: sa.cpis,
             local_selector: *local,
             remote_selector: *remote,
             mark: sa.mark,
@@ -69,7 +72,33 @@ impl Child {
                 Direction::In => 0,
             },
             reqid: self.reqid,
+            ipcomp: self.cpis.map(|cpis| match direction {
+                Direction::Out => cpis.outbound.into(),
+                Direction::In => 0,
+            }),
         }
+    }
+
+    /// The states of IPComp: in, then out.
+    pub(super) fn ipcomp(&self) -> impl Iterator<Item = (Direction, StateKey)> + use<> {
+        let (local, remote, mark, cpis) = (self.local, self.remote, self.mark, self.cpis);
+        [Direction::In, Direction::Out]
+            .into_iter()
+            .filter_map(move |direction| {
+                let key = state::ipcomp_key(direction, local, remote, cpis?, mark);
+                Some((direction, key))
+            })
+    }
+
+    /// The policy that a state is bound to. A state has room for one pair of subnets; with more, the policies alone say
+    /// what it carries.
+    pub(super) fn bound(&self, direction: Direction) -> Option<&PolicyKey> {
+        let path = match direction {
+            Direction::In => Path::In,
+            Direction::Out => Path::Out,
+        };
+        let mut bound = self.policies.iter().filter(|policy| policy.path == path);
+        bound.next().filter(|_| bound.next().is_none())
     }
 
     pub(super) fn names(&self) -> [Name; 2] {

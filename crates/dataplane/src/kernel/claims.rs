@@ -152,6 +152,7 @@ mod tests {
             mode: Mode::Tunnel,
             spi,
             reqid: 1,
+            ipcomp: None,
         }
     }
 

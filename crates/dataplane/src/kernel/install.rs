@@ -10,31 +10,24 @@ use super::child::{Child, Trapped};
 use super::claims::{Change, Owner};
 use super::ledger::Entry;
 use super::policy::{self, Path, PolicyKey, Template};
-use super::state::{self, Direction};
+use super::state::{self, Direction, StateKey};
 use super::{Kernel, events};
 use crate::{ChildSa, Half, Mode, PlaneError, Trap};
 
 impl Kernel {
-    pub(super) fn add_state(
+    fn add_state(
         &mut self,
         sa: &ChildSa,
         direction: Direction,
         child: &Child,
     ) -> Result<(), PlaneError> {
         let key = state::key(sa, direction);
-        let bound = child.policies.iter().filter(|policy| match direction {
-            Direction::In => policy.path == Path::In,
-            Direction::Out => policy.path == Path::Out,
-        });
-        // A state has room for one pair of subnets; with more, the policies alone say what it carries.
-        let bound: Vec<&PolicyKey> = bound.collect();
-        let selector = (bound.len() == 1).then(|| bound[0]);
         let entry = Entry::State {
             key,
             reqid: child.reqid,
         };
         self.ledger.add(entry)?;
-        let request = state::add(sa, direction, child.reqid, selector);
+        let request = state::add(sa, direction, child.reqid, child.bound(direction));
         let Err(failure) = self.xfrm.request(request, 0) else {
             return Ok(());
         };
@@ -53,6 +46,49 @@ impl Kernel {
                 algorithms: algorithms(sa),
             },
             _ => failure.during("installing an IPsec SA"),
+        })
+    }
+
+    /// The states of one direction: of IPComp, and the one that protects.
+    pub(super) fn add_states(
+        &mut self,
+        sa: &ChildSa,
+        direction: Direction,
+        child: &Child,
+    ) -> Result<(), PlaneError> {
+        let ipcomp = child.ipcomp().find(|(found, _)| *found == direction);
+        if let Some((_, key)) = ipcomp {
+            self.add_ipcomp(&key, direction, child)?;
+        }
+        self.add_state(sa, direction, child)
+    }
+
+    fn add_ipcomp(
+        &mut self,
+        key: &StateKey,
+        direction: Direction,
+        child: &Child,
+    ) -> Result<(), PlaneError> {
+        let entry = Entry::State {
+            key: *key,
+            reqid: child.reqid,
+        };
+        self.ledger.add(entry)?;
+        let request = state::add_ipcomp(child, key, direction);
+        let Err(failure) = self.xfrm.request(request, 0) else {
+            return Ok(());
+        };
+        self.ledger.remove(&entry)?;
+        Err(match failure.errno() {
+            Some(libc::EEXIST) => PlaneError::SpiTaken {
+                spi: key.spi,
+                destination: key.destination,
+            },
+            Some(libc::EPROTONOSUPPORT | libc::ENOSYS | libc::ENOENT) => PlaneError::NoProtocol {
+                protocol: "IPComp",
+                modules: "ipcomp, ipcomp6, deflate",
+            },
+            _ => failure.during("installing IPComp"),
         })
     }
 
@@ -211,9 +247,9 @@ impl Kernel {
     ) -> Result<(), PlaneError> {
         // Incoming first: the peer may already send.
         if !expected {
-            self.add_state(sa, Direction::In, child)?;
+            self.add_states(sa, Direction::In, child)?;
         }
-        self.add_state(sa, Direction::Out, child)?;
+        self.add_states(sa, Direction::Out, child)?;
         let owner = Owner::Child(sa.id);
         let before = sa.replaces.filter(|id| self.children.contains_key(id));
         if let Some(before) = before {
@@ -275,12 +311,13 @@ impl Kernel {
         for key in child.policies.iter().rev() {
             result = result.and(self.release(key, &owner));
         }
-        for key in [&child.outbound, &child.inbound] {
+        let ipcomp = child.ipcomp().map(|(_, key)| key);
+        for key in [child.outbound, child.inbound].into_iter().chain(ipcomp) {
             if self.ledger.has(&Entry::State {
-                key: *key,
+                key,
                 reqid: child.reqid,
             }) {
-                result = result.and(self.delete_state(key, child.reqid));
+                result = result.and(self.delete_state(&key, child.reqid));
             }
         }
         result = result.and(self.routes.release(&mut self.ledger, &owner));
@@ -318,6 +355,8 @@ impl Kernel {
                 mode: trap.mode,
                 spi: 0,
                 reqid: trapped.reqid,
+                // The kernel waits for the state that it did not find, and asks again for no other meanwhile.
+                ipcomp: trap.compress.then_some(0),
             };
             self.claim(key, &owner, template)?;
         }

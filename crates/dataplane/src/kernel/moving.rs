@@ -55,6 +55,11 @@ impl Kernel {
         // From here on nothing leads back: what there is of the SA is to be found under its new name.
         self.children.insert(id, new.clone());
         events::locked(&self.index).rename(id, new.names());
+        // Nothing of IPComp's is to be kept: it has no keys, no numbers and no limits.
+        for ((direction, before), (_, after)) in old.ipcomp().zip(new.ipcomp()) {
+            let message = Wiped(state::add_ipcomp(new, &after, direction));
+            self.replace_state(&before, &after, new.reqid, message)?;
+        }
         self.replace_state(&old.inbound, &new.inbound, new.reqid, inbound)?;
         self.replace_state(&old.outbound, &new.outbound, new.reqid, outbound)?;
         let owner = Owner::Child(id);

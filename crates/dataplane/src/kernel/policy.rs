@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use netlink_packet_xfrm::constants::{
-    XFRM_POLICY_ALLOW, XFRM_POLICY_FWD, XFRM_POLICY_IN, XFRM_POLICY_OUT,
+    IPPROTO_COMP, XFRM_POLICY_ALLOW, XFRM_POLICY_FWD, XFRM_POLICY_IN, XFRM_POLICY_OUT,
 };
 use netlink_packet_xfrm::policy::{DelGetMessage, ModifyMessage};
 use netlink_packet_xfrm::{
@@ -85,6 +85,8 @@ pub(super) struct Template {
     /// The one state that is used; 0: any with the `reqid`.
     pub(super) spi: u32,
     pub(super) reqid: u32,
+    /// With IPComp before that: the CPI of its one state; 0: any with the `reqid`.
+    pub(super) ipcomp: Option<u32>,
 }
 
 impl PolicyKey {
@@ -222,18 +224,29 @@ pub(super) fn update(key: &PolicyKey, template: &Template) -> XfrmMessage {
 }
 
 fn modify(key: &PolicyKey, template: &Template) -> ModifyMessage {
-    let mut nlas = vec![XfrmAttrs::Template(vec![UserTemplate {
+    let one = |protocol, spi, mode| UserTemplate {
         id: Id {
             daddr: Address::from_ip(&template.destination),
-            spi: template.spi,
-            proto: template.protocol,
+            spi,
+            proto: protocol,
         },
         family: state::family(template.source),
         saddr: Address::from_ip(&template.source),
         reqid: template.reqid,
-        mode: state::mode_number(template.mode),
+        mode: state::mode_number(mode),
         ..UserTemplate::default()
-    }])];
+    };
+    // The innermost first. What does not get smaller is sent as it is (RFC 3173 section 2.2): incoming packets may do
+    // without.
+    let ipcomp = template.ipcomp.map(|cpi| UserTemplate {
+        optional: u8::from(key.path != Path::Out),
+        ..one(IPPROTO_COMP, cpi, template.mode)
+    });
+    let mode = state::mode_behind(template.ipcomp.is_some(), template.mode);
+    let templates = ipcomp
+        .into_iter()
+        .chain([one(template.protocol, template.spi, mode)]);
+    let mut nlas = vec![XfrmAttrs::Template(templates.collect())];
     nlas.extend(attributes(key));
     ModifyMessage {
         user_policy_info: UserPolicyInfo {
@@ -313,6 +326,7 @@ mod tests {
             mode: Mode::Tunnel,
             spi: 0x1000_0012,
             reqid: 7,
+            ipcomp: None,
         };
         let message = add(key, &template);
         let mut bytes = vec![0; message.buffer_len()];

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use crypto::esp::Protocol;
 use netlink_packet_xfrm::constants::{
-    AF_INET, AF_INET6, IPPROTO_AH, IPPROTO_ESP, UDP_ENCAP_ESPINUDP, XFRM_INF, XFRM_MODE_TRANSPORT,
-    XFRM_MODE_TUNNEL, XFRM_STATE_AF_UNSPEC, XFRM_STATE_ALIGN4, XFRM_STATE_ESN,
+    AF_INET, AF_INET6, IPPROTO_AH, IPPROTO_COMP, IPPROTO_ESP, UDP_ENCAP_ESPINUDP, XFRM_INF,
+    XFRM_MODE_TRANSPORT, XFRM_MODE_TUNNEL, XFRM_STATE_AF_UNSPEC, XFRM_STATE_ALIGN4, XFRM_STATE_ESN,
 };
 use netlink_packet_xfrm::state::{DelGetMessage, ModifyMessage};
 use netlink_packet_xfrm::{
@@ -14,8 +14,9 @@ use netlink_packet_xfrm::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::child::Child;
 use super::policy::{self, PolicyKey};
-use crate::{ChildSa, Half, Limits, Mode};
+use crate::{ChildSa, Cpis, Half, Limits, Mode};
 
 /// The largest replay window that a state holds without [`XfrmAttrs::ReplayStateEsn`], in packets.
 const SMALL_WINDOW: u32 = 32;
@@ -92,6 +93,72 @@ pub(super) fn key(sa: &ChildSa, direction: Direction) -> StateKey {
     }
 }
 
+/// How ESP and AH wrap: what IPComp has put into another packet they do not put into one more.
+pub(super) fn mode_behind(ipcomp: bool, mode: Mode) -> Mode {
+    if ipcomp { Mode::Transport } else { mode }
+}
+
+/// What finds the state of IPComp of one direction. A CPI is an SPI to the kernel.
+pub(super) fn ipcomp_key(
+    direction: Direction,
+    local: IpAddr,
+    remote: IpAddr,
+    cpis: Cpis,
+    mark: Option<crate::Mark>,
+) -> StateKey {
+    StateKey {
+        destination: direction.of(local, remote).1,
+        protocol: IPPROTO_COMP,
+        spi: match direction {
+            Direction::In => cpis.inbound,
+            Direction::Out => cpis.outbound,
+        }
+        .into(),
+        mark,
+    }
+}
+
+/// Adds the state of IPComp of one direction.
+pub(super) fn add_ipcomp(child: &Child, key: &StateKey, direction: Direction) -> XfrmMessage {
+    let (source, destination) = direction.of(child.local, child.remote);
+    let mut info = UserSaInfo {
+        id: Id {
+            daddr: Address::from_ip(&destination),
+            spi: key.spi,
+            proto: key.protocol,
+        },
+        saddr: Address::from_ip(&source),
+        lifetime_cfg: lifetime(&Limits::default()),
+        reqid: child.reqid,
+        family: family(destination),
+        mode: mode_number(child.mode),
+        ..UserSaInfo::default()
+    };
+    bind(&mut info, child.mode, child.mode, child.bound(direction));
+    let mut nlas = vec![XfrmAttrs::CompressionAlg(Alg {
+        alg_name: name("deflate"),
+        alg_key_len: 0,
+        alg_key: Vec::new(),
+    })];
+    nlas.extend(child.mark.map(mark));
+    nlas.extend(child.interface_id.map(XfrmAttrs::IfId));
+    XfrmMessage::AddSa(ModifyMessage {
+        user_sa_info: info,
+        nlas,
+    })
+}
+
+/// Which packets a state takes. `mode` is the child's, `own` the state's.
+fn bind(info: &mut UserSaInfo, mode: Mode, own: Mode, selector: Option<&PolicyKey>) {
+    match (mode, own, selector) {
+        // What is inside a tunnel may be of the other IP version.
+        (_, Mode::Tunnel, _) => info.flags |= XFRM_STATE_AF_UNSPEC,
+        (Mode::Transport, Mode::Transport, Some(key)) => info.selector = policy::selector(key),
+        // What IPComp has put into another packet is the host's own.
+        (Mode::Tunnel, Mode::Transport, _) | (Mode::Transport, _, None) => {}
+    }
+}
+
 /// Adds the state of one direction. `selector` is the traffic that transport mode binds it to: in tunnel
 /// mode the policies do.
 pub(super) fn add(
@@ -102,6 +169,7 @@ pub(super) fn add(
 ) -> XfrmMessage {
     let half = direction.half(sa);
     let (source, destination) = direction.of(sa.local, sa.remote);
+    let own_mode = mode_behind(sa.cpis.is_some(), sa.mode);
     let mut info = UserSaInfo {
         id: Id {
             daddr: Address::from_ip(&destination),
@@ -112,15 +180,10 @@ pub(super) fn add(
         lifetime_cfg: lifetime(&sa.limits),
         reqid,
         family: family(destination),
-        mode: mode_number(sa.mode),
+        mode: mode_number(own_mode),
         ..UserSaInfo::default()
     };
-    match (sa.mode, selector) {
-        // What is inside a tunnel may be of the other IP version.
-        (Mode::Tunnel, _) => info.flags |= XFRM_STATE_AF_UNSPEC,
-        (Mode::Transport, Some(key)) => info.selector = policy::selector(key),
-        (Mode::Transport, None) => {}
-    }
+    bind(&mut info, sa.mode, own_mode, selector);
     let mut nlas = algorithms(sa, half);
     let window = match direction {
         Direction::In => sa.replay_window,
@@ -275,6 +338,7 @@ mod tests {
             replay_window: 32,
             inbound: half.clone(),
             outbound: half,
+            cpis: None,
             local_selector: Selector::host("192.0.2.1".parse().unwrap()),
             remote_selector: Selector::host("192.0.2.2".parse().unwrap()),
             limits: Limits::default(),

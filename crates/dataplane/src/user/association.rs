@@ -372,6 +372,7 @@ pub(super) mod tests {
             replay_window: 1024,
             inbound: half(into),
             outbound: half(out),
+            cpis: None,
             local_selector: net(local),
             remote_selector: net(remote),
             limits: Limits::default(),

@@ -6,11 +6,15 @@ use std::process::{Command, Stdio};
 use dataplane::{ChildSa, Mode, Plane, PlaneEvent, UdpEncap};
 
 use crate::lab::{Host, Lab, both, carried, ensure, same};
-use crate::sas::{SUITES, other_end, pair};
+use crate::sas::{SUITES, Suite, compressed, other_end, pair};
 use crate::{Outcome, OwnTrial};
 
 pub const TRIALS: &[OwnTrial] = &[
     ("a_replacement_loses_no_ping", a_replacement_loses_no_ping),
+    (
+        "a_replacement_with_ipcomp_loses_no_ping",
+        a_replacement_with_ipcomp_loses_no_ping,
+    ),
     (
         "esp_in_udp_follows_the_peer_to_another_port",
         esp_in_udp_follows_the_peer_to_another_port,
@@ -19,20 +23,28 @@ pub const TRIALS: &[OwnTrial] = &[
 ];
 
 fn a_replacement_loses_no_ping() -> Outcome {
-    const LAST: u32 = 8;
+    replaced_under_pings(|suite, number| pair(suite, Mode::Tunnel, number.into()))
+}
+
+fn a_replacement_with_ipcomp_loses_no_ping() -> Outcome {
+    replaced_under_pings(|suite, number| compressed(suite, Mode::Tunnel, number))
+}
+
+fn replaced_under_pings(pair: impl Fn(&Suite, u16) -> (ChildSa, ChildSa)) -> Outcome {
+    const LAST: u16 = 8;
     let lab = Lab::new()?;
-    let (mut left, mut right) = both(&lab, &pair(&SUITES[0], Mode::Tunnel, 1))?;
+    let (mut left, mut right) = both(&lab, &pair(&SUITES[0], 1))?;
     let pinging = Command::new("ip")
         .args(["netns", "exec", &lab.left.0])
-        .args("ping -n -q -i 0.01 -w 60 -I 10.1.0.1 10.2.0.1".split(' '))
+        .args("ping -n -q -s 200 -i 0.01 -w 60 -I 10.1.0.1 10.2.0.1".split(' '))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()?;
     let replaced = (|| -> Outcome {
         for number in 2..=LAST {
             std::thread::sleep(std::time::Duration::from_millis(150));
-            let suite = &SUITES[number as usize % 2];
-            let (mut sa, mut other) = pair(suite, Mode::Tunnel, number);
+            let suite = &SUITES[usize::from(number % 2)];
+            let (mut sa, mut other) = pair(suite, number);
             let old = u64::from(number - 1);
             (sa.replaces, other.replaces) = (Some(old), Some(old));
             // As in life, with the right one slow, and now and then nothing comes of it at first.

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use dataplane::{Mode, Plane, PlaneError, Trap};
+use dataplane::{ChildSa, Mode, Plane, PlaneError, Trap};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -22,7 +22,7 @@ pub const TRIALS: &[OwnTrial] = &[(
     a_killed_plane_leaves_nothing_that_the_next_does_not_remove,
 )];
 
-/// Opens a plane, installs two child SAs (where there is ESP), one of which has replaced another, and two
+/// Opens a plane, installs four child SAs (where there is ESP), one of which has replaced another and one of which has IPComp, and two
 /// traps; then waits to be killed.
 pub fn victim(namespace: &str, state_file: &Path) -> ! {
     let plane = Host(namespace.to_owned()).plane(state_file);
@@ -43,7 +43,12 @@ fn install_everything(plane: &mut dyn Plane) -> Result<(), PlaneError> {
     let (mut second, _) = sas::pair(&sas::SUITES[1], Mode::Tunnel, 2);
     second.replaces = Some(1);
     let (third, _) = sas::pair(&sas::SUITES[2], Mode::Transport, 3);
-    for sa in [first, second, third] {
+    let (fourth, _) = sas::compressed(&sas::SUITES[0], Mode::Tunnel, 4);
+    let fourth = ChildSa {
+        remote_selector: net("10.11.0.0/16"),
+        ..fourth
+    };
+    for sa in [first, second, third, fourth] {
         match plane.install(&sa) {
             Err(PlaneError::NoProtocol { .. }) => {}
             other => other?,
@@ -117,9 +122,10 @@ fn a_killed_plane_leaves_nothing_that_the_next_does_not_remove() -> Outcome {
     kill(Pid::from_raw(victim.id().cast_signed()), Signal::SIGKILL)?;
     victim.wait()?;
     let stray = lab.left.xfrm()?;
-    let states = stray.matches("\n\tproto esp spi 0x1").count();
-    ensure(states == if has_esp { 6 } else { 0 }, || {
-        format!("{states} states:\n{stray}")
+    let states = ["esp spi 0x1", "comp spi 0x00002", "comp spi 0x00003"]
+        .map(|words| stray.matches(&format!("\n\tproto {words}")).count());
+    ensure(states == if has_esp { [8, 1, 1] } else { [0; 3] }, || {
+        format!("{states:?} states:\n{stray}")
     })?;
     ensure(
         stray.contains("10.8.0.0/15") && routes()? != routes_before,

@@ -1,7 +1,7 @@
 //! The planes with a real kernel, in network namespaces: what the kernel's installs is compared with what `ip
 //! xfrm` installs, packets pass through it and through the one in user space, and between the two.
 //!
-//! A trial needs root, `ip`, `setpriv` and `ping`, those in `traffic`, `changes` and `between` ESP in the kernel
+//! A trial needs root, `ip`, `setpriv` and `ping`, those in `traffic`, `changes`, `compress` and `between` ESP in the kernel
 //! besides, those in `user` and `between` TUN devices, and those in `user_wire` tshark.
 //! Where that is missing it is ignored and says why; with `MAINMODE_REQUIRE_ESP=1` it fails instead, as in
 //! `scripts/xfrm-guest`. With `CI=true` the trials of `user` fail where they cannot run.
@@ -9,6 +9,7 @@
 mod between;
 mod capture;
 mod changes;
+mod compress;
 mod crash;
 mod lab;
 mod policies;
@@ -50,6 +51,9 @@ fn main() {
     }
     for (name, run) in changes::TRIALS {
         trials.push(unless(no_esp.clone(), format!("changes::{name}"), *run));
+    }
+    for (name, run) in compress::TRIALS {
+        trials.push(unless(no_esp.clone(), format!("compress::{name}"), *run));
     }
     for (name, run) in crash::TRIALS {
         trials.push(unless(missing.clone(), format!("crash::{name}"), *run));

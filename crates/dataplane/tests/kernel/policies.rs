@@ -52,6 +52,7 @@ pub fn trap(mode: Mode) -> Trap {
         name: "net".into(),
         protocol: Protocol::Esp,
         mode,
+        compress: false,
         local: sa.local,
         remote: sa.remote,
         local_selectors: vec![sa.local_selector],
@@ -62,7 +63,7 @@ pub fn trap(mode: Mode) -> Trap {
 }
 
 /// The number behind a word in what `ip` shows, of the first line that has it.
-fn number_after(text: &str, word: &str) -> Outcome<String> {
+pub fn number_after(text: &str, word: &str) -> Outcome<String> {
     let mut words = text.split_whitespace();
     words.find(|w| *w == word);
     let number = words

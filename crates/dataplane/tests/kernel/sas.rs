@@ -2,7 +2,7 @@
 
 use crypto::Secret;
 use crypto::esp::{EspCipher, EspIntegrity, Protocol};
-use dataplane::{ChildSa, Half, Limits, Mode, Selector};
+use dataplane::{ChildSa, Cpis, Half, Limits, Mode, Selector};
 
 /// What a pair of child SAs is made of.
 #[derive(Clone, Copy)]
@@ -94,6 +94,7 @@ pub fn pair(suite: &Suite, mode: Mode, number: u32) -> (ChildSa, ChildSa) {
         replay_window: suite.replay_window,
         inbound: to_left,
         outbound: to_right,
+        cpis: None,
         local_selector: match mode {
             Mode::Tunnel => Selector::subnet("10.1.0.0/16".parse().unwrap()),
             Mode::Transport => Selector::host("192.0.2.1".parse().unwrap()),
@@ -112,6 +113,17 @@ pub fn pair(suite: &Suite, mode: Mode, number: u32) -> (ChildSa, ChildSa) {
     (left, right)
 }
 
+/// A pair with IPComp.
+pub fn compressed(suite: &Suite, mode: Mode, number: u16) -> (ChildSa, ChildSa) {
+    let (mut left, _) = pair(suite, mode, number.into());
+    left.cpis = Some(Cpis {
+        inbound: 0x2000 + number,
+        outbound: 0x3000 + number,
+    });
+    let right = other_end(&left);
+    (left, right)
+}
+
 /// The other end of a child SA.
 pub fn other_end(sa: &ChildSa) -> ChildSa {
     ChildSa {
@@ -123,6 +135,10 @@ pub fn other_end(sa: &ChildSa) -> ChildSa {
         }),
         inbound: sa.outbound.clone(),
         outbound: sa.inbound.clone(),
+        cpis: sa.cpis.map(|cpis| Cpis {
+            inbound: cpis.outbound,
+            outbound: cpis.inbound,
+        }),
         local_selector: sa.remote_selector,
         remote_selector: sa.local_selector,
         ..sa.clone()

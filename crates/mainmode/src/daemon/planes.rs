@@ -459,6 +459,7 @@ pub fn trap(
         name: format!("{connection}{SEPARATOR}{child_name}{SEPARATOR}{number}"),
         protocol,
         mode: mode(child.mode),
+        compress: false,
         local: local.ip(),
         remote: remote.ip(),
         local_selectors: side(&child.local, local),
@@ -507,6 +508,7 @@ fn converted(sa: &keying::ChildSa, child: Option<&Child>) -> dataplane::ChildSa 
         replay_window: sa.replay_window,
         inbound: half(&sa.inbound),
         outbound: half(&sa.outbound),
+        cpis: None,
         local_selector: selector(&sa.local_selector),
         remote_selector: selector(&sa.remote_selector),
         limits: Limits {
