@@ -273,6 +273,7 @@ impl Load {
             remote: fixed(Ipv4Addr::new(10, 128, 0, 1)),
             mode: Mode::Tunnel,
             proposals: vec![proposal],
+            compress: false,
             lifetime: Duration::from_hours(1),
             lifetime_bytes: None,
             lifetime_packets: None,

@@ -60,6 +60,9 @@ pub struct Child {
     pub mode: Mode,
     /// What we offer and accept, the best first.
     pub proposals: Vec<EspProposal>,
+    /// Whether we offer and accept IPComp with DEFLATE (RFC 3173) beside them; without it they are offered and
+    /// accepted as well.
+    pub compress: bool,
     /// How long an SA lives.
     pub lifetime: Duration,
     /// How many bytes an SA may carry; `None`: no limit.
@@ -101,6 +104,15 @@ pub struct ChildKeys {
     pub integrity: Secret,
 }
 
+/// What names the compression of each direction of a child SA with IPComp (RFC 3173): their CPIs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cpis {
+    /// In what the peer sends.
+    pub inbound: u16,
+    /// In what we send.
+    pub outbound: u16,
+}
+
 /// A child SA, for the data plane: both directions.
 #[derive(Clone, Debug)]
 pub struct ChildSa {
@@ -132,6 +144,8 @@ pub struct ChildSa {
     pub inbound: ChildKeys,
     /// What we send.
     pub outbound: ChildKeys,
+    /// With IPComp, by DEFLATE; `None`: without.
+    pub cpis: Option<Cpis>,
     /// The size of the replay window, in packets.
     pub replay_window: u32,
     /// After so many bytes in one direction [`crate::Input::Expiring`] is due.

@@ -79,6 +79,8 @@ pub struct Endpoint {
     pub(crate) children: Children,
     /// Our SPIs in use, those of Quick Modes with them.
     pub(crate) spis: BTreeSet<u32>,
+    /// The CPIs that peers may send.
+    pub(crate) cpis: BTreeSet<u16>,
     /// Connections and children of theirs that wait for a Main Mode SA.
     pub(crate) waiting_children: BTreeSet<(String, String)>,
     /// Both cookies known.
@@ -116,6 +118,7 @@ impl Endpoint {
             quick_by_message: BTreeMap::new(),
             children: Children::default(),
             spis: BTreeSet::new(),
+            cpis: BTreeSet::new(),
             waiting_children: BTreeSet::new(),
             by_cookies: BTreeMap::new(),
             by_own_cookie: BTreeMap::new(),

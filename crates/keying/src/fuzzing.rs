@@ -251,6 +251,7 @@ fn child(host: usize, proof: Proof) -> Child {
             .iter()
             .filter_map(|text| text.parse().ok())
             .collect(),
+        compress: true,
         lifetime: Duration::from_mins(2),
         lifetime_bytes: None,
         lifetime_packets: None,

@@ -39,7 +39,7 @@ mod verdicts;
 
 pub use changes::Change;
 pub use child::{
-    Child, ChildKeys, ChildOutcome, ChildSa, ChildSaId, ChildVerdict, Mode, SelectorConfig,
+    Child, ChildKeys, ChildOutcome, ChildSa, ChildSaId, ChildVerdict, Cpis, Mode, SelectorConfig,
 };
 pub use config::{
     Auth, ConfigClient, ConfigServer, Connection, CredentialId, EndpointConfig, ModeConfig,

@@ -7,7 +7,7 @@ use audit::{Role, Word};
 use crypto::esp::EspProposal;
 use isakmp::Cookie;
 
-use crate::child::{ChildSaId, Mode};
+use crate::child::{ChildSaId, Cpis, Mode};
 use crate::endpoint::Endpoint;
 use crate::ikev1::quick::Quick;
 use crate::ikev1::quick::live::Live;
@@ -127,6 +127,8 @@ pub struct ChildSaStatus {
     pub inbound_spi: u32,
     /// The SPI of what we send.
     pub outbound_spi: u32,
+    /// With IPComp, by DEFLATE; `None`: without.
+    pub cpis: Option<Cpis>,
     /// How long ago it was established.
     pub age: Duration,
     /// How long it lives in all.
@@ -211,6 +213,7 @@ pub(crate) fn child(live: &Live, now: Instant) -> ChildSaStatus {
         remote_selector: live.pair.remote,
         inbound_spi: live.inbound_spi,
         outbound_spi: live.outbound_spi,
+        cpis: live.cpis,
         age: now.saturating_duration_since(live.established),
         lifetime: live.lifetime,
         rekey_in: live.rekey_at.map(|at| at.saturating_duration_since(now)),
@@ -301,6 +304,7 @@ impl Endpoint {
             + self.quick_by_message.len()
             + self.children.entries()
             + self.spis.len()
+            + self.cpis.len()
             + self.waiting_children.len()
             + self.by_cookies.len()
             + self.by_own_cookie.len()

@@ -253,7 +253,7 @@ fn informational(core: &mut Core, sa: &mut Sa, rest: &[RawPayload]) -> SaStep {
         {
             SaStep::Deleted
         }
-        Payload::Delete(delete) if [ProtocolId::ESP, ProtocolId::AH].contains(&delete.protocol) => {
+        Payload::Delete(delete) if delete.protocol != ProtocolId::ISAKMP => {
             SaStep::ChildrenDeleted(delete)
         }
         Payload::Notification(notification) => match notification.kind {

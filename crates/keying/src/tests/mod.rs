@@ -7,6 +7,7 @@ mod failures;
 mod handshake;
 mod host;
 mod hostile;
+mod ipcomp;
 mod ledger;
 mod mode_config;
 mod net;

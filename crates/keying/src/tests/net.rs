@@ -10,7 +10,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
 use super::host::Host;
-use crate::child::{ChildSa, ChildSaId, Mode};
+use crate::child::{ChildSa, ChildSaId, Cpis, Mode};
 use crate::io::{Command, Input, JobId, Output, Ticket};
 use crate::job::{Job, JobResult};
 
@@ -83,6 +83,11 @@ fn mirrored(one: &ChildSa, other: &ChildSa) {
     assert_ne!(one.role, other.role);
     assert_eq!((one.suite, one.mode), (other.suite, other.mode));
     assert_eq!(one.udp_encap, other.udp_encap);
+    let turned = other.cpis.map(|cpis| Cpis {
+        inbound: cpis.outbound,
+        outbound: cpis.inbound,
+    });
+    assert_eq!(one.cpis, turned);
     if one.mode == Mode::Tunnel {
         assert_eq!(one.local_selector, other.remote_selector);
         assert_eq!(one.remote_selector, other.local_selector);

@@ -32,6 +32,7 @@ pub(super) fn child(host: usize, name: &str, proposals: &[&str]) -> Child {
             .iter()
             .map(|text| text.parse().expect("a proposal"))
             .collect(),
+        compress: false,
         lifetime: Duration::from_hours(1),
         lifetime_bytes: None,
         lifetime_packets: None,

@@ -22,7 +22,7 @@ fn sa(net: &Net, host: usize) -> &Sa {
 }
 
 /// A message under the keys of `from`'s SA.
-fn protected(
+pub(super) fn protected(
     net: &Net,
     from: usize,
     exchange: ExchangeType,

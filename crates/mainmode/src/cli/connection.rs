@@ -266,12 +266,17 @@ fn print_quick_mode_sas(status: &Status, context: &mut Context) -> Outcome {
     };
     for sa in &status.quick_mode_sas {
         let encap = if sa.udp_encapsulation { " in UDP" } else { "" };
+        let ipcomp = if sa.inbound_cpi.is_some() {
+            " with IPComp"
+        } else {
+            ""
+        };
         let rekey = sa.rekey_seconds.map(std::time::Duration::from_secs);
         table.row([
             cell(sa.id.to_string()),
             cell(format!("{}/{}", sa.connection, sa.child)),
             cell(format!("{} to {}", sa.local_traffic, sa.remote_traffic)),
-            cell(format!("{} {}", sa.protocol, sa.proposal)),
+            cell(format!("{} {}{ipcomp}", sa.protocol, sa.proposal)),
             cell(format!("{}{encap}", sa.mode)),
             cell(&sa.state),
             cell(format!("{} in, {} out", sa.inbound_spi, sa.outbound_spi)),

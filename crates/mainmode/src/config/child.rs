@@ -109,6 +109,9 @@ fn read(
         .and_then(|field| field.word(findings, &words))
         .unwrap_or(Mode::Tunnel);
     let proposals = proposals(table, dataplane, findings);
+    let compress = table
+        .get("compress")
+        .is_some_and(|field| field.boolean(findings) == Some(true));
     let lifetime = seconds(table, "lifetime", "\"1h\"", LIFETIME, findings);
     let lifetime_bytes = lifetime_bytes(table, MIN_LIMIT, "\"500MB\"", findings);
     let max = u64::try_from(i64::MAX).unwrap_or(u64::MAX);
@@ -128,6 +131,16 @@ fn read(
     if dataplane == DataPlane::User {
         in_user_space(table, mode, findings);
     }
+    if dataplane != DataPlane::Kernel
+        && compress
+        && let Some(field) = table.get("compress")
+    {
+        findings.error_help(
+            field.span,
+            "IPComp can be had with dataplane = \"kernel\" alone",
+            "leave compress out, or write dataplane = \"kernel\" in the connection",
+        );
+    }
     let (name, span) = name?;
     families(&local, &remote, &name, table, findings);
     let child = Child {
@@ -136,6 +149,7 @@ fn read(
         remote,
         mode,
         proposals,
+        compress,
         lifetime,
         lifetime_bytes,
         lifetime_packets,

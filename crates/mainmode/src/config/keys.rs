@@ -122,6 +122,7 @@ pub static KEYS: &[Key] = &[
     key("connection.child", "remote"),
     key("connection.child", "mode"),
     key("connection.child", "proposals"),
+    key("connection.child", "compress"),
     key("connection.child", "lifetime"),
     key("connection.child", "lifetime-bytes"),
     key("connection.child", "lifetime-packets"),

@@ -241,6 +241,8 @@ pub struct Child {
     pub mode: Mode,
     /// What we offer and accept, the best first.
     pub proposals: Vec<EspProposal>,
+    /// IPComp is offered and accepted.
+    pub compress: bool,
     /// How long an SA lives: whole seconds.
     pub lifetime: Duration,
     /// How many bytes it may carry each way.

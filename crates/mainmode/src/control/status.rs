@@ -104,6 +104,12 @@ pub struct QuickModeSa {
     pub inbound_spi: String,
     /// 8 hexadecimal digits.
     pub outbound_spi: String,
+    /// With IPComp, 4 hexadecimal digits.
+    #[serde(default)]
+    pub inbound_cpi: Option<String>,
+    /// With IPComp, 4 hexadecimal digits.
+    #[serde(default)]
+    pub outbound_cpi: Option<String>,
     /// What came in, where the data plane counts.
     pub inbound_bytes: Option<u64>,
     /// What came in, in packets.

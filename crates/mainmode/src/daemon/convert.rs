@@ -125,6 +125,7 @@ fn children(
             remote: child.remote.clone(),
             mode: child.mode,
             proposals: child.proposals.clone(),
+            compress: child.compress,
             lifetime: child.lifetime,
             lifetime_bytes: child.lifetime_bytes,
             lifetime_packets: child.lifetime_packets,

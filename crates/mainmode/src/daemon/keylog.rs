@@ -258,6 +258,7 @@ mod tests {
             remote_selector: net,
             inbound: keys(0x0102_0304, cipher, integrity),
             outbound: keys(0xa0b0_c0d0, cipher, integrity),
+            cpis: None,
             replay_window: 64,
             soft_bytes: None,
             hard_bytes: None,

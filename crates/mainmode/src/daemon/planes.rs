@@ -10,8 +10,8 @@ use std::time::Duration;
 use audit::{DropReason, PacketDropped, Role};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use dataplane::{
-    Addresses, Counters, Half, KernelOptions, Limits, Plane, PlaneError, PlaneEvent, Refusal, Trap,
-    UdpEncap, UserOptions,
+    Addresses, Counters, Cpis, Half, KernelOptions, Limits, Plane, PlaneError, PlaneEvent, Refusal,
+    Trap, UdpEncap, UserOptions,
 };
 use keying::{ChildSaId, Mode, Selector};
 
@@ -459,7 +459,7 @@ pub fn trap(
         name: format!("{connection}{SEPARATOR}{child_name}{SEPARATOR}{number}"),
         protocol,
         mode: mode(child.mode),
-        compress: false,
+        compress: child.compress,
         local: local.ip(),
         remote: remote.ip(),
         local_selectors: side(&child.local, local),
@@ -508,7 +508,10 @@ fn converted(sa: &keying::ChildSa, child: Option<&Child>) -> dataplane::ChildSa 
         replay_window: sa.replay_window,
         inbound: half(&sa.inbound),
         outbound: half(&sa.outbound),
-        cpis: None,
+        cpis: sa.cpis.map(|cpis| Cpis {
+            inbound: cpis.inbound,
+            outbound: cpis.outbound,
+        }),
         local_selector: selector(&sa.local_selector),
         remote_selector: selector(&sa.remote_selector),
         limits: Limits {

@@ -53,6 +53,8 @@ pub fn quick_mode(
         remote_traffic: sa.remote_selector.to_string(),
         inbound_spi: format!("{:08x}", sa.inbound_spi),
         outbound_spi: format!("{:08x}", sa.outbound_spi),
+        inbound_cpi: sa.cpis.map(|cpis| format!("{:04x}", cpis.inbound)),
+        outbound_cpi: sa.cpis.map(|cpis| format!("{:04x}", cpis.outbound)),
         inbound_bytes: counters.map(|c| c.inbound.bytes),
         inbound_packets: counters.map(|c| c.inbound.packets),
         outbound_bytes: counters.map(|c| c.outbound.bytes),

@@ -44,11 +44,6 @@ const LACKING: &[Lacking] = &[
         "there are no outbound forward policies",
     ),
     lacking(
-        "ipcomp",
-        NO,
-        "there is no IPComp; the peer is not offered any",
-    ),
-    lacking(
         "inactivity",
         &["0", "0s"],
         "an SA is not closed because nothing passes",
@@ -155,6 +150,7 @@ pub fn read(
     if !proposals(given, &mut lines, remarks) {
         return None;
     }
+    compress(given, plane, &mut lines, remarks);
     lifetimes(given, &mut lines, remarks);
     if let Some(value) = given.get("replay_window") {
         match words::number(&value.text) {
@@ -290,6 +286,19 @@ fn defaults_named(given: &mut Given<'_>) -> bool {
             .iter()
             .any(|text| text.eq_ignore_ascii_case("default"))
     })
+}
+
+/// IPComp, which the kernel alone has here.
+fn compress(given: &mut Given<'_>, plane: DataPlane, lines: &mut Lines, remarks: &mut Remarks) {
+    const KEY: &str = "ipcomp";
+    match (given.flag(KEY, false, remarks), plane) {
+        (false, _) => {}
+        (true, DataPlane::Kernel) => lines.put("compress", true),
+        (true, _) => {
+            let why = "IPComp is the kernel's alone: import with --dataplane kernel";
+            given.left_out(KEY, why, remarks);
+        }
+    }
 }
 
 /// Of what was taken out of a proposal.

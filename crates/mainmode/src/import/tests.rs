@@ -53,7 +53,7 @@ fn a_whole_connection_becomes_its_equal() {
          local { auth = psk\n id = gw.example }\n remote { auth = psk\n id = fqdn:branch.example }\n\
          children { net {\n local_ts = 10.1.0.0/16\n remote_ts = 10.2.3.4/16[tcp/22]\n esp_proposals = aes256gcm16-ecp256\n\
          rekey_time = 30m\n life_bytes = 500M\n mark_in = 42\n mark_out = 0x2a\n start_action = start\n dpd_action = restart\n\
-         if_id_in = 7\n if_id_out = 7\n replay_window = 128 } } } }\n\
+         if_id_in = 7\n if_id_out = 7\n replay_window = 128\n ipcomp = yes } } } }\n\
          secrets {\n ike-branch {\n id-a = gw.example\n id-b = branch.example\n secret = 0sY29ycmVjdCBob3JzZSBiYXR0ZXJ5\n } }\n",
         DataPlane::Kernel,
     );
@@ -81,6 +81,7 @@ name = "net"
 local = ["10.1.0.0/16"]
 remote = ["10.2.0.0/16[tcp/22]"]
 proposals = ["aes256gcm16-ecp256"]
+compress = true
 lifetime = "1980s"
 lifetime-bytes = "524288000B"
 replay-window = 128
@@ -135,7 +136,7 @@ fn every_setting_without_an_equal_is_named_with_its_line() {
         "hostaccess = yes",
         "policies = no",
         "policies_fwd_out = yes",
-        "ipcomp = yes",
+        "ipcomp = maybe",
         "inactivity = 60",
         "reqid = 1",
         "priority = 1",
@@ -179,6 +180,29 @@ fn every_setting_without_an_equal_is_named_with_its_line() {
         let said = said.unwrap_or_else(|| panic!("{key}: {:?}", imported.remarks));
         assert!(said.left_out && said.place.line == 6, "{key}: {said:?}");
         loaded(&imported);
+    }
+}
+
+#[test]
+fn ipcomp_is_left_out_where_the_kernel_does_not_carry() {
+    let all = format!(
+        "connections {{ gw {{ version = 1\n remote_addrs = 192.0.2.1\n local {{ auth = psk\n }}\n\
+         remote {{ auth = psk\n id = b.example\n }}\n children {{ net {{\n ipcomp = yes\n }} }} }} }}\n{PSK}"
+    );
+    for (plane, left_out) in [
+        (DataPlane::Kernel, false),
+        (DataPlane::User, true),
+        (DataPlane::None, true),
+    ] {
+        let imported = text(Path::new("/etc/swanctl/swanctl.conf"), &all, plane);
+        let expected: &[_] = if left_out {
+            &[("connections.gw.children.net.ipcomp", true)]
+        } else {
+            &[]
+        };
+        assert_eq!(remarks(&imported), expected, "{plane:?}");
+        let child = &loaded(&imported).config.connections[0].children[0];
+        assert_eq!(child.compress, !left_out);
     }
 }
 
@@ -499,6 +523,7 @@ proptest! {
     ]), child in prop::sample::select(vec![
         "mode", "local_ts", "remote_ts", "esp_proposals", "ah_proposals", "rekey_time", "life_time", "life_bytes",
         "rekey_packets", "mark_in", "mark_out", "if_id_out", "replay_window", "start_action", "dpd_action",
+        "ipcomp",
     ])) {
         let imported = connection(&format!("{key} = {value}\nchildren {{ net {{ {child} = {value}\n }} }}"));
         let table: Result<::toml::Table, _> = imported.text.parse();

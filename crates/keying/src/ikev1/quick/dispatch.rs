@@ -6,6 +6,7 @@ use audit::{Cause, Role};
 use isakmp::{ExchangeType, Flags, RawPayload};
 
 use super::messages::{Proof, opened};
+use super::shared::Own;
 use super::{Quick, QuickId, QuickState, QuickStep, initiator, responder, shared};
 use crate::dispatch::Received;
 use crate::endpoint::{Endpoint, Party};
@@ -114,6 +115,9 @@ impl Endpoint {
         self.make_room(now, mmsa_id);
         let full = self.too_many_children(mmsa_id);
         let spi = self.new_spi();
+        let sa = self.sas.get(&mmsa_id);
+        let compress = sa.is_some_and(|sa| sa.connection.children.iter().any(|c| c.compress));
+        let cpi = if compress { self.new_cpi() } else { None };
         let Some(sa) = self.sas.get_mut(&mmsa_id) else {
             return;
         };
@@ -131,10 +135,20 @@ impl Endpoint {
         } else if self.stopping {
             Failure::local(Cause::ShuttingDown).into()
         } else {
-            responder::message_1(&mut self.core, sa, &mut quick, now, payloads, spi)
+            responder::message_1(
+                &mut self.core,
+                sa,
+                &mut quick,
+                now,
+                payloads,
+                Own { spi, cpi },
+            )
         };
         if quick.own_spi.is_none() {
             self.spis.remove(&spi);
+        }
+        if let Some(cpi) = cpi.filter(|_| quick.own_cpi.is_none()) {
+            self.cpis.remove(&cpi);
         }
         self.quick_by_message
             .insert((mmsa_id, message_id), quick.id);

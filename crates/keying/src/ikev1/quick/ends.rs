@@ -14,9 +14,9 @@ use audit::{Cause, Event, Extra, IpsecSaDeleted, QuickModeEnded};
 use crypto::esp::Protocol;
 use isakmp::{Delete, Notification, Payload, ProtocolId, RawPayload};
 
-use super::live::{protocol, traffic};
+use super::live::{Live, protocol, traffic};
 use super::{QuickId, QuickState};
-use crate::child::ChildSaId;
+use crate::child::{ChildSaId, Cpis};
 use crate::endpoint::{AfterTicket, Endpoint, Party};
 use crate::ikev1::informational;
 use crate::ikev1::negotiation::Failure;
@@ -49,6 +49,9 @@ impl Endpoint {
         let live = self.children.remove(id)?;
         self.unschedule(Party::Child(id));
         self.spis.remove(&live.inbound_spi);
+        if let Some(cpis) = live.cpis {
+            self.cpis.remove(&cpis.inbound);
+        }
         self.core.out.push_back(Output::RemoveSa(ChildSaId(id)));
         self.counters.quick_ended += 1;
         // What had a successor was replaced, whoever says that it goes.
@@ -170,7 +173,8 @@ impl Endpoint {
         self.wait_for(termination, Some(ticket));
     }
 
-    /// The peer's delete of ESP or AH SAs: it names the SPIs that it chose.
+    /// The peer's delete of ESP, AH or IPComp SAs: it names the SPIs that it chose. What one of a bundle loses, the
+    /// whole loses.
     pub(crate) fn deleted_by_peer(&mut self, now: Instant, mmsa_id: u64, delete: &Delete) {
         let Some(sa) = self.sas.get(&mmsa_id) else {
             return;
@@ -178,14 +182,25 @@ impl Endpoint {
         // An SA is its peer's: under whichever Main Mode SA with it.
         let remote_id = sa.remote_id.clone();
         for spi in &delete.spis {
-            let Ok(bytes) = <[u8; 4]>::try_from(spi.as_slice()) else {
-                continue;
+            let named = |protocol: Protocol, outbound: u32, cpis: Option<Cpis>| {
+                if delete.protocol == ProtocolId::IPCOMP {
+                    cpis.is_some_and(|cpis| spi.ends_with(&cpis.outbound.to_be_bytes()))
+                } else {
+                    delete.protocol.0 == protocol.number() && *spi == outbound.to_be_bytes()
+                }
             };
-            let spi = u32::from_be_bytes(bytes);
-            let protocol = delete.protocol.0;
-            let live = self.children.of_outbound_spi(spi).find(|live| {
-                live.suite.protocol.number() == protocol && live.remote_id == remote_id
-            });
+            // By its CPI hardly anybody deletes; all others are found by what they name.
+            let outbound = <[u8; 4]>::try_from(spi.as_slice()).map(u32::from_be_bytes);
+            let is_it = |live: &&Live| {
+                live.remote_id == remote_id
+                    && named(live.suite.protocol, live.outbound_spi, live.cpis)
+            };
+            let live = match outbound {
+                Ok(outbound) if delete.protocol != ProtocolId::IPCOMP => {
+                    self.children.of_outbound_spi(outbound).find(is_it)
+                }
+                _ => self.children.values().find(is_it),
+            };
             if let Some(id) = live.map(|live| live.id) {
                 self.end_child(now, id, Cause::DeletedByPeer, false);
                 continue;
@@ -193,7 +208,7 @@ impl Endpoint {
             let unborn = self.quick.values().find(|quick| {
                 quick.mmsa_id == mmsa_id
                     && quick.terms().is_some_and(|terms| {
-                        terms.peer_spi == spi && terms.suite.protocol.number() == protocol
+                        named(terms.suite.protocol, terms.peer_spi, terms.cpis)
                     })
             });
             if let Some(id) = unborn.map(|quick| quick.id) {

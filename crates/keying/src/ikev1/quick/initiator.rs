@@ -9,9 +9,9 @@ use isakmp::{NotifyType, Payload, RawPayload};
 use super::messages::{Body, Proof, sealed};
 use super::proposals::{self, Encapsulation, Offer};
 use super::selectors::{Pair, identification};
-use super::shared::{self, agreed, check_public, heard_originals, originals, ready};
+use super::shared::{self, Own, agreed, check_public, heard_originals, originals, ready};
 use super::{Offered, Quick, QuickState, QuickStep, Terms};
-use crate::child::Child;
+use crate::child::{Child, Cpis};
 use crate::core::Core;
 use crate::endpoint::Party;
 use crate::ikev1::negotiation::Failure;
@@ -26,7 +26,7 @@ pub(crate) fn begin(
     now: Instant,
     child: &Arc<Child>,
     pair: Pair,
-    spi: u32,
+    own: Own,
 ) -> (Quick, QuickStep) {
     let message_id = core.message_id();
     // One of ours that comes back is a reflection.
@@ -39,7 +39,8 @@ pub(crate) fn begin(
     };
     quick.pair = Some(pair);
     quick.encapsulation = Some(encapsulation);
-    quick.own_spi = Some(spi);
+    quick.own_spi = Some(own.spi);
+    quick.own_cpi = own.cpi;
     let Some(first) = suites.first() else {
         let failure = Failure::local(Cause::EspNotAcceptable)
             .with("the child has no proposal that version 1 of IKE can name");
@@ -49,12 +50,13 @@ pub(crate) fn begin(
         };
         return (quick, step);
     };
-    quick.named = Some((first.protocol.number(), spi.to_be_bytes().to_vec()));
+    quick.named = Some((first.protocol.number(), own.spi.to_be_bytes().to_vec()));
     let group = first.group;
     let offer = Offer {
         suites,
         encapsulation,
-        spi,
+        spi: own.spi,
+        cpi: own.cpi,
         lifetime: child.lifetime,
         kilobytes: child.lifetime_bytes.map(|bytes| (bytes / 1024).max(1)),
     };
@@ -245,6 +247,11 @@ fn terms(
         pair,
         own_spi: offered.offer.spi,
         peer_spi: choice.spi,
+        cpis: offered
+            .offer
+            .cpi
+            .zip(choice.cpi)
+            .map(|(inbound, outbound)| Cpis { inbound, outbound }),
         ni: offered.nonce.clone(),
         nr: body.nonce,
         lifetime: [Some(choice.lifetime), told]

@@ -9,7 +9,7 @@ use crypto::esp::EspProposal;
 
 use super::proposals::Encapsulation;
 use super::selectors::Pair;
-use crate::child::{Child, ChildOutcome, ChildSaId, ChildVerdict, Mode};
+use crate::child::{Child, ChildOutcome, ChildSaId, ChildVerdict, Cpis, Mode};
 use crate::config::Connection;
 use crate::identity::Identity;
 use crate::limits::after;
@@ -33,6 +33,7 @@ pub(crate) struct Live {
     pub remote: SocketAddr,
     pub inbound_spi: u32,
     pub outbound_spi: u32,
+    pub cpis: Option<Cpis>,
     pub lifetime: Duration,
     pub established: Instant,
     /// When its successor is negotiated; none: by the peer, or never.

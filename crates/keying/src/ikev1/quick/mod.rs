@@ -32,7 +32,7 @@ use self::proposals::{Encapsulation, Offer};
 use self::selectors::Pair;
 use super::duplicates::Duplicates;
 use super::negotiation::{Failure, Flight};
-use crate::child::{Child, ChildKeys};
+use crate::child::{Child, ChildKeys, Cpis};
 use crate::config::Connection;
 use crate::io::JobId;
 
@@ -64,6 +64,8 @@ pub(crate) struct Quick {
     pub sent: QmState,
     /// The SPI of what the peer is to send; none at a responder that has not answered.
     pub own_spi: Option<u32>,
+    /// The CPI of what the peer is to send, where IPComp is offered or taken.
+    pub own_cpi: Option<u16>,
     /// The protocol and SPI that the initiator told, or we as one: what notifications name.
     pub named: Option<(u8, Vec<u8>)>,
     /// The IV of the exchange's next message.
@@ -129,6 +131,8 @@ pub(crate) struct Terms {
     pub pair: Pair,
     pub own_spi: u32,
     pub peer_spi: u32,
+    /// With IPComp.
+    pub cpis: Option<Cpis>,
     pub ni: Vec<u8>,
     pub nr: Vec<u8>,
     /// The lesser of what both sides named.

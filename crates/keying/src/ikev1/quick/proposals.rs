@@ -1,6 +1,8 @@
 //! What is offered in message 1 of Quick Mode, what of it is chosen, and whether a peer's choice is one
 //! of ours (RFC 2407 sections 4.4 and 4.5).
 
+mod ipcomp;
+
 use std::time::Duration;
 
 use audit::Cause;
@@ -56,6 +58,8 @@ pub(crate) struct Offer {
     pub suites: Vec<EspProposal>,
     pub encapsulation: Encapsulation,
     pub spi: u32,
+    /// With IPComp too.
+    pub cpi: Option<u16>,
     pub lifetime: Duration,
     pub kilobytes: Option<u64>,
 }
@@ -67,6 +71,8 @@ pub(crate) struct Choice {
     pub encapsulation: Encapsulation,
     /// The other side's SPI.
     pub spi: u32,
+    /// The other side's CPI; `None`: without IPComp.
+    pub cpi: Option<u16>,
     /// As named; the default where nobody named one.
     pub lifetime: Duration,
     pub kilobytes: Option<u64>,
@@ -87,7 +93,8 @@ pub(crate) fn offerable(suites: &[EspProposal], phase_1: Group) -> Vec<EspPropos
         .collect()
 }
 
-/// The SA payload of message 1: suites of one protocol that stand together are transforms of one proposal.
+/// The SA payload of message 1: suites of one protocol that stand together are transforms of one proposal; with IPComp
+/// it comes twice, first in a bundle.
 pub(crate) fn offer(offer: &Offer) -> SecurityAssociation {
     let mut proposals: Vec<Proposal> = Vec::new();
     for suite in &offer.suites {
@@ -116,6 +123,9 @@ pub(crate) fn offer(offer: &Offer) -> SecurityAssociation {
                 attributes,
             });
         }
+    }
+    if let Some(cpi) = offer.cpi {
+        proposals = ipcomp::offered_too(&proposals, cpi, offer);
     }
     SecurityAssociation::new(proposals)
 }
@@ -271,17 +281,82 @@ fn mode_name(mode: Mode) -> &'static str {
     }
 }
 
-/// What of an offer could be chosen at all: transforms of proposals that stand alone. Those that share a
-/// number are wanted together (RFC 2408 section 4.2), which we do not do.
-fn alone(offered: &SecurityAssociation) -> impl Iterator<Item = (&Proposal, &Transform)> {
+/// What of an offer could be chosen at all: transforms of proposals that stand alone, or with IPComp. Those that share a
+/// number are wanted together (RFC 2408 section 4.2); other bundles we do not do.
+fn alternatives(offered: &SecurityAssociation) -> impl Iterator<Item = Alternative<'_>> {
+    let bundled = |proposal: &Proposal| -> Option<Option<&Proposal>> {
+        let mut others = offered
+            .proposals
+            .iter()
+            .filter(|other| other.number == proposal.number && !std::ptr::eq(*other, proposal));
+        match (others.next(), others.next()) {
+            (None, _) => Some(None),
+            (Some(other), None) if other.protocol == ProtocolId::IPCOMP => Some(Some(other)),
+            _ => None,
+        }
+    };
     offered
         .proposals
         .iter()
-        .filter(|proposal| {
-            let same = |other: &&Proposal| other.number == proposal.number;
-            offered.proposals.iter().filter(same).count() == 1
+        .filter_map(move |proposal| Some((proposal, bundled(proposal)?)))
+        .flat_map(|(proposal, ipcomp)| {
+            proposal
+                .transforms
+                .iter()
+                .map(move |transform| Alternative {
+                    proposal,
+                    transform,
+                    ipcomp,
+                })
         })
-        .flat_map(|proposal| proposal.transforms.iter().map(move |t| (proposal, t)))
+}
+
+/// A transform, and the proposal of IPComp that goes with it.
+#[derive(Clone, Copy)]
+struct Alternative<'a> {
+    proposal: &'a Proposal,
+    transform: &'a Transform,
+    ipcomp: Option<&'a Proposal>,
+}
+
+impl<'a> Alternative<'a> {
+    /// What it stands for, where it can be chosen, and the transform of IPComp.
+    fn choice(&self, default: Encapsulation) -> Option<(Choice, Option<&'a Transform>)> {
+        let alone = choice(self.proposal, self.transform, default)?;
+        match self.ipcomp {
+            None => Some((alone, None)),
+            Some(proposal) => {
+                let (choice, transform) = ipcomp::choice(proposal, &alone)?;
+                Some((choice, Some(transform)))
+            }
+        }
+    }
+
+    /// The proposals with these transforms alone, ESP or AH first.
+    fn answer(&self, ipcomp: Option<&Transform>) -> Vec<Proposal> {
+        let with = |proposal: &Proposal, transform: &Transform| Proposal {
+            transforms: vec![transform.clone()],
+            ..proposal.clone()
+        };
+        let mut answer = vec![with(self.proposal, self.transform)];
+        answer.extend(
+            self.ipcomp
+                .zip(ipcomp)
+                .map(|(proposal, transform)| with(proposal, transform)),
+        );
+        answer
+    }
+
+    fn describe(&self) -> String {
+        let Alternative {
+            proposal,
+            transform,
+            ipcomp,
+        } = self;
+        let bundle = if ipcomp.is_some() { " with IPComp" } else { "" };
+        let meaning = Meaning::of(transform).describe(proposal.protocol, transform.id);
+        format!("{meaning}{bundle}")
+    }
 }
 
 /// The SPI of a proposal: four bytes, and none of those that RFC 2407 section 4.6.1 reserves.
@@ -303,6 +378,7 @@ fn choice(proposal: &Proposal, transform: &Transform, default: Encapsulation) ->
         suite: meaning.suite(proposal.protocol, transform.id)?,
         encapsulation,
         spi: spi(proposal)?,
+        cpi: None,
         lifetime: meaning
             .seconds
             .map_or(DEFAULT_LIFETIME, Duration::from_secs),
@@ -315,6 +391,8 @@ fn choice(proposal: &Proposal, transform: &Transform, default: Encapsulation) ->
 pub(crate) struct Policy<'a> {
     pub suites: &'a [EspProposal],
     pub mode: Mode,
+    /// IPComp is taken, and what is without it too.
+    pub compress: bool,
     /// ESP in UDP is possible: IKE runs on the port for it.
     pub udp_possible: bool,
     /// How long the peer's public value is, where it sent one.
@@ -329,12 +407,13 @@ impl Policy<'_> {
             _ => false,
         };
         let udp = !choice.encapsulation.udp || self.udp_possible;
-        pfs && udp && choice.encapsulation.mode == self.mode
+        let ipcomp = choice.cpi.is_none() || self.compress;
+        pfs && udp && ipcomp && choice.encapsulation.mode == self.mode
     }
 }
 
-/// Chooses from a peer's offer, by our preference. The answer has the one transform as it was offered;
-/// its SPI is for the caller to set.
+/// Chooses from a peer's offer, by our preference: of one suite what is with IPComp comes first. The answer has each
+/// transform as it was offered; its SPI and CPI are for the caller to set.
 pub(crate) fn choose(
     policy: &Policy<'_>,
     offered: &SecurityAssociation,
@@ -343,18 +422,20 @@ pub(crate) fn choose(
         mode: policy.mode,
         udp: false,
     };
-    let choices: Vec<(Choice, &Proposal, &Transform)> = alone(offered)
-        .filter_map(|(p, t)| Some((choice(p, t, default)?, p, t)))
+    let choices: Vec<(Choice, Option<&Transform>, Alternative<'_>)> = alternatives(offered)
+        .filter_map(|alternative| {
+            let (choice, ipcomp) = alternative.choice(default)?;
+            Some((choice, ipcomp, alternative))
+        })
         .collect();
     for suite in policy.suites {
-        let found = choices
+        let fits = choices
             .iter()
-            .find(|(choice, ..)| choice.suite == *suite && policy.takes(choice));
-        if let Some((choice, proposal, transform)) = found {
-            let answer = SecurityAssociation::new(vec![Proposal {
-                transforms: vec![(*transform).clone()],
-                ..(*proposal).clone()
-            }]);
+            .filter(|(choice, ..)| choice.suite == *suite && policy.takes(choice));
+        // Of several the first.
+        let found = fits.min_by_key(|(choice, ..)| choice.cpi.is_none());
+        if let Some((choice, ipcomp, alternative)) = found {
+            let answer = SecurityAssociation::new(alternative.answer(*ipcomp));
             return Ok((choice.clone(), answer));
         }
     }
@@ -386,17 +467,17 @@ fn refusal_cause(policy: &Policy<'_>, choices: &[&Choice]) -> Cause {
 }
 
 fn refusal_detail(policy: &Policy<'_>, offered: &SecurityAssociation) -> String {
-    let all: Vec<(&Proposal, &Transform)> = alone(offered).collect();
+    let all: Vec<Alternative<'_>> = alternatives(offered).collect();
     let mut theirs: Vec<String> = all
         .iter()
         .take(TRANSFORMS_SHOWN)
-        .map(|(p, t)| Meaning::of(t).describe(p.protocol, t.id))
+        .map(Alternative::describe)
         .collect();
     if all.len() > TRANSFORMS_SHOWN {
         theirs.push(format!("{} more", all.len() - TRANSFORMS_SHOWN));
     }
     if theirs.is_empty() {
-        theirs.push("nothing that stands alone".to_owned());
+        theirs.push("nothing that stands alone or with IPComp".to_owned());
     }
     let ours: Vec<String> = policy.suites.iter().map(ToString::to_string).collect();
     format!(
@@ -408,31 +489,55 @@ fn refusal_detail(policy: &Policy<'_>, offered: &SecurityAssociation) -> String 
 }
 
 /// What the responder chose, where it is one of ours. The lifetimes may be less than what we offered.
+///
+/// strongSwan 5.9.8 answers with all that we offered of what it chose: the bundle with IPComp, and the same without.
 pub(crate) fn check_answer(offer: &Offer, answer: &SecurityAssociation) -> Result<Choice, Failure> {
     let altered = |why: String| Failure::local(Cause::ProposalAltered).with(why);
-    let [proposal] = answer.proposals.as_slice() else {
+    let counts = answer.proposals.iter().map(|p| p.transforms.len());
+    if let Some(count) = counts.into_iter().find(|count| *count != 1) {
         return Err(altered(format!(
-            "the peer answered with {} proposals",
-            answer.proposals.len()
-        )));
-    };
-    let [transform] = proposal.transforms.as_slice() else {
-        return Err(altered(format!(
-            "the peer answered with {} transforms",
-            proposal.transforms.len()
-        )));
-    };
-    let told = || Meaning::of(transform).describe(proposal.protocol, transform.id);
-    let Some(choice) = choice(proposal, transform, offer.encapsulation) else {
-        return Err(altered(format!("the peer answered with {}", told())));
-    };
-    if choice.encapsulation != offer.encapsulation || !offer.suites.contains(&choice.suite) {
-        return Err(altered(format!(
-            "the peer chose {}, which we did not offer",
-            told()
+            "the peer answered with {count} transforms"
         )));
     }
-    Ok(choice)
+    let all: Vec<Alternative<'_>> = alternatives(answer).collect();
+    let used: usize = all
+        .iter()
+        .map(|one| 1 + usize::from(one.ipcomp.is_some()))
+        .sum();
+    if used != answer.proposals.len() || !(1..=2).contains(&all.len()) {
+        let count = answer.proposals.len();
+        return Err(altered(format!("the peer answered with {count} proposals")));
+    }
+    let mut choices: Vec<Choice> = Vec::new();
+    for one in all {
+        let Some((choice, _)) = one.choice(offer.encapsulation) else {
+            return Err(altered(format!(
+                "the peer answered with {}",
+                one.describe()
+            )));
+        };
+        let offered = choice.encapsulation == offer.encapsulation
+            && offer.suites.contains(&choice.suite)
+            && (choice.cpi.is_none() || offer.cpi.is_some());
+        if !offered {
+            let why = format!("the peer chose {}, which we did not offer", one.describe());
+            return Err(altered(why));
+        }
+        choices.push(choice);
+    }
+    choices.sort_by_key(|choice| choice.cpi.is_none());
+    let [choice, rest @ ..] = choices.as_slice() else {
+        return Err(altered("the peer chose nothing".to_owned()));
+    };
+    let repeats = |other: &Choice| {
+        choice.cpi.is_some()
+            && other.cpi.is_none()
+            && (other.suite, other.spi) == (choice.suite, choice.spi)
+    };
+    if !rest.iter().all(repeats) {
+        return Err(altered("the peer chose two different proposals".to_owned()));
+    }
+    Ok(choice.clone())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ fn ours(texts: &[&str], mode: Mode, udp: bool) -> Offer {
         suites: texts.iter().map(|text| suite(text)).collect(),
         encapsulation: Encapsulation { mode, udp },
         spi: 0x1234_5678,
+        cpi: None,
         lifetime: Duration::from_hours(24),
         kilobytes: Some(500_000),
     }
@@ -19,6 +20,7 @@ fn policy<'a>(suites: &'a [EspProposal], mode: Mode, group: Option<&str>) -> Pol
     Policy {
         suites,
         mode,
+        compress: false,
         udp_possible: false,
         public_len: group.map(|group| group.row().public_len),
     }
@@ -213,5 +215,211 @@ fn one_quick_mode_offers_suites_of_one_group() {
     let no_pfs_first = [suite("aes256gcm16"), suite("aes128gcm16-ecp256")];
     for group in [Group::X25519, Group::Ecp256] {
         assert_eq!(offerable(&no_pfs_first, group), [suite("aes256gcm16")]);
+    }
+}
+
+/// What is offered with IPComp.
+fn compressed(texts: &[&str], mode: Mode) -> Offer {
+    Offer {
+        cpi: Some(0x1234),
+        ..ours(texts, mode, false)
+    }
+}
+
+/// Number, protocol and SPI of each proposal.
+fn shape(sa: &SecurityAssociation) -> Vec<(u8, u8, Vec<u8>)> {
+    let of = |p: &Proposal| (p.number, p.protocol.0, p.spi.clone());
+    sa.proposals.iter().map(of).collect()
+}
+
+#[test]
+fn with_ipcomp_each_proposal_is_offered_in_a_bundle_and_then_alone() {
+    let offered = compressed(&["aes128gcm16-x25519", "ah-sha256-x25519"], Mode::Tunnel);
+    let sa = offer(&offered);
+    let (spi, cpi) = (vec![0x12, 0x34, 0x56, 0x78], vec![0x12, 0x34]);
+    assert_eq!(
+        shape(&sa),
+        [
+            (1, 3, spi.clone()),
+            (1, 4, cpi.clone()),
+            (2, 3, spi.clone()),
+            (3, 2, spi.clone()),
+            (3, 4, cpi),
+            (4, 2, spi),
+        ]
+    );
+    let ipcomp = &sa.proposals[1].transforms;
+    assert_eq!(ipcomp.len(), 1);
+    assert_eq!((ipcomp[0].number, ipcomp[0].id), (1, 2));
+    let value = |class| ipcomp[0].attribute(class).and_then(Attribute::number);
+    assert_eq!(value(ipsec::ENCAPSULATION_MODE), Some(1));
+    assert_eq!(value(ipsec::GROUP), Some(31));
+    let plain = Offer {
+        cpi: None,
+        ..offered
+    };
+    let alone: Vec<&Proposal> = sa.proposals.iter().filter(|p| p.number % 2 == 0).collect();
+    for (one, other) in alone.iter().zip(&offer(&plain).proposals) {
+        assert_eq!(one.transforms, other.transforms);
+    }
+}
+
+#[test]
+fn ipcomp_is_taken_where_it_is_wanted_and_left_where_it_is_not() {
+    for (text, group) in [("aes128gcm16-x25519", Some("x25519")), ("ah-sha256", None)] {
+        for mode in [Mode::Tunnel, Mode::Transport] {
+            let offered = compressed(&[text], mode);
+            let sa = offer(&offered);
+            let suites = [suite(text)];
+            let mut here = policy(&suites, mode, group);
+            let (choice, answer) = choose(&here, &sa).unwrap();
+            assert_eq!(choice.cpi, None);
+            assert_eq!(answer.proposals, sa.proposals[2..]);
+            assert_eq!(check_answer(&offered, &answer), Ok(choice));
+            here.compress = true;
+            let (choice, answer) = choose(&here, &sa).unwrap();
+            assert_eq!(choice.cpi, Some(0x1234));
+            assert_eq!(answer.proposals, sa.proposals[..2]);
+            assert_eq!(check_answer(&offered, &answer), Ok(choice));
+            // A peer that offers none.
+            let (choice, _) = choose(&here, &offer(&ours(&[text], mode, false))).unwrap();
+            assert_eq!(choice.cpi, None);
+        }
+    }
+}
+
+#[test]
+fn algorithms_come_before_ipcomp() {
+    let mut sa = offer(&compressed(&["aes128-sha256"], Mode::Tunnel));
+    let strong = offer(&ours(&["aes256gcm16"], Mode::Tunnel, false));
+    sa.proposals.extend(strong.proposals);
+    sa.proposals[3].number = 3;
+    let suites = [suite("aes256gcm16"), suite("aes128-sha256")];
+    let mut here = policy(&suites, Mode::Tunnel, None);
+    here.compress = true;
+    assert_eq!(choose(&here, &sa).unwrap().0.suite, suites[0]);
+}
+
+#[test]
+fn a_bundle_alone_is_named_to_who_wants_none() {
+    let mut sa = offer(&compressed(&["aes128gcm16"], Mode::Tunnel));
+    sa.proposals.truncate(2);
+    let suites = [suite("aes128gcm16")];
+    let mut here = policy(&suites, Mode::Tunnel, None);
+    let failure = choose(&here, &sa).unwrap_err();
+    assert_eq!(failure.cause, Cause::EspNotAcceptable);
+    let detail = failure.detail.unwrap();
+    assert!(
+        detail.contains("offers aes128gcm16 in tunnel mode with IPComp; here"),
+        "{detail}"
+    );
+    here.compress = true;
+    assert!(choose(&here, &sa).is_ok());
+}
+
+#[test]
+fn of_ipcomp_only_deflate_in_the_same_mode_with_a_negotiable_cpi_is_taken() {
+    let suites = [suite("aes128gcm16-x25519")];
+    let mut here = policy(&suites, Mode::Tunnel, Some("x25519"));
+    here.compress = true;
+    let good = offer(&compressed(&["aes128gcm16-x25519"], Mode::Tunnel));
+    let cpi = |change: &dyn Fn(&mut Proposal)| {
+        let mut sa = good.clone();
+        change(&mut sa.proposals[1]);
+        choose(&here, &sa).unwrap().0.cpi
+    };
+    let set = |p: &mut Proposal, class, value| {
+        let list = &mut p.transforms[0].attributes;
+        list.retain(|attribute| attribute.class != class);
+        list.extend(value);
+    };
+    assert_eq!(cpi(&|p| p.spi = vec![0, 0, 0x43, 0x21]), Some(0x4321));
+    assert_eq!(cpi(&|p| set(p, ipsec::GROUP, None)), Some(0x1234));
+    // LZS first, DEFLATE behind it.
+    let second = |p: &mut Proposal| {
+        let mut other = p.transforms[0].clone();
+        other.id = 3;
+        p.transforms.insert(0, other);
+    };
+    assert_eq!(cpi(&second), Some(0x1234));
+    assert_eq!(cpi(&|p| p.transforms[0].id = 3), None);
+    for spi in [vec![], vec![1], vec![0, 2], vec![0, 255], vec![0, 0, 0, 2]] {
+        assert_eq!(cpi(&|p| p.spi.clone_from(&spi)), None, "{spi:?}");
+    }
+    for (class, value) in [
+        (ipsec::ENCAPSULATION_MODE, None),
+        (ipsec::ENCAPSULATION_MODE, Some(ipsec::TRANSPORT)),
+        (ipsec::GROUP, Some(19)),
+        (ipsec::KEY_LENGTH, Some(128)),
+        (ipsec::COMPRESSION_DICTIONARY_SIZE, Some(9)),
+        (ipsec::COMPRESSION_PRIVATE_ALGORITHM, Some(1)),
+    ] {
+        let value = value.map(|value| Attribute::short(class, value));
+        assert_eq!(cpi(&|p| set(p, class, value.clone())), None, "{value:?}");
+    }
+}
+
+#[test]
+fn the_lesser_lifetime_of_a_bundle_counts() {
+    let suites = [suite("aes128gcm16")];
+    let mut here = policy(&suites, Mode::Tunnel, None);
+    here.compress = true;
+    let mut sa = offer(&compressed(&["aes128gcm16"], Mode::Tunnel));
+    let list = &mut sa.proposals[1].transforms[0].attributes;
+    list.retain(|a| ![ipsec::LIFE_TYPE, ipsec::LIFE_DURATION].contains(&a.class));
+    let before = choose(&here, &sa).unwrap().0;
+    assert_eq!(before.lifetime, Duration::from_hours(24));
+    let list = &mut sa.proposals[1].transforms[0].attributes;
+    list.extend(life(ipsec::LIFE_SECONDS, 60));
+    list.extend(life(ipsec::LIFE_KILOBYTES, 70));
+    let after = choose(&here, &sa).unwrap().0;
+    assert_eq!(after.lifetime, Duration::from_mins(1));
+    assert_eq!(after.kilobytes, Some(70));
+}
+
+#[test]
+fn an_answer_may_repeat_alone_what_it_chose_in_a_bundle_and_nothing_else() {
+    let offered = compressed(&["aes128gcm16", "aes256gcm16"], Mode::Tunnel);
+    let sa = |texts: &[&str]| offer(&compressed(texts, Mode::Tunnel));
+    // strongSwan's.
+    let good = sa(&["aes128gcm16"]);
+    assert_eq!(
+        check_answer(&offered, &good).map(|c| c.cpi),
+        Ok(Some(0x1234))
+    );
+    let bundle = |sa: &SecurityAssociation| SecurityAssociation::new(sa.proposals[..2].to_vec());
+    assert_eq!(
+        check_answer(&offered, &bundle(&good)).map(|c| c.cpi),
+        Ok(Some(0x1234))
+    );
+    let with = |change: &dyn Fn(&mut Vec<Proposal>)| {
+        let mut sa = good.clone();
+        change(&mut sa.proposals);
+        check_answer(&offered, &sa).map(|choice| choice.cpi)
+    };
+    let other = sa(&["aes256gcm16"]).proposals;
+    for wrong in [
+        with(&|all| all[2].transforms.clone_from(&other[2].transforms)),
+        with(&|all| all[2].spi = vec![1, 2, 3, 4]),
+        with(&|all| all[1].spi = vec![0, 2]),
+        with(&|all| all[1].transforms[0].id = 3),
+        with(&|all| {
+            let again = all[1].transforms[0].clone();
+            all[1].transforms.push(again);
+        }),
+        with(&|all| drop(all.remove(0))),
+        with(&|all| drop(all.drain(..1))),
+        with(&|all| drop(all.drain(1..2))),
+        with(&|all| all.extend(other.iter().cloned())),
+        with(&|all| all.truncate(0)),
+        // Two alike without IPComp.
+        with(&|all| {
+            all.remove(1);
+            all[0].number = 7;
+        }),
+        // Bundles that we did not offer.
+        check_answer(&ours(&["aes128gcm16"], Mode::Tunnel, false), &bundle(&good)).map(|c| c.cpi),
+    ] {
+        assert_eq!(wrong.unwrap_err().cause, Cause::ProposalAltered);
     }
 }

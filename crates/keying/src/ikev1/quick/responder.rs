@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use audit::{Cause, QmState, Role};
-use isakmp::{Attribute, NotifyType, Payload, RawPayload, ipsec};
+use isakmp::{Attribute, NotifyType, Payload, ProtocolId, RawPayload, ipsec};
 
 use super::initiator::ids;
 use super::messages::{Body, Proof, notification, sealed};
 use super::proposals::{self, Choice, Encapsulation, Policy};
 use super::selectors::{Candidate, candidates};
-use super::shared::{agreed, check_public, heard_originals, originals, ready};
+use super::shared::{Own, agreed, check_public, compresses, heard_originals, originals, ready};
 use super::{Quick, QuickState, QuickStep, Reply, Terms};
+use crate::child::Cpis;
 use crate::core::Core;
 use crate::endpoint::Party;
 use crate::ikev1::negotiation::Failure;
@@ -18,15 +19,15 @@ use crate::ikev1::sa::Sa;
 use crate::job::{Job, JobResult};
 use crate::limits::{JOB_TIMEOUT, OUR_NONCE_LEN};
 
-/// Message 1, proven by HASH(1): chooses a child and a proposal. `quick.iv` is of message 2; `spi` is
-/// ours, should we agree.
+/// Message 1, proven by HASH(1): chooses a child and a proposal. `quick.iv` is of message 2; `own` is for when we
+/// agree.
 pub(crate) fn message_1(
     core: &mut Core,
     sa: &mut Sa,
     quick: &mut Quick,
     now: Instant,
     payloads: &[RawPayload],
-    spi: u32,
+    own: Own,
 ) -> QuickStep {
     let body = match Body::of(payloads) {
         Ok(body) => body,
@@ -37,16 +38,17 @@ pub(crate) fn message_1(
         .proposals
         .first()
         .map(|proposal| (proposal.protocol.0, proposal.spi.clone()));
-    let (candidate, choice, answer) = match choose(sa, quick, &body) {
+    let (candidate, choice, answer) = match choose(sa, quick, &body, own.cpi.is_some()) {
         Ok(found) => found,
         Err(failure) => return failure.into(),
     };
     quick.child = Some(candidate.child.clone());
     quick.pair = Some(candidate.pair);
     quick.encapsulation = Some(choice.encapsulation);
-    quick.own_spi = Some(spi);
+    quick.own_spi = Some(own.spi);
+    quick.own_cpi = own.cpi.filter(|_| choice.cpi.is_some());
     let nonce = core.bytes(OUR_NONCE_LEN);
-    let (terms, reply) = agree(sa, &body, &candidate, &choice, answer, spi, nonce);
+    let (terms, reply) = agree(sa, &body, &candidate, &choice, answer, own, nonce);
     quick.peer_original = terms.peer_original;
     let (Some(group), Some(peer_public)) = (choice.suite.group, body.public) else {
         return message_2(sa, quick, terms, *reply, None);
@@ -71,11 +73,12 @@ pub(crate) fn message_1(
     QuickStep::Stay
 }
 
-/// The child that the peer's selectors fit best and that has one of its proposals.
+/// The child that the peer's selectors fit best and that has one of its proposals. `cpi`: there is one of ours.
 fn choose(
     sa: &Sa,
     quick: &mut Quick,
     body: &Body,
+    cpi: bool,
 ) -> Result<(Candidate, Choice, isakmp::SecurityAssociation), Failure> {
     let ends = sa.ends();
     let told = body.selectors(false)?.unwrap_or_else(|| ends.own());
@@ -86,6 +89,7 @@ fn choose(
         let policy = Policy {
             suites: &candidate.child.proposals,
             mode: candidate.child.mode,
+            compress: cpi && compresses(sa, &candidate.child, &candidate.pair),
             udp_possible: sa.route.marked,
             public_len: body.public.as_ref().map(Vec::len),
         };
@@ -115,15 +119,24 @@ fn agree(
     candidate: &Candidate,
     choice: &Choice,
     mut answer: isakmp::SecurityAssociation,
-    spi: u32,
+    own: Own,
     nonce: Vec<u8>,
 ) -> (Terms, Box<Reply>) {
     let child = &candidate.child;
     let Encapsulation { mode, udp } = choice.encapsulation;
     let (peer_original, own_original) = heard_originals(body.originals, Role::Responder, mode, udp);
     let own_kilobytes = child.lifetime_bytes.map(|bytes| (bytes / 1024).max(1));
+    let Own { spi, cpi } = own;
+    let cpis = cpi
+        .zip(choice.cpi)
+        .map(|(inbound, outbound)| Cpis { inbound, outbound });
     for proposal in &mut answer.proposals {
-        proposal.spi = spi.to_be_bytes().to_vec();
+        proposal.spi = match cpis {
+            Some(cpis) if proposal.protocol == ProtocolId::IPCOMP => {
+                cpis.inbound.to_be_bytes().to_vec()
+            }
+            _ => spi.to_be_bytes().to_vec(),
+        };
     }
     let mut rest: Vec<RawPayload> = match &body.ids {
         Some(_) if candidate.narrowed => ids(&candidate.pair, Role::Responder).to_vec(),
@@ -142,7 +155,7 @@ fn agree(
             shorter.then_some(child.lifetime),
             own_kilobytes.filter(|_| fewer),
         );
-        let protocol = isakmp::ProtocolId(choice.suite.protocol.number());
+        let protocol = ProtocolId(choice.suite.protocol.number());
         let spi = spi.to_be_bytes().to_vec();
         rest.push(notification(
             protocol,
@@ -157,6 +170,7 @@ fn agree(
         pair: candidate.pair,
         own_spi: spi,
         peer_spi: choice.spi,
+        cpis,
         ni: body.nonce.clone(),
         nr: nonce,
         lifetime: choice.lifetime.min(child.lifetime),

@@ -303,6 +303,7 @@ mod tests {
             remote: fixed(remote),
             mode,
             proposals: Vec::new(),
+            compress: false,
             lifetime: Duration::from_hours(1),
             lifetime_bytes: None,
             lifetime_packets: None,

@@ -9,7 +9,7 @@ use crypto::esp::{EspProposal, quick_mode_keymat};
 use crypto::{Group, Secret};
 use isakmp::{NatOa, Payload, RawPayload};
 
-use super::selectors::Ends;
+use super::selectors::{Ends, Pair};
 use super::{Quick, QuickId, QuickState, Ready, Terms};
 use crate::child::{Child, ChildKeys, Mode};
 use crate::core::Core;
@@ -17,6 +17,14 @@ use crate::ikev1::duplicates::Duplicates;
 use crate::ikev1::negotiation::{Failure, Flight};
 use crate::ikev1::sa::Sa;
 use crate::job::JobResult;
+
+/// What we choose of an SA: what the peer's packets will carry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Own {
+    pub spi: u32,
+    /// Where there may be IPComp.
+    pub cpi: Option<u16>,
+}
 
 /// A Quick Mode that begins; nothing of it is decided.
 pub(crate) fn begin(
@@ -41,6 +49,7 @@ pub(crate) fn begin(
         peer_original: None,
         sent: QmState::None,
         own_spi: None,
+        own_cpi: None,
         named: None,
         iv: Vec::new(),
         flight: None,
@@ -92,6 +101,12 @@ impl Quick {
         let retransmit = self.connection.retransmit;
         self.flight = Some(Flight::new(core, now, retransmit, datagrams));
     }
+}
+
+/// Whether the SAs of a child may have IPComp. The kernel's compresses no packets of one IP version within the other:
+/// what it then puts into ESP is in transport mode, which has one version.
+pub(crate) fn compresses(sa: &Sa, child: &Child, pair: &Pair) -> bool {
+    child.compress && pair.local.first.is_ipv4() == sa.route.local.is_ipv4()
 }
 
 /// A public value of the wrong size is refused before a worker sees it, and our own is no peer's.

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use audit::{Cause, FailurePoint, Role};
+use isakmp::ipsec;
 use rand_core::Rng as _;
 
 use super::initiator;
 use super::selectors::{Pair, pairs};
+use super::shared::{Own, compresses};
 use crate::child::{Child, ChildOutcome, ChildVerdict};
 use crate::endpoint::{Endpoint, Party};
 use crate::identity::Identity;
@@ -26,6 +28,18 @@ impl Endpoint {
                 return spi;
             }
         }
+    }
+
+    /// A CPI of ours that is not in use; `None`: all are.
+    pub(crate) fn new_cpi(&mut self) -> Option<u16> {
+        let all = ipsec::LAST_CPI - ipsec::FIRST_CPI + 1;
+        // The remainder is below `all`.
+        let first = u16::try_from(self.core.rng.next_u32() % u32::from(all)).unwrap_or_default();
+        let mut from_there = (first..all).chain(0..first);
+        let free = from_there.find(|offset| !self.cpis.contains(&(ipsec::FIRST_CPI + offset)))?;
+        let cpi = ipsec::FIRST_CPI + free;
+        self.cpis.insert(cpi);
+        Some(cpi)
     }
 
     /// `InitiateChild`.
@@ -157,12 +171,16 @@ impl Endpoint {
     ) {
         let spi = self.new_spi();
         let full = self.too_many_children(mmsa_id);
+        let sa = self.sas.get(&mmsa_id);
+        let compress = sa.is_some_and(|sa| compresses(sa, child, &pair));
+        let cpi = if compress { self.new_cpi() } else { None };
         let Some(sa) = self.sas.get_mut(&mmsa_id) else {
             self.spis.remove(&spi);
             return;
         };
         self.core.quick_started(&mut self.counters);
-        let (mut quick, mut step) = initiator::begin(&mut self.core, sa, now, child, pair, spi);
+        let own = Own { spi, cpi };
+        let (mut quick, mut step) = initiator::begin(&mut self.core, sa, now, child, pair, own);
         quick.replaces = replaces;
         if full {
             step = super::QuickStep::Fail {

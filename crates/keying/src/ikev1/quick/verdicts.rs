@@ -182,6 +182,9 @@ impl Endpoint {
         if let Some(spi) = quick.own_spi {
             self.spis.remove(&spi);
         }
+        if let Some(cpi) = quick.own_cpi {
+            self.cpis.remove(&cpi);
+        }
         if let Some(id) = quick.expected {
             self.core.out.push_back(Output::RemoveSa(ChildSaId(id)));
         }
@@ -240,6 +243,9 @@ impl Endpoint {
         let Some(live) = self.live(now, &quick, &ready, id) else {
             return;
         };
+        if let (Some(cpi), None) = (quick.own_cpi, live.cpis) {
+            self.cpis.remove(&cpi);
+        }
         // At a responder too, where the peer does not say what its Quick Mode is for.
         let before = self.children.others_like(&live);
         let replaces = live.replaces.or(before.map(|old| old.id).max());
@@ -282,6 +288,7 @@ impl Endpoint {
             remote: sa.map_or(quick.remote, |sa| sa.route.remote),
             inbound_spi: terms.own_spi,
             outbound_spi: terms.peer_spi,
+            cpis: terms.cpis,
             lifetime: terms.lifetime,
             established: now,
             rekey_at: rekeys.then(|| after(now, terms.lifetime.mul_f64(part))),
@@ -389,6 +396,7 @@ fn install(live: &Live, ready: &Ready, replaces: Option<u64>) -> ChildSa {
         remote_selector: live.pair.remote,
         inbound: ready.inbound.clone(),
         outbound: ready.outbound.clone(),
+        cpis: live.cpis,
         replay_window: child.replay_window,
         soft_bytes: hard_bytes.map(soft),
         hard_bytes,
