@@ -153,7 +153,9 @@ fn namespace(stage: &Stage, host: &str) -> Outcome<String> {
 /// Each IPsec SA of a host's kernel has carried at least so many bytes; where the host is ours, our status says so too.
 pub fn carried(stage: &Stage, on: &str, least: u64) -> Outcome {
     let on = stage.vars.host(on);
-    let listed = stage.lab.on(on, &["ip", "-s", "xfrm", "state"])?;
+    let listed = stage
+        .lab
+        .on(on, &["ip", "-s", "xfrm", "state", "list", "proto", "esp"])?;
     // `252(bytes), 3(packets)` of what it is now; a limit, `(INF)(bytes)`, is no number.
     let counted: Vec<u64> = listed
         .lines()
