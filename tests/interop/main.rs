@@ -18,6 +18,7 @@ mod peer;
 mod pki;
 mod pluto;
 mod process;
+mod radius;
 mod scenario;
 mod steps;
 mod stranger;

@@ -1,5 +1,6 @@
 //! What a trial needs of the machine.
 
+use crate::radius::FREERADIUS;
 use crate::scenario::Variant;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -66,9 +67,11 @@ pub fn missing_for(variant: &Variant) -> Option<String> {
     if let Some(why) = missing_in(variant.var("peer-is")) {
         return Some(why);
     }
+    let radius = (!variant.var("radius-on").is_empty()).then_some(FREERADIUS);
     variant
         .programs()
         .into_iter()
+        .chain(radius)
         .find(|p| !on_path(p))
         .map(|p| format!("{p} is not installed"))
 }

@@ -21,6 +21,9 @@ pub struct Scenario {
     /// The shapes that it has taken in, the nearest first.
     #[serde(skip)]
     shapes: Vec<String>,
+    /// Of the shape's axis that has rows with these labels, only those rows.
+    #[serde(default)]
+    pub only: Vec<String>,
     /// Variables that differ from their defaults.
     #[serde(default)]
     pub vars: BTreeMap<String, String>,
@@ -565,7 +568,7 @@ fn read(folder: &Path, depth: usize) -> Outcome<Scenario> {
         Some(_) if depth == MAX_SHAPES => Err(because(&"its shapes go in a circle")),
         Some(shape) => {
             let shape = read(&home().join("shapes").join(shape), depth + 1)?;
-            Ok(scenario.over(shape))
+            scenario.over(shape).map_err(|why| because(&why))
         }
         None => Ok(scenario),
     }
@@ -573,7 +576,25 @@ fn read(folder: &Path, depth: usize) -> Outcome<Scenario> {
 
 impl Scenario {
     /// What this one sets, and of the shape what it leaves open.
-    fn over(self, shape: Self) -> Self {
+    fn over(self, mut shape: Self) -> Result<Self, String> {
+        for label in &self.only {
+            let is = |row: &BTreeMap<String, String>| row.get("label") == Some(label);
+            let has = |axis: &Axis| matches!(axis, Axis::Rows { rows } if rows.iter().any(is));
+            if !shape.axis.iter().any(has) {
+                return Err(format!("its shape has no row \"{label}\""));
+            }
+        }
+        for axis in &mut shape.axis {
+            let wanted = |row: &BTreeMap<String, String>| {
+                let label = row.get("label");
+                label.is_some_and(|label| self.only.contains(label))
+            };
+            if let Axis::Rows { rows } = axis
+                && rows.iter().any(wanted)
+            {
+                rows.retain(wanted);
+            }
+        }
         let mut vars = shape.vars;
         vars.extend(self.vars);
         let mut play = shape.play;
@@ -587,15 +608,16 @@ impl Scenario {
         }
         let mut shapes: Vec<String> = self.shape.iter().cloned().collect();
         shapes.extend(shape.shapes);
-        Self {
+        Ok(Self {
             vars,
             play,
             shapes,
             axis: shape.axis.into_iter().chain(self.axis).collect(),
             steps: self.steps.or(shape.steps),
             expect: self.expect.or(shape.expect),
+            more: shape.more.into_iter().chain(self.more).collect(),
             ..self
-        }
+        })
     }
 }
 

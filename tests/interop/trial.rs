@@ -10,6 +10,7 @@ use crate::load::Pings;
 use crate::peer::{self, Peer};
 use crate::pki;
 use crate::process::Background;
+use crate::radius::Radius;
 use crate::scenario::Variant;
 use crate::stranger::Stranger;
 use crate::vars::Vars;
@@ -30,6 +31,7 @@ pub struct Stage {
     pub second: Option<Peer>,
     pub strangers: Vec<Stranger>,
     pub servers: Vec<Server>,
+    pub _radius: Option<Radius>,
     pub programs: Vec<Background>,
     /// Pings under way, and iperf3 beside them.
     pub pings: Option<Pings>,
@@ -58,6 +60,7 @@ pub fn run(variant: &Variant) -> Outcome {
             "second/charon.out",
             "second/charon.log",
             "peer/pluto.log",
+            "radius/radius.log",
         ] {
             if let Ok(text) = std::fs::read_to_string(folder.path().join(log)) {
                 let _ = std::fmt::Write::write_fmt(
@@ -95,6 +98,7 @@ fn run_in(variant: &Variant, folder: &Path) -> Outcome {
     if variant.folder.join("hosts").exists() {
         write_filled(variant, &vars, "hosts", &us)?;
     }
+    let radius = radius(variant, &mut vars, &lab, &folder.join("radius"))?;
     let peer_is = vars.get("peer-is").to_owned();
     let peer = match peer::files(&peer_is)? {
         None => None,
@@ -136,6 +140,7 @@ fn run_in(variant: &Variant, folder: &Path) -> Outcome {
         second,
         strangers: Vec::new(),
         servers: Vec::new(),
+        _radius: radius,
         programs: Vec::new(),
         pings: None,
         load: Vec::new(),
@@ -164,6 +169,20 @@ fn run_in(variant: &Variant, folder: &Path) -> Outcome {
     check::settled(&stage, &expected)?;
     stage.daemon.stop()?;
     check::log(&stage, &expected)
+}
+
+/// The RADIUS server, where the scenario has one.
+fn radius(variant: &Variant, vars: &mut Vars, lab: &Lab, folder: &Path) -> Outcome<Option<Radius>> {
+    if vars.get("radius-on").is_empty() {
+        return Ok(None);
+    }
+    create_dir(folder)?;
+    vars.set("radius-log", folder.join("radius.log").to_string_lossy());
+    let mut there = vars.clone();
+    there.set("dir", folder.to_string_lossy());
+    write_filled(variant, &there, "radiusd.conf", folder)?;
+    let on = vars.host(vars.get("radius-on"));
+    Radius::start(lab, on, folder).map(Some)
 }
 
 /// Writes the scenario's file, its shape's, or the common one, with its placeholders filled.

@@ -48,6 +48,11 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("peer-plays", ""),
     ("second-plays", ""),
     ("second-san", ""),
+    // The host that a RADIUS server runs on, and the user whom it knows.
+    ("radius-on", ""),
+    ("radius-secret", "a secret of gateway and server"),
+    ("radius-user", ""),
+    ("radius-password", ""),
     // Of one part's strongSwan alone, or of one part's mainmode.
     ("peer-strongswan", ""),
     ("second-strongswan", ""),
