@@ -75,6 +75,10 @@ pub mod class {
     pub const XAUTH_DOMAIN: u16 = 16526;
     /// Whether the user passed.
     pub const XAUTH_STATUS: u16 = 16527;
+    /// Nets that the client is to send through the tunnel (Cisco Unity), see [`crate::unity`].
+    pub const UNITY_SPLIT_INCLUDE: u16 = 28676;
+    /// Nets that the client is to leave outside of the tunnel (Cisco Unity), see [`crate::unity`].
+    pub const UNITY_LOCAL_LAN: u16 = 28678;
 }
 
 /// An attributes payload.

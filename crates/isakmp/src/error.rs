@@ -129,6 +129,9 @@ pub enum Fault {
         /// What would have been right.
         expected: &'static str,
     },
+    /// A mask of IPv4 whose ones are not all in front.
+    #[error("{0:#010x} is no mask")]
+    BadMask(u32),
     /// There is nothing in it.
     #[error("no {0} in it")]
     Empty(&'static str),

@@ -3,9 +3,10 @@
 //! Each function takes any bytes. It must not panic, and what it accepts must come back from the emitter
 //! as the same bytes: that is asserted here.
 
+use crate::unity::Net;
 use crate::{
-    Datagram, Header, Payload, PayloadType, RawPayload, Trailing, build, emit_chain, parse_chain,
-    vendor,
+    AttributeValue, Datagram, Header, Payload, PayloadType, RawPayload, Trailing, build,
+    emit_chain, parse_chain, vendor,
 };
 
 /// A fuzz target: its name, which is also its corpus' folder, and its function.
@@ -23,7 +24,7 @@ pub const TARGETS: &[Target] = &[
     ("delete", |body| payload(PayloadType::DELETE, body)),
     ("nat", nat),
     ("fragment", |body| payload(PayloadType::FRAGMENT, body)),
-    ("config", |body| payload(PayloadType::ATTRIBUTES, body)),
+    ("config", config),
     ("vendor", vendor),
 ];
 
@@ -101,6 +102,25 @@ fn nat(body: &[u8]) {
     payload(PayloadType::NAT_OA, body);
     payload(PayloadType::NAT_OA_DRAFT, body);
     payload(PayloadType::NAT_D, body);
+}
+
+/// An attributes payload, and the nets that each of its values may be.
+fn config(body: &[u8]) {
+    payload(PayloadType::ATTRIBUTES, body);
+    let raw = RawPayload {
+        kind: PayloadType::ATTRIBUTES,
+        body: body.to_vec(),
+    };
+    let Ok(Payload::Attributes(config)) = Payload::parse(&raw) else {
+        return;
+    };
+    for attribute in &config.attributes {
+        if let AttributeValue::Long(value) = &attribute.value
+            && let Ok(nets) = Net::parse_all(value)
+        {
+            assert_eq!(Net::parse_all(&Net::emit_all(&nets)), Ok(nets));
+        }
+    }
 }
 
 /// A vendor ID: recognised or not, it stays what it is.

@@ -35,6 +35,7 @@ pub mod oakley;
 pub mod payload;
 mod reader;
 pub mod sa;
+pub mod unity;
 pub mod vendor;
 
 pub use attribute::{Attribute, AttributeValue};
