@@ -83,6 +83,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         cpis: None,
         local_selector: Selector::subnet(local_net.parse()?),
         remote_selector: Selector::subnet(remote_net.parse()?),
+        local_lan: Vec::new(),
         limits: Limits::default(),
         mark: None,
         interface_id: None,

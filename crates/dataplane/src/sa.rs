@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crypto::Secret;
 use crypto::esp::{EspCipher, EspIntegrity, Protocol};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::{PlaneError, Selector};
@@ -103,6 +104,8 @@ pub struct ChildSa {
     pub local_selector: Selector,
     /// The peer's.
     pub remote_selector: Selector,
+    /// Nets within the peer's side that this host's own packets go to past the SA, and come from in the clear.
+    pub local_lan: Vec<IpNet>,
     /// Bytes and packets.
     pub limits: Limits,
     /// Only packets with this mark.

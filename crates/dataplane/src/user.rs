@@ -47,6 +47,7 @@ use watch::Watch;
 use ways::{Owner, Ways};
 use wire::Wire;
 
+use crate::kernel::route::Between;
 use crate::{
     ChildSa, Counters, Mark, Mode, Plane, PlaneError, PlaneEvent, Refusal, RouteTable, Trap,
 };
@@ -478,9 +479,12 @@ impl Plane for User {
         self.serve(&path)?;
         self.shared.change().insert(Arc::new(association));
         let owner = Owner::Child(sa.id);
-        let routed = self
-            .ways
-            .add(&owner, &sa.local_selector, &sa.remote_selector, sa.remote);
+        let between = Between {
+            local: &sa.local_selector,
+            remote: &sa.remote_selector,
+            local_lan: &sa.local_lan,
+        };
+        let routed = self.ways.add(&owner, between, sa.remote);
         if routed.is_err() {
             let _ = self.ways.release(&owner);
             self.shared.change().remove(sa.id);
@@ -524,7 +528,12 @@ impl Plane for User {
         for local in &trap.local_selectors {
             for remote in &trap.remote_selectors {
                 if local.first.is_ipv4() == remote.first.is_ipv4() && result.is_ok() {
-                    result = self.ways.add(&owner, local, remote, trap.remote);
+                    let between = Between {
+                        local,
+                        remote,
+                        local_lan: &[],
+                    };
+                    result = self.ways.add(&owner, between, trap.remote);
                 }
             }
         }

@@ -160,6 +160,8 @@ pub struct ChildSa {
     pub peer_original: Option<IpAddr>,
     /// Our address as the peer was given it, for the same.
     pub own_original: Option<IpAddr>,
+    /// What of the peer's side this host nevertheless sends, and takes, outside of the tunnel.
+    pub local_lan: Vec<Selector>,
     /// The SA that this one takes over from. It goes with a [`crate::Output::RemoveSa`] of its own.
     pub replaces: Option<ChildSaId>,
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use audit::Role;
 use crypto::Proposal;
 use crypto::cert::{Method as SignatureMethod, Policy as CertificatePolicy};
+use isakmp::unity::Net;
 
 use crate::child::Child;
 use crate::identity::Identity;
@@ -189,11 +190,17 @@ pub enum ModeConfig {
 
 /// What a client of Mode Config wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "wishes of their own, each there or not whatever the others are"
+)]
 pub struct ConfigClient {
     /// An IPv4 address.
     pub v4: bool,
     /// An IPv6 address.
     pub v6: bool,
+    /// Which nets the tunnel is for, and which not (Cisco Unity). What children have of others is not negotiated.
+    pub unity: bool,
     /// The server begins; else we do.
     pub push: bool,
 }
@@ -207,6 +214,10 @@ pub struct ConfigServer {
     pub dns: Vec<IpAddr>,
     /// NetBIOS name servers.
     pub nbns: Vec<IpAddr>,
+    /// Nets that a client is to send through the tunnel, and no others (Cisco Unity); none: it is not told.
+    pub split_include: Vec<Net>,
+    /// Nets that a client is to leave outside of the tunnel (Cisco Unity).
+    pub local_lan: Vec<Net>,
     /// We begin; else the client does.
     pub push: bool,
 }
@@ -296,6 +307,18 @@ pub struct EndpointConfig {
     pub nat_ports: Vec<u16>,
     /// The seed of cookies, nonces, message IDs, IVs and jitter: 32 bytes of the operating system's.
     pub seed: [u8; 32],
+}
+
+impl ModeConfig {
+    /// Whether it is about nets, which both sides have to say that they know of (Cisco Unity).
+    pub(crate) fn has_nets(&self) -> bool {
+        match self {
+            ModeConfig::Client(client) => client.unity,
+            ModeConfig::Server(server) => {
+                !(server.split_include.is_empty() && server.local_lan.is_empty())
+            }
+        }
+    }
 }
 
 impl Connection {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use audit::{ActivityId, Event};
 use crypto::cert::Evidence;
 use crypto::{Group, Secret};
+use isakmp::unity::Net;
 use isakmp::{ExchangeType, PayloadType};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
@@ -213,6 +214,7 @@ fn mode_config(host: usize, push: bool) -> ModeConfig {
         return ModeConfig::Client(ConfigClient {
             v4: true,
             v6: true,
+            unity: true,
             push,
         });
     }
@@ -225,6 +227,8 @@ fn mode_config(host: usize, push: bool) -> ModeConfig {
         }],
         dns: vec![IpAddr::from([10, 2, 0, 53])],
         nbns: Vec::new(),
+        split_include: Net::new([10, 2, 0, 0].into(), 16).into_iter().collect(),
+        local_lan: Net::new([10, 2, 9, 0].into(), 24).into_iter().collect(),
         push,
     })
 }

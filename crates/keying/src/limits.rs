@@ -27,6 +27,9 @@ pub const MAX_EARLY: usize = 8;
 pub const MAX_LEASES: usize = MAX_SAS;
 /// Name servers of a kind that are sent or taken: no resolver asks more than three.
 pub const MAX_NAME_SERVERS: usize = 8;
+/// Nets that a client of Mode Config is told of, those within the tunnel and those outside each: every one within is a
+/// Quick Mode of its own.
+pub const MAX_UNITY_NETS: usize = MAX_SELECTOR_PAIRS / 2;
 /// The longest name of an XAUTH user, in bytes: what RADIUS and every system's accounts allow.
 pub const MAX_USER_NAME: usize = 253;
 /// How long the answer to a negotiation's last message is kept to be sent again.

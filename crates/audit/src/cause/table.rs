@@ -320,6 +320,9 @@ causes! {
             SelectorsRefusedByPeer "selectors-refused-by-peer" 13_825
                 "the peer answered INVALID-ID-INFORMATION: it does not accept the traffic that we ask for"
                 "Write the same subnets, protocol and ports at both ends, each as the mirror of the other: `local` here is the remote side there."
+            OutsideSplitInclude "outside-split-include" 13_825
+                "the gateway says which nets the tunnel is for (Cisco Unity), and the child has none of them"
+                "Widen `remote` of the child, up to \"0.0.0.0/0\", or add its nets at the gateway; or take \"unity\" out of `request`: then the gateway is not asked for nets."
             UnsupportedSelector "unsupported-selector" 13_869
                 "the peer describes traffic by a type of ID that holds no addresses"
                 "Set the peer to describe traffic by address, subnet or range of addresses."

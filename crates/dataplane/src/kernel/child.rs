@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crypto::esp::Protocol;
+use ipnet::IpNet;
 
 use super::events::Name;
 use super::policy::{self, Path, PolicyKey, Template};
@@ -23,6 +24,7 @@ pub(super) struct Child {
     pub(super) cpis: Option<Cpis>,
     pub(super) local_selector: Selector,
     pub(super) remote_selector: Selector,
+    pub(super) local_lan: Vec<IpNet>,
     pub(super) mark: Option<Mark>,
     pub(super) interface_id: Option<u32>,
     pub(super) reqid: u32,
@@ -49,6 +51,7 @@ impl Child {
             cpis: sa.cpis,
             local_selector: *local,
             remote_selector: *remote,
+            local_lan: sa.local_lan.clone(),
             mark: sa.mark,
             interface_id: sa.interface_id,
             reqid: 0,

@@ -10,6 +10,7 @@ use super::child::{Child, Trapped};
 use super::claims::{Change, Owner};
 use super::ledger::Entry;
 use super::policy::{self, Path, PolicyKey, Template};
+use super::route::Between;
 use super::state::{self, Direction, StateKey};
 use super::{Kernel, events};
 use crate::{ChildSa, Half, Mode, PlaneError, Trap};
@@ -298,8 +299,11 @@ impl Kernel {
         self.routes.add(
             &mut self.ledger,
             owner,
-            &child.local_selector,
-            &child.remote_selector,
+            Between {
+                local: &child.local_selector,
+                remote: &child.remote_selector,
+                local_lan: &child.local_lan,
+            },
             child.remote,
         )
     }
@@ -366,8 +370,13 @@ impl Kernel {
         for local in &trap.local_selectors {
             for remote in &trap.remote_selectors {
                 if local.first.is_ipv4() == remote.first.is_ipv4() {
+                    let between = Between {
+                        local,
+                        remote,
+                        local_lan: &[],
+                    };
                     self.routes
-                        .add(&mut self.ledger, &owner, local, remote, trap.remote)?;
+                        .add(&mut self.ledger, &owner, between, trap.remote)?;
                 }
             }
         }

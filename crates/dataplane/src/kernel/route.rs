@@ -66,6 +66,16 @@ pub(super) struct RouteKey {
     through: Option<Through>,
 }
 
+impl RouteKey {
+    fn exception(table: u32, destination: IpNet) -> Self {
+        Self {
+            table,
+            destination,
+            through: None,
+        }
+    }
+}
+
 /// How packets of a route leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 struct Through {
@@ -82,6 +92,25 @@ pub(super) struct RuleKey {
     table: u32,
     priority: u32,
     v6: bool,
+}
+
+/// What is routed.
+#[derive(Clone, Copy)]
+pub(crate) struct Between<'a> {
+    /// This side's traffic.
+    pub(crate) local: &'a Selector,
+    /// The peer's.
+    pub(crate) remote: &'a Selector,
+    /// What of the peer's is excepted, whether this host is connected to it or not.
+    pub(crate) local_lan: &'a [IpNet],
+}
+
+impl Between<'_> {
+    /// What is excepted from a route to a net.
+    pub(crate) fn local_lan_inside(&self, net: IpNet) -> impl Iterator<Item = IpNet> {
+        let inside = move |lan: &&IpNet| **lan != net && net.contains(*lan);
+        self.local_lan.iter().filter(inside).copied()
+    }
 }
 
 /// Our routes, and for whom they are there.
@@ -107,11 +136,11 @@ impl Routes {
         &mut self,
         ledger: &mut Ledger<Entry>,
         owner: &Owner,
-        local: &Selector,
-        remote: &Selector,
+        between: Between<'_>,
         peer: IpAddr,
     ) -> Result<(), PlaneError> {
         const DOING: &str = "setting a route";
+        let Between { local, remote, .. } = between;
         let Some(table) = self.table else {
             return Ok(());
         };
@@ -121,6 +150,9 @@ impl Routes {
         };
         for destination in remote.prefixes() {
             if self.share(table, owner, destination) {
+                for lan in between.local_lan_inside(destination) {
+                    self.set(ledger, owner, RouteKey::exception(table.table, lan))?;
+                }
                 continue;
             }
             let way = self.way_to(destination.network());
@@ -134,13 +166,9 @@ impl Routes {
             let connected =
                 connected_inside(&mut self.netlink, &destination).map_err(|f| f.during(DOING))?;
             // The exceptions first: nothing next door is to be lost for a moment.
-            for exception in connected {
-                let key = RouteKey {
-                    table: table.table,
-                    destination: exception,
-                    through: None,
-                };
-                self.set(ledger, owner, key)?;
+            let local_lan = between.local_lan_inside(destination);
+            for exception in connected.into_iter().chain(local_lan) {
+                self.set(ledger, owner, RouteKey::exception(table.table, exception))?;
             }
             let key = RouteKey {
                 table: table.table,

@@ -341,6 +341,7 @@ mod tests {
             cpis: None,
             local_selector: Selector::host("192.0.2.1".parse().unwrap()),
             remote_selector: Selector::host("192.0.2.2".parse().unwrap()),
+            local_lan: Vec::new(),
             limits: Limits::default(),
             mark: None,
             interface_id: None,

@@ -375,6 +375,7 @@ pub(super) mod tests {
             cpis: None,
             local_selector: net(local),
             remote_selector: net(remote),
+            local_lan: Vec::new(),
             limits: Limits::default(),
             mark: None,
             interface_id: None,

@@ -29,8 +29,8 @@ use super::shield::{Policy, Shield};
 use crate::held::Held;
 use crate::kernel::ledger::Ledger;
 use crate::kernel::netlink::Netlink;
-use crate::kernel::route::{EXCEPTION, PROTOCOL, address_in, connected_inside, family};
-use crate::{Mark, PlaneError, RouteTable, Selector};
+use crate::kernel::route::{Between, EXCEPTION, PROTOCOL, address_in, connected_inside, family};
+use crate::{Mark, PlaneError, RouteTable};
 
 /// The metric of the routes that let nothing pass: above that of the routes into the device, which have the
 /// kernel's own (0, and 1024 with IPv6), and below that of exceptions, as the route into the device is.
@@ -146,13 +146,13 @@ impl Ways {
     pub(super) fn add(
         &mut self,
         owner: &Owner,
-        local: &Selector,
-        remote: &Selector,
+        between: Between<'_>,
         peer: IpAddr,
     ) -> Result<(), PlaneError> {
+        let Between { local, remote, .. } = between;
         let mut excepted = BTreeMap::new();
         for net in remote.prefixes() {
-            excepted.insert(net, self.exceptions(net, local)?);
+            excepted.insert(net, self.exceptions(net, between)?);
         }
         let all = excepted.values().flatten().copied().collect();
         self.shield
@@ -179,8 +179,12 @@ impl Ways {
     }
 
     /// What of a remote net is not led into the device: networks that this host is connected to, as they are when the
-    /// first of several has it, and the local side.
-    fn exceptions(&mut self, net: IpNet, local: &Selector) -> Result<BTreeSet<IpNet>, PlaneError> {
+    /// first of several has it, the local side, and what is to be left out.
+    fn exceptions(
+        &mut self,
+        net: IpNet,
+        between: Between<'_>,
+    ) -> Result<BTreeSet<IpNet>, PlaneError> {
         let kind = Kind::Way;
         let mut except: BTreeSet<IpNet> = if self.held.has(&RouteKey { net, kind }) {
             let keys = self.held.keys();
@@ -189,8 +193,10 @@ impl Ways {
         } else {
             connected_inside(&mut self.netlink, &net).map_err(|f| f.during(DOING))?
         };
+        except.extend(between.local_lan_inside(net));
         except.extend(
-            local
+            between
+                .local
                 .prefixes()
                 .filter(|own| *own != net && net.contains(own)),
         );

@@ -103,6 +103,7 @@ pub fn pair(suite: &Suite, mode: Mode, number: u32) -> (ChildSa, ChildSa) {
             Mode::Tunnel => Selector::subnet("10.2.0.0/16".parse().unwrap()),
             Mode::Transport => Selector::host("192.0.2.2".parse().unwrap()),
         },
+        local_lan: Vec::new(),
         limits: Limits::default(),
         mark: None,
         interface_id: None,

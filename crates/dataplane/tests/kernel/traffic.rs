@@ -32,6 +32,10 @@ pub const TRIALS: &[OwnTrial] = &[
         "an_sa_for_a_trap_carries_what_asked_for_it",
         an_sa_for_a_trap_carries_what_asked_for_it,
     ),
+    (
+        "a_local_lan_is_reached_past_the_sa",
+        a_local_lan_is_reached_past_the_sa,
+    ),
     ("a_mark_chooses_the_sa", a_mark_chooses_the_sa),
     (
         "a_refused_sa_leaves_nothing_and_says_why",
@@ -299,6 +303,32 @@ fn an_sa_for_a_trap_carries_what_asked_for_it() -> Outcome {
         std::thread::sleep(std::time::Duration::from_millis(1500));
     }
     Ok(())
+}
+
+fn a_local_lan_is_reached_past_the_sa() -> Outcome {
+    let lab = Lab::new()?;
+    lab.right.ip("addr add 10.2.9.1/32 dev lo")?;
+    lab.left.ip("route add 10.2.9.0/24 via 192.0.2.2")?;
+    let before = lab.left.routes()?;
+    let (mut sa, other) = pair(&SUITES[0], Mode::Tunnel, 1);
+    sa.local_lan = vec!["10.2.9.0/24".parse()?];
+    let (mut left, mut right) = both(&lab, &(sa.clone(), other))?;
+    lab.left.pings("10.2.9.1")?;
+    lab.left.pings("10.2.0.1")?;
+    carried(&left.plane.counters(1)?, 3)?;
+    // Another for the same shares the route, and has a list of its own.
+    let (mut second, other) = pair(&SUITES[0], Mode::Tunnel, 2);
+    second.local_lan = vec!["10.2.8.0/24".parse()?];
+    right.plane.install(&other)?;
+    left.plane.install(&second)?;
+    let table = lab.left.ip("route show table 220")?;
+    for lan in ["throw 10.2.9.0/24", "throw 10.2.8.0/24"] {
+        ensure(table.contains(lan), || table.clone())?;
+    }
+    left.plane.remove(1)?;
+    left.plane.remove(2)?;
+    lab.left.inside(|| left.plane.close())?;
+    same("routes", &lab.left.routes()?, &before)
 }
 
 fn a_mark_chooses_the_sa() -> Outcome {

@@ -109,6 +109,10 @@ pub const TRIALS: &[OwnTrial] = &[
         what_is_next_door_is_not_led_into_a_tunnel_for_everything,
     ),
     (
+        "a_local_lan_is_reached_past_the_tunnel",
+        a_local_lan_is_reached_past_the_tunnel,
+    ),
+    (
         "workers_keep_the_order_that_a_small_window_wants",
         workers_keep_the_order_that_a_small_window_wants,
     ),
@@ -519,6 +523,39 @@ fn what_is_next_door_is_not_led_into_a_tunnel_for_everything() -> Outcome {
     right.plane.remove(1)?;
     behind.pings("10.2.0.1")?;
     lab.left.pings("10.1.0.9")?;
+    left.plane.remove(2)?;
+    same("routes", lab.left.ip("route show table 221")?.trim(), "")?;
+    lab.left.inside(|| left.plane.close())?;
+    same("routes", &lab.left.routes()?, &before)
+}
+
+fn a_local_lan_is_reached_past_the_tunnel() -> Outcome {
+    let lab = Lab::new()?;
+    lab.right.ip("addr add 10.2.9.1/32 dev lo")?;
+    lab.left.ip("route add 10.2.9.0/24 via 192.0.2.2")?;
+    let before = lab.left.routes()?;
+    let (mut sa, _) = pair(&SUITES[0], Mode::Tunnel, 1);
+    sa.local_lan = vec!["10.2.9.0/24".parse()?, "172.16.0.0/12".parse()?];
+    let (mut left, mut right) = joined(&lab, &sa)?;
+    let pinged = |left: &Host| -> Outcome {
+        left.pings("10.2.9.1")?;
+        left.pings("10.2.0.1")
+    };
+    pinged(&lab.left)?;
+    carried(&left.plane.counters(1)?, 3)?;
+    let table = lab.left.ip("route show table 221")?;
+    ensure(table.contains("throw 10.2.9.0/24"), || table.clone())?;
+    ensure(!table.contains("172.16.0.0"), || table.clone())?;
+    // Another for the same, whose list is another, has its own beside it.
+    let (mut second, _) = pair(&SUITES[0], Mode::Tunnel, 2);
+    second.local_lan = vec!["10.2.8.0/24".parse()?];
+    second.replaces = Some(1);
+    install(&lab.left, &mut left, &second)?;
+    install(&lab.right, &mut right, &other_end(&second))?;
+    let table = lab.left.ip("route show table 221")?;
+    ensure(table.contains("throw 10.2.8.0/24"), || table.clone())?;
+    pinged(&lab.left)?;
+    left.plane.remove(1)?;
     left.plane.remove(2)?;
     same("routes", lab.left.ip("route show table 221")?.trim(), "")?;
     lab.left.inside(|| left.plane.close())?;

@@ -12,7 +12,7 @@ use isakmp::{
 use super::authentication::Proves;
 use super::negotiation::{Failure, Step, header};
 use super::protection::{Keys, OpenError, Opened};
-use crate::config::{Connection, Fragmentation};
+use crate::config::{Connection, Fragmentation, ModeConfig};
 use crate::identity::Identity;
 use crate::limits::{MAX_AUTHORITIES, NONCE_LEN};
 
@@ -410,6 +410,13 @@ pub(crate) fn vendor_ids(connection: &Connection) -> Vec<RawPayload> {
     }
     if connection.xauth.is_some() {
         ids.push(vendor::XAUTH.id.to_vec());
+    }
+    if connection
+        .mode_config
+        .as_ref()
+        .is_some_and(ModeConfig::has_nets)
+    {
+        ids.push(vendor::CISCO_UNITY.id.to_vec());
     }
     ids.into_iter()
         .map(|id| Payload::VendorId(id).to_raw())

@@ -20,4 +20,5 @@ pub(crate) mod sa;
 pub(crate) mod shared;
 pub(crate) mod state;
 pub(crate) mod transaction;
+pub(crate) mod unity;
 pub(crate) mod xauth;

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use audit::{Cause, Role};
 use isakmp::config::{ConfigAttributes, ConfigType, class};
+use isakmp::unity::Net;
 use isakmp::{Attribute, ExchangeType};
 
 use super::duplicates::digest;
@@ -13,6 +14,7 @@ use super::informational::refuse_exchange;
 use super::negotiation::Flight;
 use super::sa::{Asked, Asking, Configuring};
 use super::transaction::{self, Heard, answer_to, attribute, bytes};
+use super::unity::Nets;
 use crate::config::{ConfigClient, ConfigServer, ModeConfig};
 use crate::endpoint::{Endpoint, Party};
 use crate::inner::Inner;
@@ -36,7 +38,8 @@ impl Endpoint {
             }
             Some(ModeConfig::Client(client)) => self.pull(now, id, client),
             Some(ModeConfig::Server(server)) if server.push => {
-                let attributes = self.given(id, &server, &everything(&server));
+                let unity = sa.peer.unity;
+                let attributes = self.given(id, &server, &everything(&server, unity));
                 self.ask(now, id, ConfigType::SET, attributes, Asking::Push);
             }
             Some(ModeConfig::Server(_)) | None => {}
@@ -47,6 +50,7 @@ impl Endpoint {
     fn pull(&mut self, now: Instant, id: u64, client: ConfigClient) {
         // Whoever replaces an SA asks for the address that it has.
         let had = self.inner_of_predecessor(id);
+        let unity = client.unity && self.sas.get(&id).is_some_and(|sa| sa.peer.unity);
         let mut attributes = Vec::new();
         if client.v4 {
             let had = had.v4.map(|address| address.octets().to_vec());
@@ -69,6 +73,10 @@ impl Endpoint {
                 class::INTERNAL_IP6_ADDRESS,
                 had.unwrap_or_default(),
             ));
+        }
+        if unity {
+            let classes = [class::UNITY_SPLIT_INCLUDE, class::UNITY_LOCAL_LAN];
+            attributes.extend(classes.map(|class| Attribute::long(class, [])));
         }
         self.ask(now, id, ConfigType::REQUEST, attributes, Asking::Pull);
     }
@@ -209,6 +217,9 @@ impl Endpoint {
                 });
                 of_family.take(MAX_NAME_SERVERS).collect()
             };
+            let nets = |nets: &[Net]| -> Option<Attribute> {
+                (!nets.is_empty()).then(|| Attribute::long(asked.class, Net::emit_all(nets)))
+            };
             match asked.class {
                 class::INTERNAL_IP4_ADDRESS => {
                     let wanted = v4_of(&bytes(asked)).map(IpAddr::from);
@@ -227,6 +238,8 @@ impl Endpoint {
                 }
                 class::INTERNAL_IP4_DNS => given.extend(v4(&server.dns)),
                 class::INTERNAL_IP4_NBNS => given.extend(v4(&server.nbns)),
+                class::UNITY_SPLIT_INCLUDE => given.extend(nets(&server.split_include)),
+                class::UNITY_LOCAL_LAN => given.extend(nets(&server.local_lan)),
                 _ => {}
             }
         }
@@ -295,10 +308,16 @@ impl Endpoint {
             return;
         }
         sa.configuring = Configuring::Done;
-        if sa.inner_local == inner {
+        let nets = if client.unity && sa.peer.unity {
+            Nets::told(config)
+        } else {
+            Nets::default()
+        };
+        if sa.inner_local == inner && sa.nets == nets {
             return;
         }
         sa.inner_local = inner;
+        sa.nets = nets.clone();
         if sa.auto_at.is_some() && sa.role == Role::Initiator {
             sa.auto_at = Some(now);
         }
@@ -308,13 +327,20 @@ impl Endpoint {
             connection: connection.clone(),
             addresses: inner.all(),
         });
-        self.end_children_of_other_address(now, &connection, inner);
+        self.end_children_of_before(now, &connection, inner, &nets);
         self.begin_waiting_children(now, id);
         self.schedule(Party::Sa(id));
     }
 
-    /// Child SAs from an address that we do not have any more end: nothing would come back to them.
-    fn end_children_of_other_address(&mut self, now: Instant, connection: &str, inner: Inner) {
+    /// Child SAs from an address that we do not have any more end: nothing would come back to them. So do those to nets
+    /// that the tunnel is not for any more.
+    fn end_children_of_before(
+        &mut self,
+        now: Instant,
+        connection: &str,
+        inner: Inner,
+        nets: &Nets,
+    ) {
         let had: Vec<IpAddr> = self
             .sas
             .values()
@@ -324,7 +350,8 @@ impl Endpoint {
             .collect();
         let from_there = |live: &super::quick::live::Live| {
             let local = live.pair.local;
-            live.connection.name == connection && local.is_host() && had.contains(&local.first)
+            let elsewhere = local.is_host() && had.contains(&local.first);
+            live.connection.name == connection && (elsewhere || !nets.allow(&live.pair.remote))
         };
         let children: Vec<u64> = self
             .children
@@ -336,8 +363,8 @@ impl Endpoint {
     }
 }
 
-/// All that a server has, as a client would ask for it.
-fn everything(server: &ConfigServer) -> Vec<Attribute> {
+/// All that a server has, as a client would ask for it; `unity`: one that knows of nets.
+fn everything(server: &ConfigServer, unity: bool) -> Vec<Attribute> {
     let has = |v4: bool| server.pools.iter().any(|pool| pool.first.is_ipv4() == v4);
     let mut classes = Vec::new();
     if has(true) {
@@ -347,6 +374,9 @@ fn everything(server: &ConfigServer) -> Vec<Attribute> {
         classes.push(class::INTERNAL_IP6_ADDRESS);
     }
     classes.extend([class::INTERNAL_IP4_DNS, class::INTERNAL_IP4_NBNS]);
+    if unity {
+        classes.extend([class::UNITY_SPLIT_INCLUDE, class::UNITY_LOCAL_LAN]);
+    }
     let empty = |class| Attribute::long(class, []);
     classes.into_iter().map(empty).collect()
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use audit::{ActivityId, AuthMethod, Cause, FailurePoint, KeyMod, MmCertificate, MmState, Role};
 use crypto::cert::Shown;
-use isakmp::{Cookie, ExchangeType, Flags, Header, Payload, PayloadType, non_esp, vendor};
+use isakmp::vendor::{self, VendorKind};
+use isakmp::{Cookie, ExchangeType, Flags, Header, Payload, PayloadType, non_esp};
 use rand_core::Rng as _;
 
 use super::authentication::Method;
@@ -35,10 +36,16 @@ pub(crate) struct Route {
 
 /// What a peer's vendor IDs told.
 #[derive(Clone, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "abilities of their own, each there or not whatever the others are"
+)]
 pub(crate) struct Peer {
     pub nat_t: bool,
     pub dpd: bool,
     pub fragmentation: bool,
+    /// It knows attributes of nets in Mode Config (Cisco Unity).
+    pub unity: bool,
     /// What it runs, by name.
     pub software: Vec<&'static str>,
 }
@@ -56,7 +63,9 @@ impl Peer {
             self.nat_t |= vendor::NAT_T_RFC3947.matches(id);
             self.dpd |= vendor::DPD.matches(id);
             self.fragmentation |= vendor::FRAGMENTATION.matches(id);
-            let known = vendor::recognise(id).filter(|known| known.software);
+            let known = vendor::recognise(id);
+            self.unity |= known.is_some_and(|known| known.kind == VendorKind::CiscoUnity);
+            let known = known.filter(|known| known.software);
             if let Some(known) = known
                 && !self.software.contains(&known.name)
                 && self.software.len() < MAX_SOFTWARE

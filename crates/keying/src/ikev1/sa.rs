@@ -13,6 +13,7 @@ use super::answers::Answers;
 use super::duplicates::Duplicates;
 use super::negotiation::{Flight, Peer, Route, datagrams};
 use super::protection::Keys;
+use super::unity::Nets;
 use crate::config::{Connection, Fragmentation};
 use crate::identity::Identity;
 use crate::inner::Inner;
@@ -74,6 +75,8 @@ pub(crate) struct Sa {
     pub inner_local: Inner,
     /// The peer's.
     pub inner_remote: Inner,
+    /// Which nets the peer says that the tunnel is for.
+    pub nets: Nets,
     /// Quick Modes that are over, by their message IDs, as long as their messages may come again.
     pub done: BTreeMap<u32, Done>,
     /// How fast the peer may begin Quick Modes.

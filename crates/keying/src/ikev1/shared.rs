@@ -20,6 +20,7 @@ use super::proposals::{Chosen, Lifetime};
 use super::protection::{Keys, Proof};
 use super::sa::{Configuring, Sa, Volume};
 use super::state::{Heard, Proving, State};
+use super::unity::Nets;
 use crate::config::{Connection, RemoteAddress};
 use crate::core::Core;
 use crate::endpoint::Party;
@@ -423,6 +424,7 @@ pub(crate) fn new_sa(
         },
         inner_local: Inner::default(),
         inner_remote: Inner::default(),
+        nets: Nets::default(),
         done: BTreeMap::new(),
         quick_modes: Bucket::new(now, QUICK_BURST),
         retire_at: None,

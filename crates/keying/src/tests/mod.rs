@@ -17,6 +17,7 @@ mod quick_rekey;
 mod rules;
 mod sim;
 mod under_sa;
+mod unity;
 mod xauth;
 
 use std::collections::BTreeMap;

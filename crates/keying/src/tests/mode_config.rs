@@ -32,6 +32,7 @@ pub(super) fn part(host: usize, push: bool) -> ModeConfig {
         ModeConfig::Client(ConfigClient {
             v4: true,
             v6: false,
+            unity: false,
             push,
         })
     } else {
@@ -39,13 +40,15 @@ pub(super) fn part(host: usize, push: bool) -> ModeConfig {
             pools: vec![pool("clients", "10.3.0.1", "10.3.0.6")],
             dns: vec![at("10.2.0.53")],
             nbns: Vec::new(),
+            split_include: Vec::new(),
+            local_lan: Vec::new(),
             push,
         })
     }
 }
 
 /// The child is between A's inner address and B's net.
-fn pair_of(push: bool, change: impl Fn(usize, &mut Connection)) -> Net {
+pub(super) fn pair_of(push: bool, change: impl Fn(usize, &mut Connection)) -> Net {
     pair_with(47, |host, connection| {
         connection.mode_config = Some(part(host, push));
         let mut child = quick::child(host, "net", &[SUITE]);

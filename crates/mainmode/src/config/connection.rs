@@ -17,7 +17,7 @@ use super::model::{
 use super::sections::ports;
 use super::source::Source;
 use super::table::{Field, Table};
-use super::{auth, child, remote_access, values};
+use super::{auth, child, mode_config, remote_access, values};
 
 /// The most proposals of one connection: transforms are numbered in one byte, and a peer has to read
 /// them all.
@@ -82,7 +82,7 @@ pub fn read(
         .and_then(|field| auth::read(&field, source, others_read, findings));
     let ways = auth.as_deref().unwrap_or_default();
     let xauth = remote_access::xauth(table, ways, source, others_read, findings);
-    let mode_config = remote_access::mode_config(table, pools, findings);
+    let mode_config = mode_config::read(table, pools, findings);
     let exchange = exchange(table, auth.as_deref().unwrap_or_default(), findings);
     let proposals = proposals(table, findings);
     let lifetime = seconds(table, "lifetime", "\"8h\"", LIFETIME, findings);
@@ -97,6 +97,7 @@ pub fn read(
     let dataplane = dataplane(table, findings);
     let children = child::read_all(table, dataplane, findings);
     let start = start(table, remote.as_ref().map(|(remote, _)| remote), findings);
+    mode_config::check_nets(table, mode_config.as_ref(), &children, start, findings);
     let initiator_only = table
         .get("initiator-only")
         .is_some_and(|field| field.boolean(findings) == Some(true));

@@ -111,6 +111,8 @@ pub static KEYS: &[Key] = &[
     key("connection.mode-config", "pools"),
     key("connection.mode-config", "dns"),
     key("connection.mode-config", "nbns"),
+    key("connection.mode-config", "split-include"),
+    key("connection.mode-config", "local-lan"),
     key("connection.mode-config", "push"),
     key("connection.retransmit", "tries"),
     key("connection.retransmit", "first"),

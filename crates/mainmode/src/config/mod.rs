@@ -8,6 +8,7 @@ mod connection;
 mod diagnostic;
 pub mod key_log;
 pub mod keys;
+mod mode_config;
 mod model;
 mod overlap;
 pub(crate) mod remote_access;

@@ -1,10 +1,10 @@
-//! What is for remote access: `[[pool]]`, `xauth` and `mode-config`.
+//! What is for remote access: `[[pool]]` and `xauth`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crypto::Secret;
 use ipnet::IpNet;
-use keying::{ConfigClient, ConfigServer, ModeConfig, Pool, User};
+use keying::{Pool, User};
 
 use super::diagnostic::Findings;
 use super::model::{Auth, Config, Xauth};
@@ -14,8 +14,8 @@ use super::{secret, values};
 
 const XAUTH_EXAMPLE: &str = "{ user = \"carol\", password-file = \"carol.password\" }";
 const USERS_EXAMPLE: &str = "[{ name = \"carol\", password-file = \"carol.password\" }]";
-const MODE_CONFIG_EXAMPLE: &str = "{ request = [\"ipv4\"] }";
-const POOL_EXAMPLE: &str = "[[pool]], with name = \"clients\" and addresses = \"10.3.0.0/24\"";
+pub(super) const POOL_EXAMPLE: &str =
+    "[[pool]], with name = \"clients\" and addresses = \"10.3.0.0/24\"";
 /// The most users of one connection: each is compared with every one who comes.
 pub(crate) const MAX_USERS: usize = 10_000;
 
@@ -279,111 +279,6 @@ fn said(
             None
         }
     }
-}
-
-/// `mode-config`.
-pub fn mode_config(
-    table: &Table<'_>,
-    pools: &[Pool],
-    findings: &mut Findings,
-) -> Option<ModeConfig> {
-    let field = table.get("mode-config")?;
-    let config = field.table("connection.mode-config", findings, MODE_CONFIG_EXAMPLE)?;
-    let push = config
-        .get("push")
-        .and_then(|field| field.boolean(findings))
-        .unwrap_or(false);
-    match (config.get("request"), config.get("pools")) {
-        (Some(_), Some(pools)) => {
-            findings.error_help(
-                pools.key_span,
-                "\"request\" and \"pools\" are both there",
-                "\"request\" is what we want of the peer, \"pools\" is what we have for it: keep one",
-            );
-            None
-        }
-        (None, None) => {
-            findings.error_help(
-                field.span,
-                "this asks for nothing and has nothing",
-                format!("write mode-config = {MODE_CONFIG_EXAMPLE}, or pools = [\"clients\"]"),
-            );
-            None
-        }
-        (Some(request), None) => {
-            for name in ["dns", "nbns"] {
-                if let Some(field) = config.get(name) {
-                    findings.error_help(
-                        field.key_span,
-                        format!("\"{name}\" goes with \"pools\": it is what we have for the peer"),
-                        "take it out",
-                    );
-                }
-            }
-            let mut client = ConfigClient {
-                v4: false,
-                v6: false,
-                push,
-            };
-            for (text, span) in request.texts(findings, "[\"ipv4\"]")? {
-                match text {
-                    "ipv4" => client.v4 = true,
-                    "ipv6" => client.v6 = true,
-                    _ => findings.error_help(
-                        span,
-                        format!("\"{}\" cannot be asked for", text.escape_debug()),
-                        "write \"ipv4\", \"ipv6\" or both",
-                    ),
-                }
-            }
-            (client.v4 || client.v6).then_some(ModeConfig::Client(client))
-        }
-        (None, Some(names)) => {
-            let mut found: Vec<Pool> = Vec::new();
-            for (name, span) in names.texts(findings, "[\"clients\"]")? {
-                match pools.iter().find(|pool| pool.name == name) {
-                    Some(pool) => found.push(pool.clone()),
-                    None => findings.error_help(
-                        span,
-                        format!("there is no pool \"{}\"", name.escape_debug()),
-                        format!("write {POOL_EXAMPLE}"),
-                    ),
-                }
-            }
-            Some(ModeConfig::Server(ConfigServer {
-                pools: found,
-                dns: servers(&config, "dns", findings),
-                nbns: servers(&config, "nbns", findings),
-                push,
-            }))
-        }
-    }
-}
-
-/// The addresses of name servers. Of IPv6 there is no attribute.
-fn servers(table: &Table<'_>, name: &'static str, findings: &mut Findings) -> Vec<IpAddr> {
-    const EXAMPLE: &str = "[\"10.2.0.53\"]";
-    let Some(texts) = table.get(name).and_then(|f| f.texts(findings, EXAMPLE)) else {
-        return Vec::new();
-    };
-    let mut all = Vec::new();
-    for (text, span) in texts {
-        match text.parse::<IpAddr>() {
-            Ok(address) if address.is_ipv4() && all.len() < keying::limits::MAX_NAME_SERVERS => {
-                all.push(address);
-            }
-            _ => findings.error_help(
-                span,
-                format!(
-                    "\"{}\" is no IPv4 address, or one too many: {} can be sent",
-                    text.escape_debug(),
-                    keying::limits::MAX_NAME_SERVERS
-                ),
-                format!("write {name} = {EXAMPLE}"),
-            ),
-        }
-    }
-    all
 }
 
 #[cfg(test)]

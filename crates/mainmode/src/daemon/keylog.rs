@@ -256,6 +256,7 @@ mod tests {
             udp_encap: false,
             local_selector: net,
             remote_selector: net,
+            local_lan: Vec::new(),
             inbound: keys(0x0102_0304, cipher, integrity),
             outbound: keys(0xa0b0_c0d0, cipher, integrity),
             cpis: None,

@@ -514,6 +514,11 @@ fn converted(sa: &keying::ChildSa, child: Option<&Child>) -> dataplane::ChildSa 
         }),
         local_selector: selector(&sa.local_selector),
         remote_selector: selector(&sa.remote_selector),
+        local_lan: sa
+            .local_lan
+            .iter()
+            .filter_map(|net| selector(net).as_subnet())
+            .collect(),
         limits: Limits {
             soft_bytes: sa.soft_bytes,
             hard_bytes: sa.hard_bytes,

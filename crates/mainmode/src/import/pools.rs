@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
-use keying::limits::MAX_NAME_SERVERS;
+use ipnet::{IpNet, Ipv4Net};
+use keying::limits::{MAX_NAME_SERVERS, MAX_UNITY_NETS};
 
 use super::addresses::range;
 use super::connection::clean;
@@ -14,10 +14,81 @@ use super::toml::Lines;
 use crate::config::remote_access;
 
 /// Why an attribute has no equal.
-const NO_ATTRIBUTE: &str = "clients are told of addresses, of DNS servers and of NetBIOS name servers, and of nothing else";
+const NO_ATTRIBUTE: &str = "clients are told of addresses, of DNS servers, of NetBIOS name servers and of nets, and of nothing else";
 
-/// Keys that name servers, there and here.
-const SERVERS: [&str; 2] = ["dns", "nbns"];
+/// What else clients are told of, by the key there.
+const TOLD: [Told; 4] = [
+    Told {
+        key: "dns",
+        here: "dns",
+        nets: false,
+    },
+    Told {
+        key: "nbns",
+        here: "nbns",
+        nets: false,
+    },
+    Told {
+        key: "split_include",
+        here: "split-include",
+        nets: true,
+    },
+    Told {
+        key: "split_exclude",
+        here: "local-lan",
+        nets: true,
+    },
+];
+
+/// Name servers or nets that clients are told of.
+#[derive(Clone, Copy)]
+struct Told {
+    key: &'static str,
+    /// The key here.
+    here: &'static str,
+    /// Nets, not name servers.
+    nets: bool,
+}
+
+impl Told {
+    fn limit(self) -> usize {
+        if self.nets {
+            MAX_UNITY_NETS
+        } else {
+            MAX_NAME_SERVERS
+        }
+    }
+
+    fn what(self) -> String {
+        if self.nets {
+            format!("nets of {}", self.key)
+        } else {
+            format!("{} servers", self.key)
+        }
+    }
+
+    fn too_many(self) -> String {
+        format!(
+            "clients are told of {} {} at most",
+            self.limit(),
+            self.what()
+        )
+    }
+
+    /// One of them as it is written here.
+    fn read(self, text: &str) -> Result<String, &'static str> {
+        if self.nets {
+            let net = text.parse::<Ipv4Net>().map(|net| net.trunc());
+            let net = net.or_else(|_| text.parse::<Ipv4Addr>().map(Ipv4Net::from));
+            net.map(|net| net.to_string())
+                .map_err(|_| "clients are told of IPv4 nets alone")
+        } else {
+            text.parse::<Ipv4Addr>()
+                .map(|address| address.to_string())
+                .map_err(|_| "clients are told of name servers by IPv4 addresses alone")
+        }
+    }
+}
 
 /// Keys that have no equal.
 const LACKING: &[Lacking] = &[
@@ -27,8 +98,6 @@ const LACKING: &[Lacking] = &[
     lacking("server", &[], NO_ATTRIBUTE),
     lacking("subnet", &[], NO_ATTRIBUTE),
     lacking("p_cscf", &[], NO_ATTRIBUTE),
-    lacking("split_include", &[], NO_ATTRIBUTE),
-    lacking("split_exclude", &[], NO_ATTRIBUTE),
     lacking(NUMBER, &[], NO_ATTRIBUTE),
 ];
 
@@ -43,8 +112,8 @@ pub struct Pools {
 /// What a connection that names a pool has of it.
 struct Pool {
     name: String,
-    /// Name servers, by the key.
-    servers: [Vec<String>; SERVERS.len()],
+    /// Name servers and nets, in the order of [`TOLD`].
+    told: [Vec<String>; TOLD.len()],
 }
 
 /// Reads `pools`.
@@ -71,7 +140,7 @@ pub fn read(root: &Section, remarks: &mut Remarks) -> Pools {
         };
         let pool = Pool {
             name: clean(name),
-            servers: SERVERS.map(|key| servers(&mut given, key, remarks)),
+            told: TOLD.map(|what| told(&mut given, what, remarks)),
         };
         if pool.name != *name {
             let why = format!(
@@ -148,28 +217,21 @@ fn addresses(text: &str) -> Result<String, String> {
     Ok(format!("{first}-{last}"))
 }
 
-/// Name servers of a pool.
-fn servers(given: &mut Given<'_>, key: &'static str, remarks: &mut Remarks) -> Vec<String> {
+/// Name servers or nets of a pool.
+fn told(given: &mut Given<'_>, what: Told, remarks: &mut Remarks) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     let mut said: Option<String> = None;
-    for text in given.list(key) {
-        match text.parse::<Ipv4Addr>() {
-            Ok(_) if found.len() >= MAX_NAME_SERVERS => said = Some(too_many(key)),
-            Ok(address) => found.push(address.to_string()),
-            Err(_) => {
-                let why = "clients are told of name servers by IPv4 addresses alone";
-                said = Some(why.to_owned());
-            }
+    for text in given.list(what.key) {
+        match what.read(text) {
+            Ok(_) if found.len() >= what.limit() => said = Some(what.too_many()),
+            Ok(one) => found.push(one),
+            Err(why) => said = Some(why.to_owned()),
         }
     }
     if let Some(why) = said {
-        given.left_out(key, why, remarks);
+        given.left_out(what.key, why, remarks);
     }
     found
-}
-
-fn too_many(key: &str) -> String {
-    format!("clients are told of {MAX_NAME_SERVERS} {key} servers at most")
 }
 
 /// `mode-config` of a connection: as the client whom `vips` make of it, or as the server that `pools` do.
@@ -256,27 +318,28 @@ fn server(
     }
     let written: Vec<&str> = found.iter().map(|pool| pool.name.as_str()).collect();
     config.put_list("pools", &written);
-    for (at, key) in SERVERS.into_iter().enumerate() {
-        let lists: Vec<&[String]> = found.iter().map(|pool| &*pool.servers[at]).collect();
+    for (at, what) in TOLD.into_iter().enumerate() {
+        let lists: Vec<&[String]> = found.iter().map(|pool| &*pool.told[at]).collect();
         if lists.iter().any(|list| *list != lists[0]) {
             let why = format!(
-                "clients are told of the {key} servers of all these pools, whichever gives the address"
+                "clients are told of the {} of all these pools, whichever gives the address",
+                what.what()
             );
             given.note("pools", why, remarks);
         }
-        let mut servers: Vec<&String> = Vec::new();
-        for server in lists.into_iter().flatten() {
-            if servers.contains(&server) {
+        let mut all: Vec<&String> = Vec::new();
+        for one in lists.into_iter().flatten() {
+            if all.contains(&one) {
                 continue;
             }
-            if servers.len() == MAX_NAME_SERVERS {
-                given.left_out("pools", too_many(key), remarks);
+            if all.len() == what.limit() {
+                given.left_out("pools", what.too_many(), remarks);
                 break;
             }
-            servers.push(server);
+            all.push(one);
         }
-        if !servers.is_empty() {
-            config.put_list(key, &servers);
+        if !all.is_empty() {
+            config.put_list(what.here, &all);
         }
     }
 }

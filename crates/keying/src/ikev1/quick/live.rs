@@ -29,6 +29,8 @@ pub(crate) struct Live {
     pub suite: EspProposal,
     pub encapsulation: Encapsulation,
     pub pair: Pair,
+    /// What of the peer's side stays outside of the tunnel.
+    pub local_lan: Vec<Selector>,
     pub local: SocketAddr,
     pub remote: SocketAddr,
     pub inbound_spi: u32,

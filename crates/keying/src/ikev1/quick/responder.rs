@@ -83,7 +83,7 @@ fn choose(
     let ends = sa.ends();
     let told = body.selectors(false)?.unwrap_or_else(|| ends.own());
     quick.pair = Some(told);
-    let found = candidates(&sa.connection.children, ends, told);
+    let found = candidates(&sa.connection.children, &ends, told);
     let mut refused = None;
     for candidate in found {
         let policy = Policy {

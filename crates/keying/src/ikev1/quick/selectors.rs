@@ -8,6 +8,7 @@ use isakmp::{IdType, Identification};
 
 use crate::child::{Child, Mode, SelectorConfig};
 use crate::ikev1::negotiation::Failure;
+use crate::ikev1::unity::Nets;
 use crate::inner::Inner;
 use crate::limits::MAX_SELECTOR_PAIRS;
 use crate::selector::Selector;
@@ -38,7 +39,7 @@ impl Pair {
 }
 
 /// The outer addresses of a Main Mode SA, and whether a NAT is between them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ends {
     pub local: IpAddr,
     pub remote: IpAddr,
@@ -47,6 +48,8 @@ pub(crate) struct Ends {
     pub inner_local: Inner,
     /// The peer's.
     pub inner_remote: Inner,
+    /// Which nets the peer says that the tunnel is for.
+    pub nets: Nets,
 }
 
 impl Ends {
@@ -98,10 +101,11 @@ fn resolved(selectors: &[SelectorConfig], inner: Inner, outer: IpAddr) -> Vec<Se
 }
 
 /// Every pair of a child's selectors, each once.
-pub(crate) fn pairs(child: &Child, ends: Ends) -> Vec<Pair> {
+pub(crate) fn pairs(child: &Child, ends: &Ends) -> Vec<Pair> {
     let mut pairs: Vec<Pair> = Vec::new();
     let locals = resolved(&child.local, ends.inner_local, ends.local);
     let remotes = resolved(&child.remote, ends.inner_remote, ends.remote);
+    let remotes = ends.nets.narrow(remotes);
     for local in locals {
         for remote in &remotes {
             let pair = Pair {
@@ -139,7 +143,7 @@ pub(crate) struct Candidate {
 }
 
 /// The children that a peer's selectors fit, the best first; each with its best pair.
-pub(crate) fn candidates(children: &[Arc<Child>], ends: Ends, told: Pair) -> Vec<Candidate> {
+pub(crate) fn candidates(children: &[Arc<Child>], ends: &Ends, told: Pair) -> Vec<Candidate> {
     let mut found: Vec<(Fit, Candidate)> = Vec::new();
     for child in children {
         let wanted = ends.meant(told, child.mode);
@@ -317,6 +321,7 @@ mod tests {
         Ends {
             inner_local: Inner::default(),
             inner_remote: Inner::default(),
+            nets: Nets::default(),
             local: "192.0.2.1".parse().unwrap(),
             remote: "192.0.2.2".parse().unwrap(),
             nat,
@@ -355,7 +360,7 @@ mod tests {
         );
         let children = [part, other, all, some];
         let told = pair(net("10.1.0.0", 16), net("10.2.0.0", 16));
-        let found = candidates(&children, ends(false), told);
+        let found = candidates(&children, &ends(false), told);
         let names: Vec<&str> = found.iter().map(|c| c.child.name.as_str()).collect();
         assert_eq!(names, ["some", "all", "part"]);
         assert!(!found[1].narrowed && found[1].pair == told);
@@ -366,7 +371,7 @@ mod tests {
         );
         let none = candidates(
             &children,
-            ends(false),
+            &ends(false),
             pair(net("10.1.0.0", 16), net("192.168.0.0", 16)),
         );
         assert!(none.is_empty());
@@ -381,7 +386,7 @@ mod tests {
             pair(net("10.1.0.0", 16), net("10.2.0.0", 15)),
             pair(net("10.0.0.0", 8).with(6, 0), net("10.2.3.0", 24)),
         ] {
-            let found = candidates(std::slice::from_ref(&child), ends(false), told);
+            let found = candidates(std::slice::from_ref(&child), &ends(false), told);
             assert!(ours.contains(&found[0].pair), "{told:?}");
             assert!(found[0].narrowed);
         }
@@ -389,7 +394,7 @@ mod tests {
             pair(net("10.1.0.0", 16).with(17, 0), net("10.2.0.0", 16)),
             pair(net("::", 0), net("::", 0)),
         ] {
-            assert!(candidates(std::slice::from_ref(&child), ends(false), told).is_empty());
+            assert!(candidates(std::slice::from_ref(&child), &ends(false), told).is_empty());
         }
     }
 
@@ -406,14 +411,14 @@ mod tests {
             Selector::host("192.0.2.1".parse().unwrap()),
             Selector::host("10.0.0.5".parse().unwrap()).with(6, 80),
         );
-        let found = candidates(&[Arc::new(own.clone())], ends(true), private);
+        let found = candidates(&[Arc::new(own.clone())], &ends(true), private);
         assert_eq!(
             found[0].pair.remote,
             Selector::host(ends(true).remote).with(6, 80)
         );
-        assert!(candidates(&[Arc::new(own.clone())], ends(false), private).is_empty());
+        assert!(candidates(&[Arc::new(own.clone())], &ends(false), private).is_empty());
         own.mode = Mode::Tunnel;
-        assert!(candidates(&[Arc::new(own)], ends(true), private).is_empty());
+        assert!(candidates(&[Arc::new(own)], &ends(true), private).is_empty());
     }
 
     #[test]
@@ -429,7 +434,7 @@ mod tests {
             &nets,
             &[net("10.9.0.0", 16), net("fc00::", 7)],
         );
-        assert_eq!(pairs(&both, ends(false)).len(), 2);
+        assert_eq!(pairs(&both, &ends(false)).len(), 2);
     }
 
     #[test]

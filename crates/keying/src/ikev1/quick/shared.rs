@@ -72,13 +72,14 @@ impl Sa {
             nat: self.behind_nat || self.peer_behind_nat,
             inner_local: self.inner_local,
             inner_remote: self.inner_remote,
+            nets: self.nets.clone(),
         }
     }
 
     /// Whether ESP has to be in UDP: a NAT was found, or we behave as if one had been.
     pub(crate) fn encapsulates(&self) -> bool {
         let forced = self.connection.force_encap && self.peer.nat_t;
-        self.route.marked && (self.ends().nat || forced)
+        self.route.marked && (self.behind_nat || self.peer_behind_nat || forced)
     }
 }
 

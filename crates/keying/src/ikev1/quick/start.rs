@@ -135,7 +135,12 @@ impl Endpoint {
             return;
         };
         let connection = sa.connection.name.clone();
-        for pair in pairs(child, sa.ends()) {
+        let pairs = pairs(child, &sa.ends());
+        if pairs.is_empty() && asked && !sa.nets.is_empty() {
+            let remote = sa.route.remote;
+            return self.no_child(&connection, &child.name, remote, Cause::OutsideSplitInclude);
+        }
+        for pair in pairs {
             let standing = self.children.of_pair(pair).find(|live| {
                 live.connection.name == connection
                     && live.child.name == child.name

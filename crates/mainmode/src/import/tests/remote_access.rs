@@ -350,10 +350,30 @@ fn pools_are_written_and_named_by_the_servers_that_have_them() {
 }
 
 #[test]
+fn nets_that_a_pool_tells_clients_of_are_taken_over() {
+    let pools = "pools { a { addrs = 10.3.0.0/28\n split_include = 10.1.0.0/16, 10.2.1.7/24, 10.9.9.9\n \
+                 split_exclude = 192.168.0.0/24 } }";
+    let imported = imported(&psk("", "", "pools = a"), "", pools);
+    let Some(ModeConfig::Server(server)) = &only(&imported).mode_config else {
+        panic!("no server");
+    };
+    let written = |nets: &[isakmp::unity::Net]| -> Vec<String> {
+        let nets = nets.iter();
+        nets.map(|net| format!("{}/{}", net.address(), net.prefix()))
+            .collect()
+    };
+    assert_eq!(
+        written(&server.split_include),
+        ["10.1.0.0/16", "10.2.1.0/24", "10.9.9.9/32"]
+    );
+    assert_eq!(written(&server.local_lan), ["192.168.0.0/24"]);
+}
+
+#[test]
 fn of_pools_what_cannot_be_had_is_named() {
     for (pool, setting, stands) in [
-        ("split_include = 10.0.0.0/8", "pools.a.split_include", true),
-        ("split_exclude = 10.0.0.0/8", "pools.a.split_exclude", true),
+        ("split_include = fec0::/16", "pools.a.split_include", true),
+        ("split_exclude = lan", "pools.a.split_exclude", true),
         ("subnet = 10.0.0.0/8", "pools.a.subnet", true),
         ("netmask = 255.0.0.0", "pools.a.netmask", true),
         ("dhcp = 10.0.0.1", "pools.a.dhcp", true),
