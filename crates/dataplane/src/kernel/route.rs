@@ -192,11 +192,7 @@ impl Routes {
     /// exceptions.
     fn share(&mut self, table: RouteTable, owner: &Owner, destination: IpNet) -> bool {
         let there = |key: &RouteKey| key.through.is_some() && key.destination == destination;
-        let first = RouteKey {
-            table: table.table,
-            destination,
-            through: None,
-        };
+        let first = RouteKey::exception(table.table, destination);
         let same = |key: &&RouteKey| key.destination == destination;
         if !self.held.keys_from(first).take_while(same).any(there) {
             return false;
