@@ -47,17 +47,17 @@ impl Keys {
         let psk = std::env::var("MAINMODE_LOAD_PSK").unwrap_or_else(|_| "load".to_owned());
         let signatures = folder.map(|folder| -> Result<_, Any> {
             let read = |name: &str| std::fs::read(folder.join(name));
-            let (key, ca) = (read("load.key")?, read("ca.pem")?);
+            let key = PrivateKey::read(&read("load.key")?, None)?;
+            let trust = TrustStore {
+                anchors: read_certificates(&read("ca.pem")?)?,
+                ..TrustStore::default()
+            };
             let certificates = read_certificates(&read("load.pem")?)?.into_iter();
             certificates
                 .map(|certificate| {
-                    let key = PrivateKey::read(&key, None)?;
                     Ok(SignatureCredentials {
-                        own: vec![Credential::new(vec![certificate], Some(key))?],
-                        trust: TrustStore {
-                            anchors: read_certificates(&ca)?,
-                            ..TrustStore::default()
-                        },
+                        own: vec![Credential::new(vec![certificate], Some(key.clone()))?],
+                        trust: trust.clone(),
                         evidence: Evidence::default(),
                     })
                 })
