@@ -57,8 +57,11 @@ const IPV4: u8 = 4;
 const IPV6: u8 = 41;
 /// Queues of the device at most, each with a thread and some megabytes.
 const MAX_WORKERS: usize = 8;
-/// How often who is watched for packets in the clear is changed at most: it costs as much as there are SAs.
+/// How often who is watched for packets in the clear is changed at most, where there are many: it costs as much as
+/// there are SAs.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// With so few of them it costs nothing worth waiting for.
+const FEW: usize = 64;
 
 /// IKE that came to a NAT-T socket.
 #[derive(Clone, Copy, Debug)]
@@ -324,7 +327,7 @@ impl User {
         self.start("esp-clear".into(), move || watch.run(&shared))
     }
 
-    /// After a change of what is shielded, which [`Plane::tend`] completes when several come in a row.
+    /// After a change of what is shielded, which [`Plane::tend`] completes when there are many and several come in a row.
     fn look_again(&mut self) {
         self.look = true;
         self.look_when_due();
@@ -337,7 +340,9 @@ impl User {
         }
         let now = Instant::now();
         let since = self.looked.map(|looked| now.duration_since(looked));
-        if let Some(early) = since.and_then(|since| LOOK_EVERY.checked_sub(since)) {
+        if let Some(early) = since.and_then(|since| LOOK_EVERY.checked_sub(since))
+            && self.ways.shield().sources().nth(FEW).is_some()
+        {
             return Some(early);
         }
         (self.looked, self.look) = (Some(now), false);
