@@ -1,7 +1,6 @@
 //! Addresses within tunnels that peers gave to this host (Mode Config): on the loopback interface, so that they are
 //! there whichever way packets go, and as long as an SA has them. What a crash leaves behind the next start removes.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -11,6 +10,7 @@ use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, Addres
 use netlink_sys::protocols::NETLINK_ROUTE;
 
 use crate::PlaneError;
+use crate::held::Held;
 use crate::kernel::ledger::Ledger;
 use crate::kernel::netlink::Netlink;
 use crate::kernel::route::family;
@@ -22,7 +22,7 @@ const LOOPBACK: u32 = 1;
 pub struct Addresses {
     netlink: Netlink<RouteNetlinkMessage>,
     ledger: Ledger<IpAddr>,
-    held: BTreeMap<IpAddr, BTreeSet<u64>>,
+    held: Held<IpAddr, u64>,
 }
 
 impl Addresses {
@@ -39,7 +39,7 @@ impl Addresses {
         let mut addresses = Addresses {
             netlink,
             ledger: Ledger::open(state_file)?,
-            held: BTreeMap::new(),
+            held: Held::default(),
         };
         addresses.close()?;
         Ok(addresses)
@@ -54,28 +54,23 @@ impl Addresses {
         for address in addresses {
             result = result.and(self.add(owner, *address));
         }
-        let others: Vec<IpAddr> = self
-            .held
-            .iter()
-            .filter(|(address, owners)| owners.contains(&owner) && !addresses.contains(address))
-            .map(|(address, _)| *address)
-            .collect();
-        for address in others {
-            result = result.and(self.release(owner, address));
+        for address in self.held.of(&owner) {
+            if !addresses.contains(&address) && self.held.give_up(address, &owner) {
+                result = result.and(self.remove(address));
+            }
         }
         result
     }
 
     fn add(&mut self, owner: u64, address: IpAddr) -> Result<(), PlaneError> {
-        if let Some(owners) = self.held.get_mut(&address) {
-            owners.insert(owner);
+        if self.held.share(address, &owner) {
             return Ok(());
         }
         self.ledger.add(address)?;
         let request = RouteNetlinkMessage::NewAddress(message(address));
         match self.netlink.request(request, NLM_F_CREATE | NLM_F_EXCL) {
             Ok(_) => {
-                self.held.insert(address, BTreeSet::from([owner]));
+                self.held.insert(address, &owner);
                 Ok(())
             }
             Err(failure) => {
@@ -86,18 +81,6 @@ impl Addresses {
                 Err(failure.during("setting an address within a tunnel"))
             }
         }
-    }
-
-    fn release(&mut self, owner: u64, address: IpAddr) -> Result<(), PlaneError> {
-        let Some(owners) = self.held.get_mut(&address) else {
-            return Ok(());
-        };
-        owners.remove(&owner);
-        if !owners.is_empty() {
-            return Ok(());
-        }
-        self.held.remove(&address);
-        self.remove(address)
     }
 
     fn remove(&mut self, address: IpAddr) -> Result<(), PlaneError> {
@@ -116,7 +99,7 @@ impl Addresses {
     /// # Errors
     /// The first that cannot be removed; the rest is tried nevertheless.
     pub fn close(&mut self) -> Result<(), PlaneError> {
-        self.held.clear();
+        self.held = Held::default();
         let mut result = Ok(());
         for address in self.ledger.entries() {
             result = result.and(self.remove(address));

@@ -50,20 +50,34 @@ impl<K: Copy + Ord, O: Clone + Ord> Held<K, O> {
         self.share(key, owner);
     }
 
+    /// What an owner has, sorted.
+    pub(crate) fn of(&self, owner: &O) -> Vec<K> {
+        self.of.get(owner).into_iter().flatten().copied().collect()
+    }
+
     /// An owner needs nothing any more: what has nobody left, sorted, which is no longer held.
     pub(crate) fn release(&mut self, owner: &O) -> Vec<K> {
-        let mut gone = Vec::new();
-        for key in self.of.remove(owner).unwrap_or_default() {
-            let Some(owners) = self.owners.get_mut(&key) else {
-                continue;
-            };
-            owners.remove(owner);
-            if owners.is_empty() {
-                self.owners.remove(&key);
-                gone.push(key);
+        let mut gone = self.of(owner);
+        gone.retain(|key| self.give_up(*key, owner));
+        gone
+    }
+
+    /// An owner needs one of them no more; `true`: nobody does, and it is no longer held.
+    pub(crate) fn give_up(&mut self, key: K, owner: &O) -> bool {
+        if let Some(keys) = self.of.get_mut(owner) {
+            keys.remove(&key);
+            if keys.is_empty() {
+                self.of.remove(owner);
             }
         }
-        gone
+        let Some(owners) = self.owners.get_mut(&key) else {
+            return false;
+        };
+        let last = owners.remove(owner) && owners.is_empty();
+        if last {
+            self.owners.remove(&key);
+        }
+        last
     }
 }
 
@@ -82,6 +96,9 @@ mod tests {
         assert_eq!(held.release(&'a'), [2]);
         assert!(held.has(&1) && !held.has(&2));
         assert!(held.release(&'a').is_empty());
+        held.insert(3, &'b');
+        assert_eq!(held.of(&'b'), [1, 3]);
+        assert!(!held.give_up(3, &'a') && held.give_up(3, &'b') && !held.has(&3));
         assert_eq!(held.release(&'b'), [1]);
         assert!(held.owners.is_empty() && held.of.is_empty());
     }

@@ -296,9 +296,7 @@ impl User {
                 let children: Vec<_> = shared.tables().children.values().cloned().collect();
                 shared.forget_path_mtus();
                 for association in children {
-                    let path = association.path();
-                    let ask = || wire::path_mtu(&path, mark);
-                    association.set_path_mtu(shared.path_mtu(path.remote.ip(), ask));
+                    find_path_mtu(&shared, &association, mark);
                 }
             };
             told.run(&shared.teller, &events, &tick);
@@ -416,6 +414,13 @@ impl Drop for User {
     }
 }
 
+/// Sets what an SA's path carries: as another SA with the peer has found it, or as the kernel says.
+fn find_path_mtu(shared: &Shared, association: &Association, mark: Mark) {
+    let path = association.path();
+    let ask = || wire::path_mtu(&path, mark);
+    association.set_path_mtu(shared.path_mtu(path.remote.ip(), ask));
+}
+
 /// What this plane cannot carry, in words that say what can.
 fn check(
     protocol: Protocol,
@@ -479,8 +484,7 @@ impl Plane for User {
         }
         let path = path(sa);
         let association = Association::new(sa, path, self.shared.queues.len())?;
-        let ask = || wire::path_mtu(&path, self.mark);
-        association.set_path_mtu(self.shared.path_mtu(path.remote.ip(), ask));
+        find_path_mtu(&self.shared, &association, self.mark);
         self.serve(&path)?;
         self.shared.change().insert(Arc::new(association));
         let owner = Owner::Child(sa.id);

@@ -5,10 +5,12 @@ use std::time::Instant;
 
 use crypto::Secret;
 use crypto::esp::{EspCipher, EspIntegrity, Protocol};
+use netlink_packet_xfrm::XfrmMessage;
 
 use super::child::{Child, Trapped};
 use super::claims::{Change, Owner};
 use super::ledger::Entry;
+use super::netlink::Failure;
 use super::policy::{self, Path, PolicyKey, Template};
 use super::route::Between;
 use super::state::{self, Direction, StateKey};
@@ -23,21 +25,11 @@ impl Kernel {
         child: &Child,
     ) -> Result<(), PlaneError> {
         let key = state::key(sa, direction);
-        let entry = Entry::State {
-            key,
-            reqid: child.reqid,
-        };
-        self.ledger.add(entry)?;
         let request = state::add(sa, direction, child.reqid, child.bound(direction));
-        let Err(failure) = self.xfrm.request(request, 0) else {
+        let Err(failure) = self.try_state(key, child.reqid, request)? else {
             return Ok(());
         };
-        self.ledger.remove(&entry)?;
         Err(match failure.errno() {
-            Some(libc::EEXIST) => PlaneError::SpiTaken {
-                spi: key.spi,
-                destination: key.destination,
-            },
             Some(libc::EPROTONOSUPPORT) => no_protocol(sa.protocol),
             // A kernel without ESP does not have ESP's algorithms either, and misses them first.
             Some(libc::ENOSYS | libc::ENOENT) if !self.has_esp(sa, direction, child)? => {
@@ -48,6 +40,29 @@ impl Kernel {
             },
             _ => failure.during("installing an IPsec SA"),
         })
+    }
+
+    /// Lists a state and asks the kernel for it. What it refuses is off the list again, and is for the caller to put
+    /// into words, unless another state has its name.
+    fn try_state(
+        &mut self,
+        key: StateKey,
+        reqid: u32,
+        request: XfrmMessage,
+    ) -> Result<Result<(), Failure>, PlaneError> {
+        let entry = Entry::State { key, reqid };
+        self.ledger.add(entry)?;
+        let Err(failure) = self.xfrm.request(request, 0) else {
+            return Ok(Ok(()));
+        };
+        self.ledger.remove(&entry)?;
+        if failure.errno() == Some(libc::EEXIST) {
+            return Err(PlaneError::SpiTaken {
+                spi: key.spi,
+                destination: key.destination,
+            });
+        }
+        Ok(Err(failure))
     }
 
     /// The states of one direction: of IPComp, and the one that protects.
@@ -70,21 +85,11 @@ impl Kernel {
         direction: Direction,
         child: &Child,
     ) -> Result<(), PlaneError> {
-        let entry = Entry::State {
-            key: *key,
-            reqid: child.reqid,
-        };
-        self.ledger.add(entry)?;
         let request = state::add_ipcomp(child, key, direction);
-        let Err(failure) = self.xfrm.request(request, 0) else {
+        let Err(failure) = self.try_state(*key, child.reqid, request)? else {
             return Ok(());
         };
-        self.ledger.remove(&entry)?;
         Err(match failure.errno() {
-            Some(libc::EEXIST) => PlaneError::SpiTaken {
-                spi: key.spi,
-                destination: key.destination,
-            },
             Some(libc::EPROTONOSUPPORT | libc::ENOSYS | libc::ENOENT) => PlaneError::NoProtocol {
                 protocol: "IPComp",
                 modules: "ipcomp, ipcomp6, deflate",

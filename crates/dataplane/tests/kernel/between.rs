@@ -1,6 +1,6 @@
 //! The plane in user space at one end, the kernel's IPsec at the other.
 
-use dataplane::{ChildSa, Mode, Plane, UdpEncap};
+use dataplane::{ChildSa, Mode, Plane};
 
 use crate::lab::{Lab, carried, ensure};
 use crate::user::{self, SUITES, nat_socket};
@@ -66,10 +66,7 @@ fn every_suite_is_understood_at_both_ends() -> Outcome {
 fn esp_in_udp_is_understood_at_both_ends() -> Outcome {
     let lab = Lab::new()?;
     let (mut left, _) = sas::pair(&SUITES[0], Mode::Tunnel, 1);
-    left.encap = Some(UdpEncap {
-        local_port: 4500,
-        remote_port: 4500,
-    });
+    left.encap = Some(sas::ENCAP);
     let right = sas::other_end(&left);
     through(&lab, &(left, right), true)
 }

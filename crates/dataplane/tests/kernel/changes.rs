@@ -3,10 +3,10 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::process::{Command, Stdio};
 
-use dataplane::{ChildSa, Mode, Plane, PlaneEvent, UdpEncap};
+use dataplane::{ChildSa, Mode, Plane, PlaneEvent};
 
 use crate::lab::{Host, Lab, both, carried, ensure, same};
-use crate::sas::{SUITES, Suite, compressed, other_end, pair};
+use crate::sas::{ENCAP, SUITES, Suite, compressed, other_end, pair};
 use crate::{Outcome, OwnTrial};
 
 pub const TRIALS: &[OwnTrial] = &[
@@ -123,10 +123,7 @@ fn esp_in_udp_follows_the_peer_to_another_port() -> Outcome {
         let sa = ChildSa {
             local: addresses[0].ip(),
             remote: addresses[1].ip(),
-            encap: Some(UdpEncap {
-                local_port: 4500,
-                remote_port: 4500,
-            }),
+            encap: Some(ENCAP),
             ..sa
         };
         let other = other_end(&sa);

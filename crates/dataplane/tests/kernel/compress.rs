@@ -3,11 +3,11 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use dataplane::{ChildSa, Cpis, Mode, Plane, PlaneEvent, Trap, UdpEncap};
+use dataplane::{ChildSa, Cpis, Mode, Plane, PlaneEvent, Trap};
 
 use crate::lab::{Lab, both, ensure, same};
 use crate::policies::{net, number_after, trap};
-use crate::sas::{SUITES, Suite, compressed, other_end, pair};
+use crate::sas::{ENCAP, SUITES, Suite, compressed, other_end, pair};
 use crate::{Outcome, OwnTrial};
 
 pub const TRIALS: &[OwnTrial] = &[
@@ -238,10 +238,7 @@ fn a_moved_sa_carries_on() -> Outcome {
     ];
     let (sa, _) = compressed(aes_gcm(), Mode::Tunnel, 1);
     let sa = ChildSa {
-        encap: Some(UdpEncap {
-            local_port: 4500,
-            remote_port: 4500,
-        }),
+        encap: Some(ENCAP),
         ..sa
     };
     let other = other_end(&sa);

@@ -2,7 +2,7 @@
 
 use crypto::Secret;
 use crypto::esp::{EspCipher, EspIntegrity, Protocol};
-use dataplane::{ChildSa, Cpis, Half, Limits, Mode, Selector};
+use dataplane::{ChildSa, Cpis, Half, Limits, Mode, Selector, UdpEncap};
 
 /// What a pair of child SAs is made of.
 #[derive(Clone, Copy)]
@@ -36,6 +36,12 @@ const fn esn(suite: Suite) -> Suite {
 
 use EspCipher as C;
 use EspIntegrity as I;
+
+/// ESP in UDP between the ports for it.
+pub const ENCAP: UdpEncap = UdpEncap {
+    local_port: 4500,
+    remote_port: 4500,
+};
 
 /// Those that carry pings in both modes.
 pub static SUITES: [Suite; 11] = [

@@ -9,15 +9,13 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use crypto::esp::{EspCipher as C, EspIntegrity as I, Protocol};
-use dataplane::{
-    ChildSa, Limits, Mark, Mode, Plane, PlaneError, PlaneEvent, UdpEncap, User, UserOptions,
-};
+use dataplane::{ChildSa, Limits, Mark, Mode, Plane, PlaneError, PlaneEvent, User, UserOptions};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::lab::{Host, Lab, PATIENCE, Watched, carried, ensure, same};
 use crate::policies::{net, trap};
-use crate::sas::{Suite, other_end, pair};
+use crate::sas::{ENCAP, Suite, other_end, pair};
 use crate::{Outcome, OwnTrial};
 
 /// The word that makes this program a process that opens a plane and waits to be killed.
@@ -157,11 +155,6 @@ pub fn nat_socket(host: &Host, address: &str) -> Outcome<UdpSocket> {
 pub fn install(host: &Host, plane: &mut Watched<User>, sa: &ChildSa) -> Outcome {
     Ok(host.inside(|| plane.plane.install(sa))?)
 }
-
-pub const ENCAP: UdpEncap = UdpEncap {
-    local_port: 4500,
-    remote_port: 4500,
-};
 
 /// Planes on both hosts, with NAT-T sockets.
 pub fn planes(lab: &Lab) -> Outcome<(Watched<User>, Watched<User>)> {

@@ -8,7 +8,7 @@ use dataplane::{ChildSa, Mode, Plane, PlaneEvent, Refusal, User, UserOptions};
 
 use crate::capture::Capture;
 use crate::lab::{Lab, PATIENCE, Watched, ensure, same};
-use crate::sas::pair;
+use crate::sas::{ENCAP, pair};
 use crate::user::{self, SUITES, nat_socket, open};
 use crate::{Outcome, OwnTrial};
 
@@ -78,10 +78,7 @@ impl Bare {
     pub fn new() -> Outcome<Self> {
         let lab = Lab::new()?;
         let (mut sa, _): (ChildSa, _) = pair(&SUITES[0], Mode::Tunnel, 1);
-        sa.encap = Some(dataplane::UdpEncap {
-            local_port: 4500,
-            remote_port: 4500,
-        });
+        sa.encap = Some(ENCAP);
         let (sender, ike) = channel();
         let mut options = UserOptions::new(lab.state_file(&lab.left));
         options.nat_sockets = vec![nat_socket(&lab.left, "0.0.0.0:4500")?.into()];

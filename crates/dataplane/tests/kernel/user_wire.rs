@@ -10,8 +10,8 @@ use nix::sys::socket::{setsockopt, sockopt};
 use crate::capture::{Capture, dissect};
 use crate::lab::{Lab, ensure, same};
 use crate::policies::net;
-use crate::sas::{Suite, other_end, pair};
-use crate::user::{ENCAP, SUITES, THROUGH, install, joined, planes};
+use crate::sas::{ENCAP, Suite, other_end, pair};
+use crate::user::{SUITES, THROUGH, install, joined, planes};
 use crate::user_refusals::{Bare, echo};
 use crate::{Outcome, OwnTrial};
 
