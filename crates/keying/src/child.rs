@@ -113,6 +113,14 @@ pub struct Cpis {
     pub outbound: u16,
 }
 
+impl Cpis {
+    /// Where both sides have one.
+    pub(crate) fn of(own: Option<u16>, peers: Option<u16>) -> Option<Self> {
+        own.zip(peers)
+            .map(|(inbound, outbound)| Self { inbound, outbound })
+    }
+}
+
 /// A child SA, for the data plane: both directions.
 #[derive(Clone, Debug)]
 pub struct ChildSa {

@@ -6,7 +6,7 @@ use audit::Cause;
 use isakmp::{Delete, ExchangeType, Payload, ProtocolId};
 
 use super::net::{A, B, Net};
-use super::quick::{pair_of, stands, up};
+use super::quick::{in_mode, pair_of, stands, up};
 use super::under_sa::protected;
 use crate::child::{Cpis, Mode, SelectorConfig};
 use crate::selector::Selector;
@@ -29,14 +29,7 @@ fn both_agree_on_ipcomp_whoever_begins() {
         for mode in [Mode::Tunnel, Mode::Transport] {
             let mut net = pair_of(seed, |_, child| {
                 child.compress = true;
-                child.mode = mode;
-                if mode == Mode::Transport {
-                    let own = SelectorConfig::Dynamic {
-                        protocol: 0,
-                        port: 0,
-                    };
-                    (child.local, child.remote) = (vec![own], vec![own]);
-                }
+                in_mode(child, mode);
             });
             up(&mut net, host);
             net.run(SECOND);

@@ -221,20 +221,25 @@ fn the_lesser_lifetimes_count_on_both_sides() {
     }
 }
 
+/// A child in this mode; in transport mode it is between the hosts themselves.
+pub(super) fn in_mode(child: &mut Child, mode: Mode) {
+    child.mode = mode;
+    if mode == Mode::Transport {
+        let own = SelectorConfig::Dynamic {
+            protocol: 0,
+            port: 0,
+        };
+        (child.local, child.remote) = (vec![own], vec![own]);
+    }
+}
+
 #[test]
 fn behind_a_nat_esp_is_in_udp_on_ikes_ports_and_transport_mode_tells_the_original_addresses() {
     for mode in [Mode::Tunnel, Mode::Transport] {
         let outside = address(201);
         let mut net = pair_with(50, |host, connection| {
             let mut child = child(host, "net", &[SUITE]);
-            child.mode = mode;
-            if mode == Mode::Transport {
-                let own = SelectorConfig::Dynamic {
-                    protocol: 0,
-                    port: 0,
-                };
-                (child.local, child.remote) = (vec![own], vec![own]);
-            }
+            in_mode(&mut child, mode);
             connection.children = vec![Arc::new(child)];
             if host == B {
                 connection.remote_address = RemoteAddress::Host(outside);

@@ -98,6 +98,11 @@ impl Children {
         found.filter(move |live| live.mmsa_id == mmsa_id)
     }
 
+    /// The numbers of those under a Main Mode SA.
+    pub(crate) fn ids_under(&self, mmsa_id: u64) -> Vec<u64> {
+        self.under(mmsa_id).map(|live| live.id).collect()
+    }
+
     /// How many entries there are, those by which they are found with them.
     pub(crate) fn entries(&self) -> usize {
         self.all.len() + self.by_pair.len() + self.by_outbound_spi.len() + self.under.len()

@@ -277,7 +277,7 @@ impl Endpoint {
         for id in under {
             self.end_quick(now, id, early, late, None);
         }
-        let children: Vec<u64> = self.children.under(mmsa_id).map(|live| live.id).collect();
+        let children = self.children.ids_under(mmsa_id);
         if children.is_empty() {
             return;
         }
@@ -303,7 +303,7 @@ impl Endpoint {
 
     /// Ends the child SAs under a Main Mode SA whose peer has forgotten them.
     pub(crate) fn end_children_under(&mut self, now: Instant, mmsa_id: u64, cause: Cause) {
-        let ids: Vec<u64> = self.children.under(mmsa_id).map(|live| live.id).collect();
+        let ids = self.children.ids_under(mmsa_id);
         self.end_children(now, &ids, cause, false);
     }
 
@@ -327,7 +327,7 @@ impl Endpoint {
         let Some(route) = self.sas.get(&mmsa_id).map(|sa| sa.route) else {
             return;
         };
-        let ids: Vec<u64> = self.children.under(mmsa_id).map(|live| live.id).collect();
+        let ids = self.children.ids_under(mmsa_id);
         for id in ids {
             let Some(live) = self.children.get_mut(id) else {
                 continue;

@@ -247,11 +247,7 @@ fn terms(
         pair,
         own_spi: offered.offer.spi,
         peer_spi: choice.spi,
-        cpis: offered
-            .offer
-            .cpi
-            .zip(choice.cpi)
-            .map(|(inbound, outbound)| Cpis { inbound, outbound }),
+        cpis: Cpis::of(offered.offer.cpi, choice.cpi),
         ni: offered.nonce.clone(),
         nr: body.nonce,
         lifetime: [Some(choice.lifetime), told]

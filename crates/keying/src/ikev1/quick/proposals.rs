@@ -140,17 +140,22 @@ pub(crate) fn life(kind: u16, value: u64) -> [Attribute; 2] {
     [Attribute::short(ipsec::LIFE_TYPE, kind), duration]
 }
 
-fn attributes(suite: EspProposal, offer: &Offer) -> Vec<Attribute> {
-    let mut list = Vec::new();
-    list.extend(life(ipsec::LIFE_SECONDS, offer.lifetime.as_secs()));
+/// The attributes that transforms of every protocol have.
+fn attributes_of_all(group: Option<Group>, offer: &Offer) -> Vec<Attribute> {
+    let mut list = life(ipsec::LIFE_SECONDS, offer.lifetime.as_secs()).to_vec();
     if let Some(kilobytes) = offer.kilobytes {
         list.extend(life(ipsec::LIFE_KILOBYTES, kilobytes));
     }
-    if let Some(group) = suite.group {
+    if let Some(group) = group {
         list.push(Attribute::short(ipsec::GROUP, group.row().number));
     }
     let encapsulation = offer.encapsulation.number();
     list.push(Attribute::short(ipsec::ENCAPSULATION_MODE, encapsulation));
+    list
+}
+
+fn attributes(suite: EspProposal, offer: &Offer) -> Vec<Attribute> {
+    let mut list = attributes_of_all(suite.group, offer);
     if let Some(integrity) = suite.integrity {
         let number = integrity.row().attribute;
         list.push(Attribute::short(ipsec::AUTH_ALGORITHM, number));

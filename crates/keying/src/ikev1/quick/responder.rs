@@ -127,9 +127,7 @@ fn agree(
     let (peer_original, own_original) = heard_originals(body.originals, Role::Responder, mode, udp);
     let own_kilobytes = child.lifetime_bytes.map(|bytes| (bytes / 1024).max(1));
     let Own { spi, cpi } = own;
-    let cpis = cpi
-        .zip(choice.cpi)
-        .map(|(inbound, outbound)| Cpis { inbound, outbound });
+    let cpis = Cpis::of(cpi, choice.cpi);
     for proposal in &mut answer.proposals {
         proposal.spi = match cpis {
             Some(cpis) if proposal.protocol == ProtocolId::IPCOMP => {

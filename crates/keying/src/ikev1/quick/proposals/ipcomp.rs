@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use isakmp::{Attribute, Proposal, ProtocolId, Transform, ipsec};
+use isakmp::{Proposal, ProtocolId, Transform, ipsec};
 
-use super::{Choice, Encapsulation, Meaning, Offer, life};
+use super::{Choice, Encapsulation, Meaning, Offer};
 use crate::child::Mode;
 
 /// Each proposal in a bundle with IPComp, and behind that alone: for a peer that does without.
 pub(super) fn offered_too(alone: &[Proposal], cpi: u16, offer: &Offer) -> Vec<Proposal> {
+    // RFC 2409 section 5.5: with a key exchange every transform of every proposal names its group.
+    let group = offer.suites.first().and_then(|suite| suite.group);
     let mut proposals = Vec::with_capacity(3 * alone.len());
     let mut numbers = 1..=u8::MAX;
     for proposal in alone {
@@ -26,7 +28,7 @@ pub(super) fn offered_too(alone: &[Proposal], cpi: u16, offer: &Offer) -> Vec<Pr
             transforms: vec![Transform {
                 number: 1,
                 id: ipsec::IPCOMP_DEFLATE,
-                attributes: attributes(offer),
+                attributes: super::attributes_of_all(group, offer),
             }],
         });
         proposals.push(Proposal {
@@ -35,20 +37,6 @@ pub(super) fn offered_too(alone: &[Proposal], cpi: u16, offer: &Offer) -> Vec<Pr
         });
     }
     proposals
-}
-
-fn attributes(offer: &Offer) -> Vec<Attribute> {
-    let mut list = life(ipsec::LIFE_SECONDS, offer.lifetime.as_secs()).to_vec();
-    if let Some(kilobytes) = offer.kilobytes {
-        list.extend(life(ipsec::LIFE_KILOBYTES, kilobytes));
-    }
-    // RFC 2409 section 5.5: with a key exchange every transform of every proposal names its group.
-    if let Some(group) = offer.suites.first().and_then(|suite| suite.group) {
-        list.push(Attribute::short(ipsec::GROUP, group.row().number));
-    }
-    let encapsulation = offer.encapsulation.number();
-    list.push(Attribute::short(ipsec::ENCAPSULATION_MODE, encapsulation));
-    list
 }
 
 /// What a choice of ESP or AH is with this proposal of IPComp beside it, and its transform: DEFLATE, in the mode of the
