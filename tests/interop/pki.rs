@@ -30,25 +30,32 @@ fn made(words: &[&str], directory: &Path) -> Outcome {
     let mut hasher = DefaultHasher::new();
     std::fs::read(words[1])?.hash(&mut hasher);
     words[3..].hash(&mut hasher);
+    let key = format!("{:016x}", hasher.finish());
     // The guest sees this machine's disk, and writes to its own.
-    let kept = std::env::var("MAINMODE_PKI")
-        .unwrap_or_else(|_| concat!(env!("CARGO_TARGET_TMPDIR"), "/pki").into());
-    let kept = Path::new(&kept);
-    let kept = kept.join(format!("{:016x}", hasher.finish()));
-    let (from, to) = (kept.to_string_lossy(), directory.to_string_lossy());
-    let age = std::fs::metadata(&kept).and_then(|is| is.modified());
-    if age.is_ok_and(|age| age.elapsed().is_ok_and(|age| age < LATELY)) {
+    let ours = concat!(env!("CARGO_TARGET_TMPDIR"), "/pki").to_owned();
+    let places = [std::env::var("MAINMODE_PKI").ok(), Some(ours)];
+    let mut places = places
+        .into_iter()
+        .flatten()
+        .map(|place| Path::new(&place).join(&key));
+    if let Some(made) = places.clone().find(|place| is_fresh(place)) {
+        let (from, to) = (made.to_string_lossy(), directory.to_string_lossy());
         return crate::process::run(&["cp", "-a", &from, &to]).map(drop);
     }
     crate::process::run(words)?;
     // Where it cannot be kept (no room, a disk that is read-only, another trial that kept its own first), the next trial
     // makes it.
-    let _ = keep(directory, &kept);
+    let _ = places.next().map(|place| keep(directory, &place));
     Ok(())
 }
 
 /// The certificates were valid an hour before they were made, and their CRLs are for days.
 const LATELY: Duration = Duration::from_hours(1);
+
+fn is_fresh(made: &Path) -> bool {
+    let age = std::fs::metadata(made).and_then(|is| is.modified());
+    age.is_ok_and(|age| age.elapsed().is_ok_and(|age| age < LATELY))
+}
 
 fn keep(made: &Path, kept: &Path) -> Outcome {
     let folder = kept.parent().ok_or("no folder to keep it in")?;
