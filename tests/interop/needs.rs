@@ -4,6 +4,7 @@ use crate::radius::FREERADIUS;
 use crate::scenario::Variant;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 /// Debian's place for strongSwan's daemon, which is on nobody's `PATH`.
 pub const CHARON: &str = "/usr/lib/ipsec/charon";
@@ -49,14 +50,19 @@ pub fn missing_esp(variant: &Variant) -> Option<String> {
     if variant.var("needs-esp") != "yes" || std::env::var_os("MAINMODE_REQUIRE_ESP").is_some() {
         return None;
     }
+    static HAS_ESP: OnceLock<bool> = OnceLock::new();
+    (!HAS_ESP.get_or_init(has_esp))
+        .then(|| "this kernel has no ESP; scripts/interop-guest runs it in one that has".into())
+}
+
+fn has_esp() -> bool {
     let state = "ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x1000 mode tunnel \
                  aead 'rfc4106(gcm(aes))' 0x000102030405060708090a0b0c0d0e0f10111213 128";
     let added = Command::new("unshare")
         .args(["--net", "sh", "-c", state])
         .stderr(Stdio::null())
         .status();
-    (!added.is_ok_and(|s| s.success()))
-        .then(|| "this kernel has no ESP; scripts/interop-guest runs it in one that has".into())
+    added.is_ok_and(|s| s.success())
 }
 
 /// Why this one cannot run here although others can.

@@ -1,9 +1,11 @@
 //! The certificates of a trial: `common/pki` makes them, with the `openssl` command.
 
+use crate::process::run;
 use crate::vars::Vars;
 use crate::{Outcome, home};
+use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Makes what the variable `pki` asks for, and adds its facts to the variables.
@@ -30,23 +32,33 @@ fn made(words: &[&str], directory: &Path) -> Outcome {
     let mut hasher = DefaultHasher::new();
     std::fs::read(words[1])?.hash(&mut hasher);
     words[3..].hash(&mut hasher);
-    let key = format!("{:016x}", hasher.finish());
+    let name = format!("{:016x}", hasher.finish());
     // The guest sees this machine's disk, and writes to its own.
-    let ours = concat!(env!("CARGO_TARGET_TMPDIR"), "/pki").to_owned();
-    let places = [std::env::var("MAINMODE_PKI").ok(), Some(ours)];
-    let mut places = places
-        .into_iter()
-        .flatten()
-        .map(|place| Path::new(&place).join(&key));
-    if let Some(made) = places.clone().find(|place| is_fresh(place)) {
-        let (from, to) = (made.to_string_lossy(), directory.to_string_lossy());
-        return crate::process::run(&["cp", "-a", &from, &to]).map(drop);
+    let here = Path::new(concat!(env!("CARGO_TARGET_TMPDIR"), "/pki")).to_owned();
+    let there = std::env::var_os("MAINMODE_PKI").map(PathBuf::from);
+    let keeps = there.clone().unwrap_or_else(|| here.clone());
+    // Those who want the same at the same time wait for the one who makes it.
+    let lock = lock(&keeps, &name);
+    for made in there.iter().chain([&here]).map(|place| place.join(&name)) {
+        if is_fresh(&made) {
+            let (from, to) = (made.to_string_lossy(), directory.to_string_lossy());
+            return run(&["cp", "-a", &from, &to]).map(drop);
+        }
     }
-    crate::process::run(words)?;
-    // Where it cannot be kept (no room, a disk that is read-only, another trial that kept its own first), the next trial
-    // makes it.
-    let _ = places.next().map(|place| keep(directory, &place));
+    let keys = format!("PKI_KEYS={}", here.join("keys").display());
+    run(&[&["env", &keys], words].concat())?;
+    // Where it cannot be kept (no room, a disk that is read-only), the next trial makes it.
+    let _ = keep(directory, &keeps.join(&name));
+    drop(lock);
     Ok(())
+}
+
+/// A lock for what has this name, as long as it is there; none where there can be none.
+fn lock(folder: &Path, name: &str) -> Option<File> {
+    std::fs::create_dir_all(folder).ok()?;
+    let lock = File::create(folder.join(format!("{name}.lock"))).ok()?;
+    lock.lock().ok()?;
+    Some(lock)
 }
 
 /// The certificates were valid an hour before they were made, and their CRLs are for days.
@@ -59,11 +71,10 @@ fn is_fresh(made: &Path) -> bool {
 
 fn keep(made: &Path, kept: &Path) -> Outcome {
     let folder = kept.parent().ok_or("no folder to keep it in")?;
-    std::fs::create_dir_all(folder)?;
     let new = tempfile::tempdir_in(folder)?;
     let copy = new.path().join("made");
     let (from, to) = (made.to_string_lossy(), copy.to_string_lossy());
-    crate::process::run(&["cp", "-a", &from, &to])?;
+    run(&["cp", "-a", &from, &to])?;
     if kept.exists() {
         std::fs::rename(kept, new.path().join("old"))?;
     }

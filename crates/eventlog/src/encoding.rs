@@ -378,14 +378,14 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_stored_is_what_is_loaded(record in any_record()) {
-            let mut codec = Codec::writing(crate::dictionary::built_in()).unwrap();
+            let mut codec = Codec::writing(crate::dictionary::BUILT_IN).unwrap();
             let stored = codec.store(&record);
             prop_assert_eq!(codec.load(record.event_id, &stored), Some(record));
         }
 
         #[test]
         fn any_bytes_load_or_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300), event: u16) {
-            let mut codec = Codec::reading(crate::dictionary::built_in()).unwrap();
+            let mut codec = Codec::reading(crate::dictionary::BUILT_IN).unwrap();
             codec.load(event, &bytes);
         }
 
@@ -481,7 +481,7 @@ mod tests {
         ));
         record.values[0].truncate(MAX_RECORD - 100);
         check_size(&record).unwrap();
-        let mut codec = Codec::writing(crate::dictionary::built_in()).unwrap();
+        let mut codec = Codec::writing(crate::dictionary::BUILT_IN).unwrap();
         let stored = codec.store(&record);
         assert_eq!(codec.load(4653, &stored), Some(record));
     }

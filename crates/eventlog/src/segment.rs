@@ -134,7 +134,7 @@ impl Segment {
             .map_err(LogError::io("create", path))?;
         let db = LogError::database;
         let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        let mut codec = Codec::writing(dictionary::built_in())
+        let mut codec = Codec::writing(dictionary::BUILT_IN)
             .map_err(LogError::io("prepare compression for", path))?;
         let state =
             fill(&mut connection, &mut codec, header, state, carried, records).map_err(db(path))?;
@@ -326,7 +326,7 @@ fn fill(
             integer(header.number),
             integer(header.first),
             header.seed,
-            dictionary::built_in()
+            dictionary::BUILT_IN
         ],
     )?;
     for sa in &carried.live {

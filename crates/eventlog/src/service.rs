@@ -23,7 +23,7 @@ pub const QUEUE: usize = 8192;
 pub const BATCH: usize = 256;
 /// How long a transaction waits for company, where the one before it had some: a sync costs the same for
 /// one event as for many. An event that comes alone never waits.
-pub const GATHER: Duration = Duration::from_millis(2);
+pub const GATHER: Duration = Duration::from_millis(4);
 /// Entries that are company enough: with so many the sync is a small part of the work.
 const COMPANY: usize = 32;
 /// How far the account on disk may lie behind for changes that have no record.
