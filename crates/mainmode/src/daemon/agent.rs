@@ -29,11 +29,11 @@ use waiting::Waiting;
 const TURN: usize = 64;
 /// How long the agent lets datagrams and messages gather when its last turn brought several: to sleep and to
 /// be woken for each costs more than most of them do. One that comes alone never waits.
-const GATHER: Duration = Duration::from_micros(500);
+const GATHER: Duration = Duration::from_millis(1);
 /// So many in one turn are load enough: the next turn begins at once.
 const FULL_TURN: usize = 32;
 /// Short jobs that the agent does itself while others gather: about as long as [`GATHER`].
-const OWN_JOBS: usize = 8;
+const OWN_JOBS: usize = 12;
 /// How long a stop waits for the log.
 const STOP: Duration = Duration::from_secs(10);
 
