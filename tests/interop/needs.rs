@@ -50,10 +50,12 @@ pub fn missing_esp(variant: &Variant) -> Option<String> {
     if variant.var("needs-esp") != "yes" || std::env::var_os("MAINMODE_REQUIRE_ESP").is_some() {
         return None;
     }
-    static HAS_ESP: OnceLock<bool> = OnceLock::new();
     (!HAS_ESP.get_or_init(has_esp))
         .then(|| "this kernel has no ESP; scripts/interop-guest runs it in one that has".into())
 }
+
+/// Asked once: there are many that ask.
+static HAS_ESP: OnceLock<bool> = OnceLock::new();
 
 fn has_esp() -> bool {
     let state = "ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x1000 mode tunnel \

@@ -26,7 +26,8 @@ pub const BATCH: usize = 256;
 pub const GATHER: Duration = Duration::from_millis(4);
 /// Entries that are company enough: with so many the sync is a small part of the work.
 const COMPANY: usize = 32;
-/// How far the account on disk may lie behind for changes that have no record.
+/// How far the account on disk may lie behind for changes that have no record: they are written at once, but not by more
+/// than one transaction in this time.
 pub const ACCOUNT_DELAY: Duration = Duration::from_secs(1);
 
 /// What is told when an entry is on disk: its record's ID, or none when it has no record.
@@ -272,6 +273,8 @@ struct Worker {
     /// Account changes that wait for company, and since when.
     account: Pending,
     since: Option<Instant>,
+    /// When the last transaction of such changes alone was.
+    alone: Option<Instant>,
     /// The last transaction held more than one entry.
     crowded: bool,
 }
@@ -283,6 +286,7 @@ impl Worker {
             batch: Vec::new(),
             account: Pending::default(),
             since: None,
+            alone: None,
             crowded: false,
         }
     }
@@ -346,11 +350,18 @@ impl Worker {
                 Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
                 Err(TryRecvError::Empty) => {}
             }
-            match self.since.map(|since| since.elapsed()) {
-                None => thread::park(),
-                Some(waited) if waited >= ACCOUNT_DELAY => return Err(RecvTimeoutError::Timeout),
-                Some(waited) => thread::park_timeout(ACCOUNT_DELAY.saturating_sub(waited)),
+            let Some(since) = self.since else {
+                thread::park();
+                continue;
+            };
+            let due = self
+                .alone
+                .map_or(since, |alone| since.max(alone + ACCOUNT_DELAY));
+            let left = due.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(RecvTimeoutError::Timeout);
             }
+            thread::park_timeout(left);
         }
     }
 
@@ -373,6 +384,9 @@ impl Worker {
         if batch.is_empty() && self.account.is_empty() {
             self.since = None;
             return;
+        }
+        if batch.is_empty() {
+            self.alone = Some(Instant::now());
         }
         let entries: Vec<(i64, &Entry)> = batch
             .iter()
@@ -403,10 +417,11 @@ impl Worker {
         if self.account.is_empty() {
             return;
         }
+        self.alone = Some(Instant::now());
         if self.writer.append_stamped(&[], &self.account).is_ok() {
             self.account = Pending::default();
         } else {
-            self.since = Some(Instant::now());
+            self.since = self.alone;
         }
     }
 }

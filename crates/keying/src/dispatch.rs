@@ -53,6 +53,28 @@ impl Endpoint {
         );
     }
 
+    /// A message was not sent. It is lost like any other, and sent again; if that is how it ends, the verdict says so.
+    pub(crate) fn unsent(&mut self, bytes: &[u8], why: String) {
+        let Ok(datagram) = Datagram::parse(non_esp::strip(bytes).unwrap_or(bytes)) else {
+            return;
+        };
+        let (own, peers) = (
+            datagram.header.initiator_cookie,
+            datagram.header.responder_cookie,
+        );
+        let party = self
+            .by_own_cookie
+            .get(&own)
+            .or_else(|| self.by_cookies.get(&(own, peers)));
+        let Some(Party::Negotiation(id)) = party else {
+            return;
+        };
+        let negotiation = self.negotiations.get_mut(id);
+        if let Some(flight) = negotiation.and_then(|n| n.flight.as_mut()) {
+            flight.unsent = Some(why);
+        }
+    }
+
     fn message(&mut self, now: Instant, route: Route, whole: &[u8], may_be_fragment: bool) {
         let datagram = match Datagram::parse(whole) {
             Ok(datagram) => datagram,

@@ -145,6 +145,7 @@ impl Endpoint {
                 remote,
                 bytes,
             } => self.datagram(now, local, remote, &bytes),
+            Input::Unsent { bytes, why } => self.unsent(&bytes, why),
             Input::Command(command) => self.command(now, command),
             Input::JobDone(id, result) => self.job_done(now, id, result),
             Input::Durable(ticket) => self.ticket(now, ticket, true),

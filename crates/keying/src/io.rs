@@ -35,6 +35,13 @@ pub enum Input {
         /// The UDP payload, non-ESP marker included.
         bytes: Vec<u8>,
     },
+    /// The system did not send what [`Output::Transmit`] asked for.
+    Unsent {
+        /// The UDP payload.
+        bytes: Vec<u8>,
+        /// What the system said.
+        why: String,
+    },
     /// The time of [`Endpoint::next_timeout`](crate::Endpoint::next_timeout) has come.
     Timeout,
     /// The operator, or traffic, asks for something.

@@ -8,7 +8,7 @@ use audit::Cause;
 use crate::config::RemoteAddress;
 use crate::endpoint::{Endpoint, Party};
 use crate::ikev1::informational;
-use crate::ikev1::negotiation::{Evidence, Failure, Flight, NegotiationId, Route};
+use crate::ikev1::negotiation::{Evidence, Flight, NegotiationId, Route};
 use crate::ikev1::quick::live::Live;
 use crate::ikev1::sa::Asking;
 use crate::io::Output;
@@ -97,7 +97,7 @@ impl Endpoint {
             // What somebody said, though it was not proven, tells more than silence.
             match n.evidence.take() {
                 Some(evidence) => self.fail_by(now, &n, &evidence),
-                None => drop(self.fail(now, &n, Failure::local(n.silence()))),
+                None => drop(self.fail(now, &n, n.silence())),
             }
             return;
         }

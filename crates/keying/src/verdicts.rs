@@ -241,7 +241,15 @@ impl Endpoint {
             point: failure.point,
             cause: failure.cause,
             auth: n.auth(),
-            state: n.sent,
+            // The first message was none if it was not sent.
+            state: match n.state {
+                State::SaSent { .. } | State::AggressiveSent { .. }
+                    if failure.cause == Cause::NotSent =>
+                {
+                    audit::MmState::None
+                }
+                _ => n.sent,
+            },
             role: n.role,
             filter_id: n
                 .connection

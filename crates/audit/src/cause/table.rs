@@ -68,6 +68,9 @@ causes! {
             NoAnswer "no-answer" 13_805
                 "the peer did not answer the first message"
                 "Check that the address is right, that the peer runs IKE, and that UDP 500 and 4500 pass every firewall on the way."
+            NotSent "not-sent" 13_805
+                "our message could not be sent"
+                "The system says why: look at the routes and the firewall of this computer, and at the addresses that it listens on."
             SilenceAfterMessage2 "silence-after-message-2" 13_805
                 "the peer answered message 1 and then nothing to message 3"
                 "Message 3 is larger than message 1: look for a path that drops large packets or port 4500, and read the log of the peer."

@@ -83,6 +83,8 @@ pub(crate) struct Flight {
     pub left: u32,
     pub wait: Duration,
     pub next: Instant,
+    /// Why the system did not send it, the last time.
+    pub unsent: Option<String>,
 }
 
 impl Flight {
@@ -100,6 +102,7 @@ impl Flight {
             left: tries,
             wait: first,
             next: after(now, wait),
+            unsent: None,
         }
     }
 
@@ -117,6 +120,7 @@ impl Flight {
         self.left -= 1;
         self.wait = longer(self.wait, factor);
         self.next = after(now, core.jitter(self.wait));
+        self.unsent = None;
         core.transmit(route, &self.datagrams);
         true
     }
@@ -395,11 +399,18 @@ impl Negotiation {
     }
 
     /// What silence in this state means.
-    pub(crate) fn silence(&self) -> Cause {
+    pub(crate) fn silence(&self) -> Failure {
         if self.job().is_some() {
-            return Cause::WorkerTimeout;
+            return Failure::local(Cause::WorkerTimeout);
         }
-        match &self.state {
+        let unsent = self
+            .flight
+            .as_ref()
+            .and_then(|flight| flight.unsent.as_ref());
+        if let Some(why) = unsent {
+            return Failure::local(Cause::NotSent).with(why.as_str());
+        }
+        Failure::local(match &self.state {
             State::SaSent { .. } | State::AggressiveSent { .. } => Cause::NoAnswer,
             State::KeSent { .. } => Cause::SilenceAfterMessage2,
             State::IdSent { .. } => Cause::SilenceAfterMessage4,
@@ -410,7 +421,7 @@ impl Negotiation {
             State::Xauth(_) => Cause::XauthSilence,
             // What is left waits for the log.
             _ => Cause::LogUnwritable,
-        }
+        })
     }
 
     /// When something is to be done without an input.

@@ -8,6 +8,7 @@ use isakmp::{NotifyType, vendor};
 use super::host::connection;
 use super::net::{A, B, Net, filtered};
 use super::{address, pair, pair_with};
+use crate::Input;
 use crate::config::{CredentialId, RemoteAddress};
 use crate::identity::Identity;
 use crate::ikev1::messages;
@@ -59,6 +60,44 @@ fn nobody_answers() {
     assert_eq!(net.hosts[A].sent.len(), 4);
     assert!(net.hosts[A].sent.iter().all(|m| *m == net.hosts[A].sent[0]));
     assert!(net.hosts[B].events.is_empty());
+    net.finish();
+}
+
+/// Tells A that nothing of what it sends goes out, or but the last of it.
+fn not_sent(net: &mut Net, but_the_last: bool) {
+    net.up(A);
+    let mut told = 0;
+    for _ in 0..600 {
+        let sent = net.hosts[A].sent.clone();
+        for bytes in &sent[told..] {
+            if but_the_last && told == 3 {
+                break;
+            }
+            let why = "Network is unreachable".to_owned();
+            let bytes = bytes.clone();
+            net.input(A, Input::Unsent { bytes, why });
+            told += 1;
+        }
+        net.run(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn what_could_not_be_sent_is_not_called_silence() {
+    let mut net = pair(11);
+    silent_after(&mut net, 0);
+    not_sent(&mut net, false);
+    let failed = net.hosts[A].failure();
+    assert_eq!(failed.cause, Cause::NotSent);
+    assert_eq!(failed.state, MmState::None);
+    let detail = net.hosts[A].of(4653)[0].extra.detail.clone();
+    assert_eq!(detail.as_deref(), Some("Network is unreachable"));
+    net.finish();
+    // What was sent in the end and not answered is silence.
+    let mut net = pair(11);
+    silent_after(&mut net, 0);
+    not_sent(&mut net, true);
+    assert_eq!(net.hosts[A].failure().cause, Cause::NoAnswer);
     net.finish();
 }
 

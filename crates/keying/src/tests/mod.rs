@@ -1,6 +1,7 @@
 //! Two endpoints and a network between them: what the crate promises, tried.
 
 mod aggressive;
+mod broken_payloads;
 mod certificates;
 mod connections;
 mod failures;

@@ -380,9 +380,11 @@ impl Agent {
                     remote,
                     bytes,
                 } => {
-                    // What cannot be sent is lost like any datagram: it is sent again, or the
-                    // verdict says that nobody answered.
-                    let _ = self.sockets.send(local, remote, &bytes);
+                    if let Err(error) = self.sockets.send(local, remote, &bytes) {
+                        let why = format!("from {local} to {remote}: {error}");
+                        let unsent = Input::Unsent { bytes, why };
+                        self.endpoint.handle(Instant::now(), unsent);
+                    }
                 }
                 Output::Job(id, job) => self.jobs.push((id, job)),
                 Output::Audit(audit) => {

@@ -116,7 +116,7 @@ impl Shared {
             Some(name) => wait(&self.names.ask(&name), gone).ok_or("the daemon is stopping")?,
             None => Vec::new(),
         };
-        let (local, remote) = convert::route(connection, &named, 0)?;
+        let (local, remote) = convert::route(connection, &named, 0, &config.listen.addresses)?;
         let (reply, answer) = bounded(1);
         let connection = name.to_owned();
         self.mailbox.send(Message::Up {

@@ -150,8 +150,13 @@ pub type Route = (SocketAddr, SocketAddr);
 
 /// From where to where a negotiation of this connection goes; else why it cannot be begun here. `named` are the
 /// addresses that the peer's name stands for, where it has one; of several, each has its turn with another
-/// `attempt`.
-pub fn route(connection: &Connection, named: &[IpAddr], attempt: usize) -> Result<Route, String> {
+/// `attempt`. `listens` are the addresses that there are sockets for.
+pub fn route(
+    connection: &Connection,
+    named: &[IpAddr],
+    attempt: usize,
+    listens: &[IpAddr],
+) -> Result<Route, String> {
     let cannot = |what: &str| {
         format!(
             "\"{}\" is for {what}: only the peer can begin; to begin from here, name one address",
@@ -181,16 +186,39 @@ pub fn route(connection: &Connection, named: &[IpAddr], attempt: usize) -> Resul
     let turns = all.iter().cycle().skip(attempt % all.len().max(1));
     for remote in turns.take(all.len()) {
         let remote = SocketAddr::new(**remote, connection.remote.port);
-        match local.map_or_else(|| source_for(remote), Ok) {
+        match local.map_or_else(|| source_for(remote, listens), Ok) {
             Ok(local) => return Ok((SocketAddr::new(local, connection.local.port), remote)),
-            Err(error) => why = format!("there is no route to {remote}: {error}"),
+            Err(error) => why = error,
         }
     }
     Err(why)
 }
 
-/// The address that the system would send from. Connecting a UDP socket sends nothing.
-fn source_for(remote: SocketAddr) -> std::io::Result<IpAddr> {
+/// The address that the system would send from, if that is one that we listen on; else the first that we do. Connecting a
+/// UDP socket sends nothing.
+fn source_for(remote: SocketAddr, listens: &[IpAddr]) -> Result<IpAddr, String> {
+    let usual =
+        usual_source(remote).map_err(|error| format!("there is no route to {remote}: {error}"))?;
+    let mut ours = listens
+        .iter()
+        .filter(|ours| ours.is_ipv4() == usual.is_ipv4());
+    let first = ours.clone().next().ok_or_else(|| {
+        format!(
+            "no address that this daemon listens on ({}) is of the family of {remote}",
+            listens
+                .iter()
+                .map(IpAddr::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        )
+    })?;
+    if ours.any(|ours| *ours == usual || ours.is_unspecified()) {
+        return Ok(usual);
+    }
+    Ok(*first)
+}
+
+fn usual_source(remote: SocketAddr) -> std::io::Result<IpAddr> {
     let any: SocketAddr = if remote.is_ipv4() {
         ([0, 0, 0, 0], 0).into()
     } else {
@@ -224,7 +252,7 @@ mod tests {
             .map(|text| text.parse().expect("an address"))
             .to_vec();
         let to = |local: &str, attempt| {
-            let found = route(&connection(local, "gw.example"), &named, attempt);
+            let found = route(&connection(local, "gw.example"), &named, attempt, &[]);
             found.map(|(_, remote)| remote.to_string())
         };
         for (attempt, remote) in [
@@ -238,8 +266,32 @@ mod tests {
     }
 
     #[test]
+    fn what_names_no_address_of_its_own_goes_out_from_one_that_is_listened_on() {
+        let remote = SocketAddr::from(([127, 0, 0, 1], 500));
+        let from = |listens: &[&str]| {
+            let listens: Vec<IpAddr> = listens.iter().map(|text| text.parse().unwrap()).collect();
+            source_for(remote, &listens).map(|address| address.to_string())
+        };
+        assert_eq!(from(&["0.0.0.0", "::"]).as_deref(), Ok("127.0.0.1"));
+        assert_eq!(
+            from(&["127.0.0.7", "127.0.0.1"]).as_deref(),
+            Ok("127.0.0.1")
+        );
+        assert_eq!(
+            from(&["::1", "127.0.0.7", "127.0.0.8"]).as_deref(),
+            Ok("127.0.0.7")
+        );
+        let none = from(&["::1", "::2"]).unwrap_err();
+        assert!(
+            none.contains("listens on (::1, ::2) is of the family of 127.0.0.1:500"),
+            "{none}"
+        );
+    }
+
+    #[test]
     fn what_has_no_address_or_several_peers_is_said_to() {
-        let why = |remote: &str| route(&connection("127.0.0.1", remote), &[], 0).expect_err("none");
+        let why =
+            |remote: &str| route(&connection("127.0.0.1", remote), &[], 0, &[]).expect_err("none");
         assert!(why("gw.example").contains("gw.example, the peer of \"a\", has no address"));
         assert!(why("any").contains("any address: only the peer can begin"));
         assert!(why("192.0.2.0/24").contains("the subnet 192.0.2.0/24"));

@@ -15,7 +15,7 @@ use crate::config::WhenUnwritable;
 const DISCARDED_EVERY: Duration = Duration::from_mins(1);
 /// How long account changes without event wait for one to go with: waking the log's thread for them alone
 /// costs as much as the event's own way there.
-const ACCOUNT_HOLD: Duration = Duration::from_millis(200);
+const ACCOUNT_HOLD: Duration = Duration::from_millis(50);
 /// How long account changes wait that the log's queue had no room for.
 const AGAIN: Duration = Duration::from_millis(100);
 

@@ -121,7 +121,7 @@ impl Keeper {
         for connection in config.connections.iter().filter(on_demand) {
             let named = names::name(connection).and_then(|name| self.names.get(&name));
             let named = named.map_or(&[][..], Vec::as_slice);
-            let route = convert::route(connection, named, 0);
+            let route = convert::route(connection, named, 0, &config.listen.addresses);
             complete &= route.is_ok();
             if let Err(why) = &route
                 && self

@@ -64,7 +64,7 @@ fn with_failure_alone_a_crash_leaves_no_4655_without_4650() {
     };
     let (mut north, _south) = pair(14, failure, EVERYTHING);
     north.run(&["up", "peer"]).good();
-    north.write_account();
+    Side::write_account();
     north.kill();
     north.start();
     let c = north.counters();

@@ -236,8 +236,9 @@ impl Agent {
         message: impl FnOnce(Option<Route>) -> Message + Send + 'static,
     ) {
         let (mailbox, name) = (self.mailbox.clone(), names::name(&connection));
+        let listens = self.shared.config().listen.addresses.clone();
         let found = move |addresses: Vec<IpAddr>| {
-            let route = convert::route(&connection, &addresses, attempt);
+            let route = convert::route(&connection, &addresses, attempt, &listens);
             mailbox.send(message(route.map_err(|why| say(&why)).ok()));
         };
         match name {
