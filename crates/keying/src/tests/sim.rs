@@ -392,7 +392,12 @@ fn children_recover(net: &mut Net, wrong_key: bool) {
     net.run(Duration::from_mins(1));
     net.agree();
     if soon {
-        assert!(quick::stands(net), "after a collision: {}", net.shared());
+        assert!(
+            quick::stands(net),
+            "after a collision: {}, {}",
+            net.shared(),
+            transcript(net)
+        );
     } else {
         assert!((1..=2).contains(&net.shared()), "{}", net.shared());
     }
