@@ -317,11 +317,12 @@ impl Endpoint {
         if let State::Xauth(_) = &n.state {
             return during_xauth(&mut self.core, n, now, received);
         }
-        if let (State::IdSent { .. }, ExchangeType::TRANSACTION) = (&n.state, header.exchange)
+        if let (State::IdSent { .. } | State::AggressiveAnswered { .. }, ExchangeType::TRANSACTION) =
+            (&n.state, header.exchange)
             && n.connection.as_ref().is_some_and(|c| c.xauth.is_some())
             && n.keep_early(*route, whole)
         {
-            // It overtook message 6.
+            // It overtook message 6, or message 3 of Aggressive Mode.
             return Step::Ignore;
         }
         let floats = matches!(

@@ -211,6 +211,30 @@ fn a_lost_message_of_each_kind_is_made_good() {
     }
 }
 
+/// The server asks for the user as soon as it has sent the last message of phase 1: the question may come first.
+#[test]
+fn a_question_that_overtakes_the_last_message_is_kept() {
+    let phase_1 = [ExchangeType::IDENTITY_PROTECTION, ExchangeType::AGGRESSIVE];
+    for (client, aggressive, last) in [(A, false, 6), (B, true, 3)] {
+        let mut net = pair_of(client, By::Psk, |_, c| c.aggressive = aggressive);
+        let mut count = 0;
+        net.path = Box::new(move |_, packet| {
+            let header = isakmp::Datagram::parse(&packet.bytes).unwrap().header;
+            count += usize::from(phase_1.contains(&header.exchange));
+            let late = phase_1.contains(&header.exchange) && count == last;
+            let wait = Duration::from_millis(if late { 100 } else { 5 });
+            vec![(wait, packet)]
+        });
+        net.up(A);
+        net.run(Duration::from_millis(400));
+        for host in &net.hosts {
+            host.established();
+            assert!(host.of(4976).is_empty(), "{last}: {:?}", host.of(4976));
+        }
+        net.finish();
+    }
+}
+
 #[test]
 fn one_side_alone_with_xauth_agrees_on_nothing() {
     for client in [A, B] {
