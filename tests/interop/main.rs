@@ -40,22 +40,28 @@ fn home() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/interop")
 }
 
+/// What the trials of the same names need is made and kept, and no more: a guest finds it there, which is slower at it.
+fn certificates() -> Vec<Trial> {
+    let variants = scenario::load_all(&home().join("scenarios")).unwrap_or_default();
+    let trial = |mut variant: scenario::Variant| {
+        Trial::test(variant.name(), move || {
+            let made = tempfile::tempdir()?;
+            pki::make(&mut variant.vars, &made.path().join("pki"))
+        })
+    };
+    variants.into_iter().map(trial).collect()
+}
+
 fn main() {
     let arguments = Arguments::from_args();
-    // What a guest needs is made before it boots, where that is faster.
-    let only_pki = std::env::var_os("MAINMODE_MAKE_PKI").is_some();
+    if std::env::var_os("MAINMODE_MAKE_PKI").is_some() {
+        libtest_mimic::run(&arguments, certificates()).exit();
+    }
     let missing = needs::missing();
     let mut trials = Vec::new();
     match scenario::load_all(&home().join("scenarios")) {
         Ok(variants) => {
             for variant in variants {
-                if only_pki {
-                    trials.push(Trial::test(variant.name(), move || {
-                        let made = tempfile::tempdir()?;
-                        pki::make(&mut variant.vars.clone(), &made.path().join("pki"))
-                    }));
-                    continue;
-                }
                 let missing = missing.clone().or_else(|| needs::missing_for(&variant));
                 let name = variant.name();
                 if let Some(why) = needs::missing_esp(&variant) {

@@ -38,7 +38,7 @@ fn made(words: &[&str], directory: &Path) -> Outcome {
     let there = std::env::var_os("MAINMODE_PKI").map(PathBuf::from);
     let keeps = there.clone().unwrap_or_else(|| here.clone());
     // Those who want the same at the same time wait for the one who makes it.
-    let lock = lock(&keeps, &name);
+    let _lock = lock(&keeps, &name);
     for made in there.iter().chain([&here]).map(|place| place.join(&name)) {
         if is_fresh(&made) {
             let (from, to) = (made.to_string_lossy(), directory.to_string_lossy());
@@ -49,7 +49,6 @@ fn made(words: &[&str], directory: &Path) -> Outcome {
     run(&[&["env", &keys], words].concat())?;
     // Where it cannot be kept (no room, a disk that is read-only), the next trial makes it.
     let _ = keep(directory, &keeps.join(&name));
-    drop(lock);
     Ok(())
 }
 

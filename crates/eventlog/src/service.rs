@@ -270,9 +270,8 @@ struct Worker {
     writer: Writer,
     /// What goes into the next transaction.
     batch: Vec<(i64, Entry, Done)>,
-    /// Account changes that wait for company, and since when.
+    /// Account changes that wait for company.
     account: Pending,
-    since: Option<Instant>,
     /// When the last transaction of such changes alone was.
     alone: Option<Instant>,
     /// The last transaction held more than one entry.
@@ -285,7 +284,6 @@ impl Worker {
             writer,
             batch: Vec::new(),
             account: Pending::default(),
-            since: None,
             alone: None,
             crowded: false,
         }
@@ -350,14 +348,13 @@ impl Worker {
                 Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
                 Err(TryRecvError::Empty) => {}
             }
-            let Some(since) = self.since else {
+            if self.account.is_empty() {
                 thread::park();
                 continue;
-            };
-            let due = self
-                .alone
-                .map_or(since, |alone| since.max(alone + ACCOUNT_DELAY));
-            let left = due.saturating_duration_since(Instant::now());
+            }
+            let left = self.alone.map_or(Duration::ZERO, |alone| {
+                ACCOUNT_DELAY.saturating_sub(alone.elapsed())
+            });
             if left.is_zero() {
                 return Err(RecvTimeoutError::Timeout);
             }
@@ -372,7 +369,6 @@ impl Worker {
             for change in &entry.account {
                 self.account.note(change);
             }
-            self.since.get_or_insert_with(Instant::now);
             done(Ok(None));
         }
     }
@@ -382,12 +378,19 @@ impl Worker {
         let batch = std::mem::take(&mut self.batch);
         self.crowded = batch.len() > 1;
         if batch.is_empty() && self.account.is_empty() {
-            self.since = None;
             return;
         }
         if batch.is_empty() {
-            self.alone = Some(Instant::now());
+            self.account_alone();
+        } else {
+            self.append(batch);
         }
+        // After those who waited were told. What fails here is tried again.
+        let _ = self.writer.tidy();
+    }
+
+    /// Records, and the account with them.
+    fn append(&mut self, batch: Vec<(i64, Entry, Done)>) {
         let entries: Vec<(i64, &Entry)> = batch
             .iter()
             .map(|(time, entry, _)| (*time, entry))
@@ -395,7 +398,6 @@ impl Worker {
         match self.writer.append_stamped(&entries, &self.account) {
             Ok(appended) => {
                 self.account = Pending::default();
-                self.since = None;
                 for ((_, _, done), id) in batch.into_iter().zip(appended.ids) {
                     done(Ok(id));
                 }
@@ -407,21 +409,16 @@ impl Worker {
                 self.account_alone();
             }
         }
-        // After those who waited were told. What fails here is tried again.
-        let _ = self.writer.tidy();
     }
 
-    /// Records were refused: the account is kept all the same, now or a little later.
+    /// Nothing comes with it, or records were refused: the account is kept all the same, now or a little later.
     fn account_alone(&mut self) {
-        self.since = None;
         if self.account.is_empty() {
             return;
         }
         self.alone = Some(Instant::now());
         if self.writer.append_stamped(&[], &self.account).is_ok() {
             self.account = Pending::default();
-        } else {
-            self.since = self.alone;
         }
     }
 }

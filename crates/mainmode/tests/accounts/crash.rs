@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use mainmode::control::Request;
 
-use crate::support::{EVERYTHING, Setup, Side, alone, cause, finish, pair, under_way};
+use crate::support::{EVERYTHING, Setup, account_written, alone, cause, finish, pair, under_way};
 
 #[test]
 fn sas_that_a_crash_orphaned_get_their_4655_at_the_next_start_and_once_only() {
@@ -59,7 +59,7 @@ fn a_negotiation_under_way_at_a_crash_is_counted_as_interrupted() {
     let asking = side.begin(&["up", "peer"]);
     let c = side.account("it begins", |c| c.negotiations == 1);
     assert_eq!(under_way(&c), 1);
-    Side::write_account();
+    account_written();
     side.kill();
     assert_eq!(finish(asking).code, Some(1));
     side.start();

@@ -4,7 +4,9 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::{EVERYTHING, MAIN_MODE, Setup, Side, alone, cause, finish, pair};
+use crate::support::{
+    EVERYTHING, MAIN_MODE, Setup, Side, account_written, alone, cause, finish, pair,
+};
 
 /// A negotiation that succeeds and one that fails: what is in the log then, beside the log's own.
 fn one_of_each(test: u8, audit: Option<&'static str>) -> (Side, Vec<u64>) {
@@ -64,7 +66,7 @@ fn with_failure_alone_a_crash_leaves_no_4655_without_4650() {
     };
     let (mut north, _south) = pair(14, failure, EVERYTHING);
     north.run(&["up", "peer"]).good();
-    Side::write_account();
+    account_written();
     north.kill();
     north.start();
     let c = north.counters();

@@ -336,17 +336,17 @@ impl Side {
         self.run(&["log", "verify"]).good();
     }
 
-    /// Waits until the account on disk is as it is now: what has no event of its own goes there within little more than a
-    /// second.
-    pub fn write_account() {
-        std::thread::sleep(Duration::from_millis(1500));
-    }
-
     /// `audit set` of Main Mode.
     pub fn audit(&self, half: &str, switch: &str) {
         self.run(&["audit", "set", "--subcategory", MAIN_MODE, half, switch])
             .good();
     }
+}
+
+/// Waits until the account on disk is as it is now: what has no event of its own goes there within little more than
+/// [`eventlog::ACCOUNT_DELAY`].
+pub fn account_written() {
+    std::thread::sleep(eventlog::ACCOUNT_DELAY + Duration::from_millis(500));
 }
 
 impl Drop for Side {
