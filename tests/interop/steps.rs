@@ -137,9 +137,12 @@ fn begin(stage: &Stage, on: Option<&str>, child: &str) -> Outcome {
             // that came with it. Where ours takes no part, that fails nothing.
             let without_us =
                 host == "second" && stage.vars.host(stage.vars.get("second-faces")) != "us";
-            peer.begin(child).or_else(|why| match without_us {
-                true => peer.terminate(AT_PEER).and_then(|()| peer.begin(child)),
-                false => Err(why),
+            peer.begin(child).or_else(|why| {
+                if !without_us {
+                    return Err(why);
+                }
+                peer.terminate(AT_PEER)?;
+                peer.begin(child)
             })
         }
     }

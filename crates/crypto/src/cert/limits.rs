@@ -4,6 +4,10 @@
 /// sends more wants us to work.
 pub const MAX_CERTIFICATES: usize = 16;
 
+/// The most chains that are remembered as good for whom a connection trusts, strongSwan's figure twice: each has some
+/// ten thousand bytes, and a peer whose chain was forgotten costs a third of a millisecond more.
+pub const MAX_REMEMBERED: usize = 64;
+
 /// The longest certificate, in bytes. Those in use have one or two thousand; one with a few hundred names in
 /// it still fits.
 pub const MAX_CERTIFICATE_LEN: usize = 16 * 1024;

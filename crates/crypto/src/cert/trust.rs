@@ -8,6 +8,7 @@ use super::certificate::{Certificate, CertificateError};
 use super::dn;
 use super::key::PublicKey;
 use super::limits::{MAX_FILE_LEN, MAX_TRUSTED};
+use super::remembered::Remembered;
 
 /// Why a file or folder of certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -131,6 +132,8 @@ pub struct TrustStore {
     pub peers: Vec<Certificate>,
     /// Public keys of peers that have no certificate. Each is trusted as it is.
     pub raw_keys: Vec<PublicKey>,
+    /// Chains that were found good: never more trusted than the anchors above.
+    pub remembered: Remembered,
 }
 
 impl TrustStore {

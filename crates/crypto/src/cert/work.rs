@@ -1,6 +1,8 @@
 //! Proving and checking as plain data that can cross a border between processes: what is to be done, and what
 //! came of it. Who runs it holds the keys and the trust.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::certificate::Certificate;
@@ -8,7 +10,9 @@ use super::chain::{Chain, Policy, check_chain};
 use super::credential::{Credential, Shown, choose};
 use super::fault::{Fault, OwnFault, Refusal};
 use super::identity::PeerIdentity;
+use super::key::PublicKey;
 use super::limits::MAX_CERTIFICATES;
+use super::remembered::Good;
 use super::revocation::{Evidence, Fetch, check_revocation, needed_fetches};
 use super::signature::{self, Method};
 use super::trust::TrustStore;
@@ -131,6 +135,16 @@ impl CheckPeer {
         shown: &mut Shown,
         proven: &mut bool,
     ) -> Result<Vec<Fetch>, Refusal> {
+        let known = trust
+            .remembered
+            .find(&self.certificates, self.policy, at, &trust.anchors);
+        if let Some(good) = known {
+            *shown = good.shown.clone();
+            self.check_signature(good.chain.leaf().key())?;
+            *proven = true;
+            self.identity.check(good.chain.leaf())?;
+            return self.revocation(&good.chain, evidence, at);
+        }
         let Some((leaf, others)) = self.read(trust)? else {
             self.check_raw(trust)?;
             *proven = true;
@@ -139,20 +153,29 @@ impl CheckPeer {
         *shown = Shown::of(&leaf, None);
         // A key that is there to be slow to compute with is not computed with.
         leaf.key().check(0, &leaf.subject_words())?;
-        let signature = signature::check(
-            leaf.key(),
+        let signature = self.check_signature(leaf.key());
+        *proven = signature.is_ok();
+        // A refused certificate is told before a wrong signature with it: it is the fault nearer to the root.
+        let chain = check_chain(&leaf, &others, trust, at, self.policy)?;
+        let good = Arc::new(Good::new(&self.certificates, self.policy, chain));
+        *shown = good.shown.clone();
+        signature?;
+        // One that the peer did not send is known here already.
+        if !self.certificates.is_empty() {
+            trust.remembered.add(good.clone());
+        }
+        self.identity.check(&leaf)?;
+        self.revocation(&good.chain, evidence, at)
+    }
+
+    fn check_signature(&self, key: &PublicKey) -> Result<(), Refusal> {
+        signature::check(
+            key,
             self.method,
             self.made_with,
             &self.hash,
             &self.signature,
-        );
-        *proven = signature.is_ok();
-        // A refused certificate is told before a wrong signature with it: it is the fault nearer to the root.
-        let chain = check_chain(&leaf, &others, trust, at, self.policy)?;
-        *shown = Shown::of(&leaf, Some(chain.anchor()));
-        signature?;
-        self.identity.check(&leaf)?;
-        self.revocation(&chain, evidence, at)
+        )
     }
 
     fn revocation(
@@ -218,15 +241,7 @@ impl CheckPeer {
         for key in &trust.raw_keys {
             let checked = key
                 .check(self.policy.min_rsa_bits, "the peer")
-                .and_then(|()| {
-                    signature::check(
-                        key,
-                        self.method,
-                        self.made_with,
-                        &self.hash,
-                        &self.signature,
-                    )
-                });
+                .and_then(|()| self.check_signature(key));
             match checked {
                 Ok(()) => return Ok(()),
                 Err(refusal) => refused = refused.or(Some(refusal)),

@@ -6,6 +6,7 @@
 mod chains;
 mod keys;
 mod lab;
+mod remembered;
 mod revocation;
 mod signatures;
 mod token;

@@ -358,9 +358,9 @@ fn trust(table: &Table<'_>, files: &mut Files<'_>, findings: &mut Findings) -> O
     anchors.extend(peers.iter().filter(|peer| !peer.is_ca()).cloned());
     sound.then_some(TrustStore {
         anchors,
-        intermediates: Vec::new(),
         peers,
         raw_keys,
+        ..TrustStore::default()
     })
 }
 
