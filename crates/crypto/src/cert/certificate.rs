@@ -1,11 +1,10 @@
 //! One certificate (RFC 5280), read once: OpenSSL's copy to compute with, and what we ask of it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use der::asn1::ObjectIdentifier;
 use der::{Decode, Encode};
-use openssl::hash::MessageDigest;
 use openssl::x509::X509;
 use x509_cert::certificate::{CertificateInner, Raw};
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
@@ -17,6 +16,7 @@ use x509_cert::ext::pkix::{
 use super::dn;
 use super::key::PublicKey;
 use super::limits::{MAX_CERTIFICATE_LEN, MAX_NAMES, MAX_URL_LEN};
+use crate::{Hash, digest};
 
 /// id-ad-ocsp (RFC 5280 section 4.2.2.1).
 const AD_OCSP: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1");
@@ -88,6 +88,15 @@ struct Facts {
     key: PublicKey,
     /// The bits of the subject's public key, which OCSP hashes.
     key_bits: Vec<u8>,
+    words: Words,
+}
+
+/// What events name it by, once somebody has asked.
+#[derive(Default)]
+struct Words {
+    subject: OnceLock<String>,
+    issuer: OnceLock<String>,
+    thumbprint: OnceLock<String>,
 }
 
 impl Certificate {
@@ -131,21 +140,23 @@ impl Certificate {
     }
 
     /// The subject in words, in the order of the encoding: `C=CH, O=Example, CN=gw`.
-    pub fn subject_words(&self) -> String {
-        words(&self.facts.subject)
+    pub fn subject_words(&self) -> &str {
+        let facts = &self.facts;
+        facts.words.subject.get_or_init(|| words(&facts.subject))
     }
 
     /// The issuer in words.
-    pub fn issuer_words(&self) -> String {
-        words(&self.facts.issuer)
+    pub fn issuer_words(&self) -> &str {
+        let facts = &self.facts;
+        facts.words.issuer.get_or_init(|| words(&facts.issuer))
     }
 
     /// The SHA-1 over the DER in hexadecimal, as Windows names certificates.
-    pub fn thumbprint(&self) -> String {
-        self.x509
-            .digest(MessageDigest::sha1())
-            .map(|digest| dn::hex(&digest))
-            .unwrap_or_default()
+    pub fn thumbprint(&self) -> &str {
+        self.facts.words.thumbprint.get_or_init(|| {
+            let digest = digest(Hash::Sha1, &[&self.facts.der]);
+            digest.map(|bytes| dn::hex(&bytes)).unwrap_or_default()
+        })
     }
 
     /// When it begins to be valid, in seconds since 1970.
@@ -251,12 +262,15 @@ impl Facts {
         let not_der = |error: der::Error| CertificateError::NotDer(error.to_string());
         let tbs = parsed.tbs_certificate();
         let subject = tbs.subject().to_der().map_err(not_der)?;
-        let key =
-            x509.public_key()
-                .map(PublicKey::of)
-                .map_err(|_| CertificateError::UnreadableKey {
-                    subject: words(&subject),
-                })?;
+        let key = x509
+            .public_key()
+            .map_err(|_| CertificateError::UnreadableKey {
+                subject: words(&subject),
+            })?;
+        let algorithm = &tbs.subject_public_key_info().algorithm;
+        let parameters = algorithm.parameters.as_ref();
+        let curve = parameters.and_then(|parameters| parameters.decode_as().ok());
+        let key = PublicKey::on_curve(key, curve);
         let mut facts = Facts {
             der: bytes.to_vec(),
             subject,
@@ -279,6 +293,7 @@ impl Facts {
                 .subject_public_key
                 .raw_bytes()
                 .to_vec(),
+            words: Words::default(),
         };
         if let Some(names) = extension::<SubjectAltName>(tbs)? {
             if names.0.len() > MAX_NAMES {

@@ -156,7 +156,7 @@ fn find_chain(
         let at_fault = context
             .current_cert()
             .and_then(|certificate| certificate.subject_name().to_der().ok())
-            .map_or_else(|| leaf.subject_words(), |name| words(&name));
+            .map_or_else(|| leaf.subject_words().to_owned(), |name| words(&name));
         Ok(Err((context.error(), at_fault)))
     })?;
     match outcome {
@@ -290,7 +290,7 @@ fn check_strength(chain: &Chain, policy: Policy) -> Result<(), Refusal> {
     for certificate in chain.certificates() {
         certificate
             .key()
-            .check(policy.min_rsa_bits, &certificate.subject_words())?;
+            .check(policy.min_rsa_bits, certificate.subject_words())?;
     }
     for (certificate, _) in chain.issued() {
         if BROKEN.contains(&certificate.signature_algorithm()) {

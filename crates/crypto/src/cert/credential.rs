@@ -30,10 +30,10 @@ pub struct Shown {
 impl Shown {
     pub(super) fn of(certificate: &Certificate, root: Option<&Certificate>) -> Self {
         Shown {
-            thumbprint: Some(certificate.thumbprint()),
-            subject: Some(certificate.subject_words()),
-            issuing_ca: Some(certificate.issuer_words()),
-            root_ca: root.map(Certificate::subject_words),
+            thumbprint: Some(certificate.thumbprint().to_owned()),
+            subject: Some(certificate.subject_words().to_owned()),
+            issuing_ca: Some(certificate.issuer_words().to_owned()),
+            root_ca: root.map(|root| root.subject_words().to_owned()),
         }
     }
 }
@@ -55,7 +55,7 @@ impl Credential {
         if let (Some(certificate), Some(key)) = (chain.first(), &key)
             && certificate.key() != key.public()
         {
-            return Err(KeyError::NotAPair(certificate.subject_words()));
+            return Err(KeyError::NotAPair(certificate.subject_words().to_owned()));
         }
         Ok(Credential { chain, key })
     }
@@ -208,7 +208,7 @@ pub fn choose<'a>(
         } else if at < certificate.not_before() {
             OwnFault::NotYetValid(format!("our certificate of {whose} is not valid yet"))
         } else if credential.key.is_none() {
-            OwnFault::NoPrivateKey(whose)
+            OwnFault::NoPrivateKey(whose.to_owned())
         } else {
             return Ok(credential);
         };
@@ -228,7 +228,8 @@ impl Credential {
             None => Err(OwnFault::NoPrivateKey(
                 self.certificate()
                     .map(Certificate::subject_words)
-                    .unwrap_or_default(),
+                    .unwrap_or_default()
+                    .to_owned(),
             )),
         }
     }

@@ -62,7 +62,7 @@ impl PeerIdentity {
     }
 
     /// Refuses a certificate that does not hold this identity.
-    pub(super) fn check(&self, certificate: &Certificate) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, certificate: &Certificate) -> Result<(), Refusal> {
         if self.is_in(certificate) {
             return Ok(());
         }
@@ -99,7 +99,7 @@ const NAMES_TOLD: usize = 4;
 
 /// The names that a certificate holds, in words.
 fn held(certificate: &Certificate) -> String {
-    let mut names = vec![certificate.subject_words()];
+    let mut names = vec![certificate.subject_words().to_owned()];
     names.extend(
         certificate
             .alt_names()

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use der::asn1::ObjectIdentifier;
 use openssl::bn::BigNum;
 use openssl::nid::Nid;
 use openssl::pkey::{Id, PKey, Private, Public};
@@ -45,6 +46,16 @@ impl fmt::Display for Curve {
         })
     }
 }
+
+/// The names of the curves in DER (RFC 5480 section 2.1.1.1).
+const CURVES: [(ObjectIdentifier, Curve); 3] = [
+    (
+        ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7"),
+        Curve::P256,
+    ),
+    (ObjectIdentifier::new_unwrap("1.3.132.0.34"), Curve::P384),
+    (ObjectIdentifier::new_unwrap("1.3.132.0.35"), Curve::P521),
+];
 
 /// What kind of key it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -120,6 +131,17 @@ pub struct PublicKey {
 impl PublicKey {
     pub(super) fn of(key: PKey<Public>) -> Self {
         let kind = kind_of(&key);
+        PublicKey { key, kind }
+    }
+
+    /// A certificate's key: if it is on a curve, on the one that its algorithm's parameters name (RFC 5480 section
+    /// 2.1.1), so that OpenSSL need not be asked for it, which takes it long.
+    pub(super) fn on_curve(key: PKey<Public>, curve: Option<ObjectIdentifier>) -> Self {
+        if key.id() != Id::EC {
+            return Self::of(key);
+        }
+        let named = CURVES.iter().find(|(oid, _)| Some(*oid) == curve);
+        let kind = named.map_or(KeyKind::Other, |(_, curve)| KeyKind::Ecdsa(*curve));
         PublicKey { key, kind }
     }
 
