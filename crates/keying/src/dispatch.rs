@@ -11,7 +11,7 @@ use crate::ikev1::duplicates::{Seen, digest};
 use crate::ikev1::fragments::Assembled;
 use crate::ikev1::informational::{self, SaStep};
 use crate::ikev1::messages::Payloads;
-use crate::ikev1::negotiation::{Early, Negotiation, NegotiationId, Route, Step};
+use crate::ikev1::negotiation::{Early, Failure, Negotiation, NegotiationId, Route, Step};
 use crate::ikev1::state::State;
 use crate::ikev1::{aggressive, initiator, responder, xauth};
 use crate::invalid::key_mod;
@@ -54,7 +54,7 @@ impl Endpoint {
     }
 
     /// A message was not sent. It is lost like any other, and sent again; if that is how it ends, the verdict says so.
-    pub(crate) fn unsent(&mut self, bytes: &[u8], why: String) {
+    pub(crate) fn unsent(&mut self, bytes: &[u8], why: Failure) {
         let Ok(datagram) = Datagram::parse(non_esp::strip(bytes).unwrap_or(bytes)) else {
             return;
         };

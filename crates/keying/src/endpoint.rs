@@ -145,7 +145,18 @@ impl Endpoint {
                 remote,
                 bytes,
             } => self.datagram(now, local, remote, &bytes),
-            Input::Unsent { bytes, why } => self.unsent(&bytes, why),
+            Input::Unsent {
+                bytes,
+                out_of_memory,
+                why,
+            } => {
+                let cause = if out_of_memory {
+                    Cause::OutOfMemory
+                } else {
+                    Cause::NotSent
+                };
+                self.unsent(&bytes, Failure::local(cause).with(why));
+            }
             Input::Command(command) => self.command(now, command),
             Input::JobDone(id, result) => self.job_done(now, id, result),
             Input::Durable(ticket) => self.ticket(now, ticket, true),

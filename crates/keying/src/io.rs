@@ -39,6 +39,8 @@ pub enum Input {
     Unsent {
         /// The UDP payload.
         bytes: Vec<u8>,
+        /// Whether it had no memory for it.
+        out_of_memory: bool,
         /// What the system said.
         why: String,
     },

@@ -241,15 +241,7 @@ impl Endpoint {
             point: failure.point,
             cause: failure.cause,
             auth: n.auth(),
-            // The first message was none if it was not sent.
-            state: match n.state {
-                State::SaSent { .. } | State::AggressiveSent { .. }
-                    if failure.cause == Cause::NotSent =>
-                {
-                    audit::MmState::None
-                }
-                _ => n.sent,
-            },
+            state: n.has_sent(),
             role: n.role,
             filter_id: n
                 .connection

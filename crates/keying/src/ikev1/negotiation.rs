@@ -84,7 +84,9 @@ pub(crate) struct Flight {
     pub wait: Duration,
     pub next: Instant,
     /// Why the system did not send it, the last time.
-    pub unsent: Option<String>,
+    pub unsent: Option<Failure>,
+    /// An earlier try went out.
+    went_out: bool,
 }
 
 impl Flight {
@@ -103,7 +105,13 @@ impl Flight {
             wait: first,
             next: after(now, wait),
             unsent: None,
+            went_out: false,
         }
+    }
+
+    /// Why it never went out, where it did not.
+    fn never_sent(&self) -> Option<&Failure> {
+        self.unsent.as_ref().filter(|_| !self.went_out)
     }
 
     /// Sends it once more, and waits longer than before; `false`: it was sent as often as it may.
@@ -120,6 +128,7 @@ impl Flight {
         self.left -= 1;
         self.wait = longer(self.wait, factor);
         self.next = after(now, core.jitter(self.wait));
+        self.went_out |= self.unsent.is_none();
         self.unsent = None;
         core.transmit(route, &self.datagrams);
         true
@@ -403,14 +412,10 @@ impl Negotiation {
         if self.job().is_some() {
             return Failure::local(Cause::WorkerTimeout);
         }
-        let unsent = self
-            .flight
-            .as_ref()
-            .and_then(|flight| flight.unsent.as_ref());
-        if let Some(why) = unsent {
-            return Failure::local(Cause::NotSent).with(why.as_str());
+        if let Some(why) = self.flight.as_ref().and_then(Flight::never_sent) {
+            return why.clone();
         }
-        Failure::local(match &self.state {
+        let silence = Failure::local(match &self.state {
             State::SaSent { .. } | State::AggressiveSent { .. } => Cause::NoAnswer,
             State::KeSent { .. } => Cause::SilenceAfterMessage2,
             State::IdSent { .. } => Cause::SilenceAfterMessage4,
@@ -421,7 +426,34 @@ impl Negotiation {
             State::Xauth(_) => Cause::XauthSilence,
             // What is left waits for the log.
             _ => Cause::LogUnwritable,
-        })
+        });
+        match self.flight.as_ref().and_then(|f| f.unsent.as_ref()) {
+            Some(Failure {
+                detail: Some(why), ..
+            }) => silence.with(format!("the last try was not sent: {why}")),
+            _ => silence,
+        }
+    }
+
+    /// How far our messages came: what never went out is none.
+    pub(crate) fn has_sent(&self) -> MmState {
+        let begun = matches!(
+            self.state,
+            State::SaSent { .. }
+                | State::KeSent { .. }
+                | State::IdSent { .. }
+                | State::AggressiveSent { .. }
+                | State::SaAnswered { .. }
+                | State::KeAnswered { .. }
+                | State::AggressiveAnswered { .. }
+        );
+        let never = self.flight.as_ref().and_then(Flight::never_sent);
+        match (self.sent, never.filter(|_| begun)) {
+            (sent, None) => sent,
+            (MmState::None | MmState::SentFirst, Some(_)) => MmState::None,
+            (MmState::SentSecond, Some(_)) => MmState::SentFirst,
+            (MmState::SentThird, Some(_)) => MmState::SentSecond,
+        }
     }
 
     /// When something is to be done without an input.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use audit::{AuthMethod, Cause, Event, FailurePoint, MmCertificate};
-use crypto::cert::{Credential, PrivateKey, PublicKey, Refusal, Shown, TrustStore};
+use crypto::cert::{Credential, Fault, PrivateKey, PublicKey, Refusal, Shown, TrustStore};
 
 use super::host::Host;
 use super::net::{A, B, Net, filtered};
@@ -331,6 +331,39 @@ fn a_check_that_never_ends_is_a_worker_that_took_too_long() {
     net.run(Duration::from_mins(2));
     assert_eq!(net.hosts[A].failure().cause, Cause::WorkerTimeout);
     net.finish();
+}
+
+#[test]
+fn when_our_own_signing_or_checking_fails_it_is_called_so_in_both_roles() {
+    let spoils: [fn(&Job) -> Option<JobResult>; 2] = [
+        |job| {
+            let failed = || JobResult::Failed("no provider".to_owned());
+            matches!(job, Job::Sign { .. }).then(failed)
+        },
+        |job| {
+            let failed = || JobResult::PeerRefused {
+                refusal: Refusal::new(Fault::Internal, "no provider"),
+                shown: Shown::default(),
+                proven: false,
+            };
+            matches!(job, Job::CheckPeer { .. }).then(failed)
+        },
+    ];
+    for (host, spoil) in [A, B]
+        .into_iter()
+        .flat_map(|host| spoils.map(|s| (host, s)))
+    {
+        let mut net = as_they_are();
+        net.hosts[host].spoil = Some(spoil);
+        net.up(A);
+        net.run(Duration::from_mins(2));
+        assert_eq!(net.hosts[host].of(4652).len(), 1);
+        let failed = net.hosts[host].failure();
+        assert_eq!(failed.cause, Cause::EncryptFailure);
+        assert_eq!(failed.cause.code(), Some(13_866));
+        assert_eq!(failed.point, FailurePoint::Local);
+        net.finish();
+    }
 }
 
 #[test]

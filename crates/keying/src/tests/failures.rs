@@ -10,9 +10,12 @@ use super::net::{A, B, Net, filtered};
 use super::{address, pair, pair_with};
 use crate::Input;
 use crate::config::{CredentialId, RemoteAddress};
+use crate::endpoint::Party;
 use crate::identity::Identity;
 use crate::ikev1::messages;
-use crate::io::{Command, VerdictOutcome};
+use crate::io::{Command, JobId, VerdictOutcome};
+use crate::job::{Job, JobResult};
+use crate::limits::MAX_JOBS;
 
 /// How many messages of the exchange pass before the network goes silent.
 fn silent_after(net: &mut Net, messages: u32) {
@@ -63,42 +66,121 @@ fn nobody_answers() {
     net.finish();
 }
 
-/// Tells A that nothing of what it sends goes out, or but the last of it.
-fn not_sent(net: &mut Net, but_the_last: bool) {
+/// Tells A what of what it sends does not go out, by its place.
+fn not_sent(net: &mut Net, out_of_memory: bool, unsent: impl Fn(usize) -> bool) {
     net.up(A);
-    let mut told = 0;
+    let mut seen = 0;
     for _ in 0..600 {
         let sent = net.hosts[A].sent.clone();
-        for bytes in &sent[told..] {
-            if but_the_last && told == 3 {
-                break;
+        for (place, bytes) in sent.iter().enumerate().skip(seen) {
+            if unsent(place) {
+                let bytes = bytes.clone();
+                let why = "Network is unreachable".to_owned();
+                let input = Input::Unsent {
+                    bytes,
+                    out_of_memory,
+                    why,
+                };
+                net.input(A, input);
             }
-            let why = "Network is unreachable".to_owned();
-            let bytes = bytes.clone();
-            net.input(A, Input::Unsent { bytes, why });
-            told += 1;
         }
+        seen = sent.len();
         net.run(Duration::from_millis(100));
     }
 }
 
 #[test]
 fn what_could_not_be_sent_is_not_called_silence() {
+    let none: fn(usize) -> bool = |_| true;
+    let last_went: fn(usize) -> bool = |place| place < 3;
+    let first_went: fn(usize) -> bool = |place| place > 0;
+    let cases = [
+        (false, none, Cause::NotSent, Some("Network is unreachable")),
+        (
+            true,
+            none,
+            Cause::OutOfMemory,
+            Some("Network is unreachable"),
+        ),
+        // What was sent once and not answered is silence.
+        (false, last_went, Cause::NoAnswer, None),
+        (
+            false,
+            first_went,
+            Cause::NoAnswer,
+            Some("the last try was not sent: Network is unreachable"),
+        ),
+    ];
+    for (out_of_memory, unsent, cause, detail) in cases {
+        let mut net = pair(11);
+        silent_after(&mut net, 0);
+        not_sent(&mut net, out_of_memory, unsent);
+        let failed = net.hosts[A].failure();
+        assert_eq!(failed.cause, cause);
+        let sent = match cause {
+            Cause::NoAnswer => MmState::SentFirst,
+            _ => MmState::None,
+        };
+        assert_eq!(failed.state, sent);
+        let extra = &net.hosts[A].of(4653)[0].extra;
+        assert_eq!(extra.detail.as_deref(), detail);
+        net.finish();
+    }
+    // Of the messages before it the peer had the first.
     let mut net = pair(11);
-    silent_after(&mut net, 0);
-    not_sent(&mut net, false);
+    silent_after(&mut net, 2);
+    not_sent(&mut net, false, |place| place > 0);
     let failed = net.hosts[A].failure();
     assert_eq!(failed.cause, Cause::NotSent);
-    assert_eq!(failed.state, MmState::None);
-    let detail = net.hosts[A].of(4653)[0].extra.detail.clone();
-    assert_eq!(detail.as_deref(), Some("Network is unreachable"));
+    assert_eq!(failed.state, MmState::SentFirst);
     net.finish();
-    // What was sent in the end and not answered is silence.
-    let mut net = pair(11);
-    silent_after(&mut net, 0);
-    not_sent(&mut net, true);
-    assert_eq!(net.hosts[A].failure().cause, Cause::NoAnswer);
-    net.finish();
+}
+
+#[test]
+fn when_our_own_diffie_hellman_fails_it_is_called_so_in_both_roles() {
+    for host in [A, B] {
+        let mut net = pair(12);
+        net.hosts[host].spoil = Some(|job| match job {
+            Job::MakeShare { .. } | Job::Derive(_) => {
+                Some(JobResult::Failed("no random numbers".to_owned()))
+            }
+            _ => None,
+        });
+        fail(&mut net);
+        let failed = net.hosts[host].failure();
+        assert_eq!(failed.cause, Cause::DhFailure);
+        assert_eq!(failed.cause.code(), Some(13_864));
+        assert_eq!(failed.point, FailurePoint::Local);
+        let extra = &net.hosts[host].of(4653)[0].extra;
+        assert_eq!(extra.detail.as_deref(), Some("no random numbers"));
+        net.finish();
+    }
+}
+
+#[test]
+fn with_too_many_jobs_waiting_a_negotiation_fails_and_says_so_in_both_roles() {
+    for host in [A, B] {
+        let mut net = pair(13);
+        net.establish();
+        let sa = Party::Sa(*net.hosts[host].endpoint.sas.keys().next().expect("an SA"));
+        let ids = (0..MAX_JOBS as u64).map(|n| JobId(u64::MAX - n));
+        let jobs = &mut net.hosts[host].endpoint.core.jobs;
+        jobs.extend(ids.clone().map(|id| (id, sa)));
+        // Before it ends, the SA is to be replaced.
+        for _ in 0..3_600 {
+            if net.hosts[host].of(4653).is_empty() {
+                net.run(Duration::from_secs(1));
+            }
+        }
+        let failed = net.hosts[host].failure();
+        assert_eq!(failed.cause, Cause::QueueFull);
+        assert_eq!(failed.cause.code(), Some(13_811));
+        assert_eq!(failed.point, FailurePoint::Local);
+        for id in ids {
+            net.hosts[host].endpoint.core.jobs.remove(&id);
+        }
+        net.finish();
+    }
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub(super) struct Host {
     pub held_jobs: Vec<(JobId, JobResult)>,
     /// What is to be checked of a peer never is.
     pub lose_checks: bool,
+    /// What comes of jobs in place of what should.
+    pub spoil: Option<fn(&Job) -> Option<JobResult>>,
     /// What is sent in place of our own certificate.
     pub replace_certificate: Option<Vec<u8>>,
     pub hold_tickets: bool,
@@ -164,6 +166,7 @@ impl Host {
             hold_jobs: false,
             held_jobs: Vec::new(),
             lose_checks: false,
+            spoil: None,
             replace_certificate: None,
             hold_tickets: false,
             held_tickets: Vec::new(),
@@ -298,6 +301,9 @@ impl Host {
 
     /// Does a job with a key share that comes of the host's seed, so that a run can be repeated.
     pub(super) fn work(&mut self, job: &Job) -> JobResult {
+        if let Some(spoilt) = self.spoil.and_then(|spoil| spoil(job)) {
+            return spoilt;
+        }
         match job {
             Job::MakeShare {
                 group: Group::X25519,

@@ -5,6 +5,7 @@ mod kept;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use audit::{Cause, Event, Extra, PacketDropped, Role};
 use crossbeam_channel::{Receiver, Sender};
 use keying::{Command, Endpoint, Input, Job, JobId, Output, Rates, Replaced};
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::Shared;
@@ -380,11 +382,7 @@ impl Agent {
                     remote,
                     bytes,
                 } => {
-                    if let Err(error) = self.sockets.send(local, remote, &bytes) {
-                        let why = format!("from {local} to {remote}: {error}");
-                        let unsent = Input::Unsent { bytes, why };
-                        self.endpoint.handle(Instant::now(), unsent);
-                    }
+                    self.transmit(local, remote, bytes);
                 }
                 Output::Job(id, job) => self.jobs.push((id, job)),
                 Output::Audit(audit) => {
@@ -475,6 +473,21 @@ impl Agent {
                 Output::ChildTerminated { .. } => {}
             }
         }
+    }
+
+    /// Sends a datagram; what the system did not send, the endpoint is told.
+    fn transmit(&mut self, local: SocketAddr, remote: SocketAddr, bytes: Vec<u8>) {
+        let Err(error) = self.sockets.send(local, remote, &bytes) else {
+            return;
+        };
+        // What a socket of Linux says when an allocation fails.
+        let errno = error.raw_os_error().map(Errno::from_raw);
+        let unsent = Input::Unsent {
+            bytes,
+            out_of_memory: matches!(errno, Some(Errno::ENOMEM | Errno::ENOBUFS)),
+            why: format!("from {local} to {remote}: {error}"),
+        };
+        self.endpoint.handle(Instant::now(), unsent);
     }
 
     /// Asks the log for Main Mode SA IDs.
