@@ -10,12 +10,19 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+/// A program that is to be started. What is strongSwan's has few plugins, unless it is told otherwise.
+fn command(words: &[&str]) -> Command {
+    let mut command = Command::new(words[0]);
+    let settings = crate::home().join("common/swanctl-itself.conf");
+    command.env("STRONGSWAN_CONF", settings).args(&words[1..]);
+    command.stdin(Stdio::null());
+    command
+}
+
 /// Runs the words to their end, at most `seconds` long: then it is killed, as its status tells.
 pub fn output(seconds: u32, words: &[&str]) -> Outcome<Output> {
     let failed = |e: std::io::Error| Failed::from(format!("{}: {e}", words.join(" ")));
-    let child = Command::new(words[0])
-        .args(&words[1..])
-        .stdin(Stdio::null())
+    let child = command(words)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -103,14 +110,20 @@ impl Background {
         words: &[&str],
     ) -> Outcome<Self> {
         let log = File::options().create(true).append(true).open(log)?;
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "ip", "netns", "exec", namespace])
-            .args(words)
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
+        let child = command(&[
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "ip",
+            "netns",
+            "exec",
+            namespace,
+        ])
+        .args(words)
+        .envs(environment.iter().copied())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()?;
         Ok(Self {
             child,
             name: words.join(" "),
