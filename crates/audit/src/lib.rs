@@ -22,6 +22,8 @@ mod catalogue;
 mod cause;
 mod event;
 mod explain;
+#[doc(hidden)]
+pub mod fuzzing;
 mod policy;
 mod reason;
 mod record;

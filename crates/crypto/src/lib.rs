@@ -19,6 +19,8 @@ pub mod cert;
 mod dh;
 mod error;
 pub mod esp;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hash;
 mod keymat;
 mod mac;

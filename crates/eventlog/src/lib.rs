@@ -52,6 +52,8 @@ mod directory;
 mod encoding;
 mod error;
 mod export;
+#[doc(hidden)]
+pub mod fuzzing;
 mod query;
 mod reader;
 mod retention;

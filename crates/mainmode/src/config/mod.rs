@@ -6,6 +6,7 @@ mod certificate;
 pub(crate) mod child;
 mod connection;
 mod diagnostic;
+pub mod fuzzing;
 pub mod key_log;
 pub mod keys;
 mod mode_config;
