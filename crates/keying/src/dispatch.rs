@@ -54,7 +54,7 @@ impl Endpoint {
     }
 
     /// A message was not sent. It is lost like any other, and sent again; if that is how it ends, the verdict says so.
-    pub(crate) fn unsent(&mut self, bytes: &[u8], why: Failure) {
+    pub(crate) fn unsent(&mut self, bytes: &[u8], out_of_memory: bool, why: String) {
         let Ok(datagram) = Datagram::parse(non_esp::strip(bytes).unwrap_or(bytes)) else {
             return;
         };
@@ -71,7 +71,12 @@ impl Endpoint {
         };
         let negotiation = self.negotiations.get_mut(id);
         if let Some(flight) = negotiation.and_then(|n| n.flight.as_mut()) {
-            flight.unsent = Some(why);
+            let cause = if out_of_memory {
+                Cause::OutOfMemory
+            } else {
+                Cause::NotSent
+            };
+            flight.unsent = Some(Failure::local(cause).with(why));
         }
     }
 

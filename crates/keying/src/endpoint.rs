@@ -149,14 +149,7 @@ impl Endpoint {
                 bytes,
                 out_of_memory,
                 why,
-            } => {
-                let cause = if out_of_memory {
-                    Cause::OutOfMemory
-                } else {
-                    Cause::NotSent
-                };
-                self.unsent(&bytes, Failure::local(cause).with(why));
-            }
+            } => self.unsent(&bytes, out_of_memory, why),
             Input::Command(command) => self.command(now, command),
             Input::JobDone(id, result) => self.job_done(now, id, result),
             Input::Durable(ticket) => self.ticket(now, ticket, true),

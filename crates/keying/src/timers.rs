@@ -7,8 +7,9 @@ use audit::Cause;
 
 use crate::config::RemoteAddress;
 use crate::endpoint::{Endpoint, Party};
+use crate::ikev1::flight::Flight;
 use crate::ikev1::informational;
-use crate::ikev1::negotiation::{Evidence, Flight, NegotiationId, Route};
+use crate::ikev1::negotiation::{Evidence, NegotiationId, Route};
 use crate::ikev1::quick::live::Live;
 use crate::ikev1::sa::Asking;
 use crate::io::Output;

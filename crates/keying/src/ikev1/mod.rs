@@ -5,6 +5,7 @@ pub(crate) mod answers;
 pub(crate) mod authentication;
 pub(crate) mod certificates;
 pub(crate) mod duplicates;
+pub(crate) mod flight;
 pub(crate) mod fragments;
 pub(crate) mod informational;
 pub(crate) mod initiator;

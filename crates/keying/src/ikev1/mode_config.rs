@@ -10,8 +10,8 @@ use isakmp::unity::Net;
 use isakmp::{Attribute, ExchangeType};
 
 use super::duplicates::digest;
+use super::flight::Flight;
 use super::informational::refuse_exchange;
-use super::negotiation::Flight;
 use super::sa::{Asked, Asking, Configuring};
 use super::transaction::{self, Heard, answer_to, attribute, bytes};
 use super::unity::Nets;

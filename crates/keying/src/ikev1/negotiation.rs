@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use audit::{ActivityId, AuthMethod, Cause, FailurePoint, KeyMod, MmCertificate, MmState, Role};
 use crypto::cert::Shown;
@@ -12,14 +12,15 @@ use rand_core::Rng as _;
 
 use super::authentication::Method;
 use super::duplicates::Duplicates;
+use super::flight::Flight;
 use super::messages::Requested;
 use super::nat::Nat;
 use super::sa::Sa;
 use super::state::State;
-use crate::config::{Connection, Fragmentation, Retransmit};
+use crate::config::{Connection, Fragmentation};
 use crate::core::Core;
 use crate::io::JobId;
-use crate::limits::{MAX_EARLY, MAX_WAIT, after};
+use crate::limits::{MAX_EARLY, after};
 
 /// Names a negotiation within an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,71 +75,6 @@ impl Peer {
             }
         }
     }
-}
-
-/// The message that was sent last and what is still to be done with it.
-#[derive(Clone, Debug)]
-pub(crate) struct Flight {
-    pub datagrams: Vec<Vec<u8>>,
-    pub left: u32,
-    pub wait: Duration,
-    pub next: Instant,
-    /// Why the system did not send it, the last time.
-    pub unsent: Option<Failure>,
-    /// An earlier try went out.
-    went_out: bool,
-}
-
-impl Flight {
-    /// What was sent just now.
-    pub(crate) fn new(
-        core: &mut Core,
-        now: Instant,
-        retransmit: Retransmit,
-        datagrams: Vec<Vec<u8>>,
-    ) -> Self {
-        let Retransmit { tries, first, .. } = retransmit;
-        let wait = core.jitter(first);
-        Flight {
-            datagrams,
-            left: tries,
-            wait: first,
-            next: after(now, wait),
-            unsent: None,
-            went_out: false,
-        }
-    }
-
-    /// Why it never went out, where it did not.
-    fn never_sent(&self) -> Option<&Failure> {
-        self.unsent.as_ref().filter(|_| !self.went_out)
-    }
-
-    /// Sends it once more, and waits longer than before; `false`: it was sent as often as it may.
-    pub(crate) fn again(
-        &mut self,
-        core: &mut Core,
-        now: Instant,
-        route: Route,
-        factor: f64,
-    ) -> bool {
-        if self.left == 0 {
-            return false;
-        }
-        self.left -= 1;
-        self.wait = longer(self.wait, factor);
-        self.next = after(now, core.jitter(self.wait));
-        self.went_out |= self.unsent.is_none();
-        self.unsent = None;
-        core.transmit(route, &self.datagrams);
-        true
-    }
-}
-
-/// A wait and the next one after it.
-fn longer(wait: Duration, factor: f64) -> Duration {
-    let seconds = wait.as_secs_f64() * factor.max(1.0);
-    Duration::try_from_secs_f64(seconds).map_or(MAX_WAIT, |wait| wait.min(MAX_WAIT))
 }
 
 /// Why a negotiation failed.
@@ -437,22 +373,13 @@ impl Negotiation {
 
     /// How far our messages came: what never went out is none.
     pub(crate) fn has_sent(&self) -> MmState {
-        let begun = matches!(
-            self.state,
-            State::SaSent { .. }
-                | State::KeSent { .. }
-                | State::IdSent { .. }
-                | State::AggressiveSent { .. }
-                | State::SaAnswered { .. }
-                | State::KeAnswered { .. }
-                | State::AggressiveAnswered { .. }
-        );
-        let never = self.flight.as_ref().and_then(Flight::never_sent);
-        match (self.sent, never.filter(|_| begun)) {
-            (sent, None) => sent,
-            (MmState::None | MmState::SentFirst, Some(_)) => MmState::None,
-            (MmState::SentSecond, Some(_)) => MmState::SentFirst,
-            (MmState::SentThird, Some(_)) => MmState::SentSecond,
+        let flight = self.flight.as_ref();
+        match (&self.state, flight.and_then(Flight::never_sent), self.sent) {
+            // XAUTH's messages come after all of these.
+            (State::Xauth(_), _, sent) | (_, None, sent) => sent,
+            (_, Some(_), MmState::None | MmState::SentFirst) => MmState::None,
+            (_, Some(_), MmState::SentSecond) => MmState::SentFirst,
+            (_, Some(_), MmState::SentThird) => MmState::SentSecond,
         }
     }
 

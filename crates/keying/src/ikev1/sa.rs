@@ -11,7 +11,8 @@ use isakmp::Cookie;
 
 use super::answers::Answers;
 use super::duplicates::Duplicates;
-use super::negotiation::{Flight, Peer, Route, datagrams};
+use super::flight::Flight;
+use super::negotiation::{Peer, Route, datagrams};
 use super::protection::Keys;
 use super::unity::Nets;
 use crate::config::{Connection, Fragmentation};

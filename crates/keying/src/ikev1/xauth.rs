@@ -10,9 +10,10 @@ use isakmp::config::{ConfigAttributes, ConfigType, class};
 use isakmp::{Attribute, Datagram, Payload};
 
 use super::duplicates::{Digest, Duplicates, Seen, digest};
+use super::flight::Flight;
 use super::informational::failure_in;
 use super::nat::Nat;
-use super::negotiation::{Failure, Flight, Negotiation, Route, Step};
+use super::negotiation::{Failure, Negotiation, Route, Step};
 use super::sa::{Asked, Asking, Sa};
 use super::shared::accepts;
 use super::state::State;

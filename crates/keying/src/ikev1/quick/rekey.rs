@@ -8,7 +8,8 @@ use audit::{Cause, Role};
 use super::QuickId;
 use super::live::{Live, Superseded};
 use crate::endpoint::{Endpoint, Party};
-use crate::ikev1::negotiation::{Failure, Flight};
+use crate::ikev1::flight::Flight;
+use crate::ikev1::negotiation::Failure;
 use crate::limits::{COLLISION, LINGER, LINGER_LONG, REPLACE_AGAIN, after};
 
 /// A lifetime below which a replacement is not begun again.

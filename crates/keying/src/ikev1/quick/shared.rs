@@ -14,7 +14,8 @@ use super::{Quick, QuickId, QuickState, Ready, Terms};
 use crate::child::{Child, ChildKeys, Mode};
 use crate::core::Core;
 use crate::ikev1::duplicates::Duplicates;
-use crate::ikev1::negotiation::{Failure, Flight};
+use crate::ikev1::flight::Flight;
+use crate::ikev1::negotiation::Failure;
 use crate::ikev1::sa::Sa;
 use crate::job::JobResult;
 

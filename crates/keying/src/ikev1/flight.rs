@@ -1,0 +1,73 @@
+//! A message on its way: sent, sent again, or never sent.
+
+use std::time::{Duration, Instant};
+
+use super::negotiation::{Failure, Route};
+use crate::config::Retransmit;
+use crate::core::Core;
+use crate::limits::{MAX_WAIT, after};
+
+/// The message that was sent last and what is still to be done with it.
+#[derive(Clone, Debug)]
+pub(crate) struct Flight {
+    pub datagrams: Vec<Vec<u8>>,
+    pub left: u32,
+    pub wait: Duration,
+    pub next: Instant,
+    /// Why the system did not send it, the last time.
+    pub unsent: Option<Failure>,
+    /// An earlier try went out.
+    went_out: bool,
+}
+
+impl Flight {
+    /// What was sent just now.
+    pub(crate) fn new(
+        core: &mut Core,
+        now: Instant,
+        retransmit: Retransmit,
+        datagrams: Vec<Vec<u8>>,
+    ) -> Self {
+        let Retransmit { tries, first, .. } = retransmit;
+        let wait = core.jitter(first);
+        Flight {
+            datagrams,
+            left: tries,
+            wait: first,
+            next: after(now, wait),
+            unsent: None,
+            went_out: false,
+        }
+    }
+
+    /// Why it never went out, where it did not.
+    pub(crate) fn never_sent(&self) -> Option<&Failure> {
+        self.unsent.as_ref().filter(|_| !self.went_out)
+    }
+
+    /// Sends it once more, and waits longer than before; `false`: it was sent as often as it may.
+    pub(crate) fn again(
+        &mut self,
+        core: &mut Core,
+        now: Instant,
+        route: Route,
+        factor: f64,
+    ) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        self.left -= 1;
+        self.wait = longer(self.wait, factor);
+        self.next = after(now, core.jitter(self.wait));
+        self.went_out |= self.unsent.is_none();
+        self.unsent = None;
+        core.transmit(route, &self.datagrams);
+        true
+    }
+}
+
+/// A wait and the next one after it.
+fn longer(wait: Duration, factor: f64) -> Duration {
+    let seconds = wait.as_secs_f64() * factor.max(1.0);
+    Duration::try_from_secs_f64(seconds).map_or(MAX_WAIT, |wait| wait.min(MAX_WAIT))
+}
