@@ -47,15 +47,30 @@ impl fmt::Display for Curve {
     }
 }
 
-/// The names of the curves in DER (RFC 5480 section 2.1.1.1).
-const CURVES: [(ObjectIdentifier, Curve); 3] = [
+/// The curves by name: in a certificate (RFC 5480 section 2.1.1.1), and in OpenSSL.
+const CURVES: [(ObjectIdentifier, Nid, Curve); 3] = [
     (
         ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7"),
+        Nid::X9_62_PRIME256V1,
         Curve::P256,
     ),
-    (ObjectIdentifier::new_unwrap("1.3.132.0.34"), Curve::P384),
-    (ObjectIdentifier::new_unwrap("1.3.132.0.35"), Curve::P521),
+    (
+        ObjectIdentifier::new_unwrap("1.3.132.0.34"),
+        Nid::SECP384R1,
+        Curve::P384,
+    ),
+    (
+        ObjectIdentifier::new_unwrap("1.3.132.0.35"),
+        Nid::SECP521R1,
+        Curve::P521,
+    ),
 ];
+
+/// The kind of a key on a curve that [`CURVES`] has, if it is that one.
+fn on_one_of(is: impl Fn(ObjectIdentifier, Nid) -> bool) -> KeyKind {
+    let found = CURVES.into_iter().find(|(oid, nid, _)| is(*oid, *nid));
+    found.map_or(KeyKind::Other, |(_, _, curve)| KeyKind::Ecdsa(curve))
+}
 
 /// What kind of key it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -140,8 +155,7 @@ impl PublicKey {
         if key.id() != Id::EC {
             return Self::of(key);
         }
-        let named = CURVES.iter().find(|(oid, _)| Some(*oid) == curve);
-        let kind = named.map_or(KeyKind::Other, |(_, curve)| KeyKind::Ecdsa(*curve));
+        let kind = on_one_of(|oid, _| Some(oid) == curve);
         PublicKey { key, kind }
     }
 
@@ -267,12 +281,10 @@ impl fmt::Debug for PublicKey {
 fn kind_of<T: openssl::pkey::HasPublic>(key: &PKey<T>) -> KeyKind {
     match key.id() {
         Id::RSA => KeyKind::Rsa(key.bits()),
-        Id::EC => match key.ec_key().ok().and_then(|ec| ec.group().curve_name()) {
-            Some(Nid::X9_62_PRIME256V1) => KeyKind::Ecdsa(Curve::P256),
-            Some(Nid::SECP384R1) => KeyKind::Ecdsa(Curve::P384),
-            Some(Nid::SECP521R1) => KeyKind::Ecdsa(Curve::P521),
-            _ => KeyKind::Other,
-        },
+        Id::EC => {
+            let curve = key.ec_key().ok().and_then(|ec| ec.group().curve_name());
+            on_one_of(|_, nid| Some(nid) == curve)
+        }
         _ => KeyKind::Other,
     }
 }

@@ -138,17 +138,34 @@ impl CheckPeer {
         let known = trust
             .remembered
             .find(&self.certificates, self.policy, at, &trust.anchors);
-        if let Some(good) = known {
-            *shown = good.shown.clone();
-            self.check_signature(good.chain.leaf().key())?;
-            *proven = true;
-            self.identity.check(good.chain.leaf())?;
-            return self.revocation(&good.chain, evidence, at);
-        }
+        let good = match known {
+            Some(good) => {
+                *shown = good.shown.clone();
+                self.check_signature(good.chain.leaf().key())?;
+                *proven = true;
+                good
+            }
+            None => match self.check_new(trust, at, shown, proven)? {
+                Some(good) => good,
+                None => return Ok(Vec::new()),
+            },
+        };
+        self.identity.check(good.chain.leaf())?;
+        self.revocation(&good.chain, evidence, at)
+    }
+
+    /// Signature and chain of a peer of whom nothing is remembered; `None`: a raw key, which is trusted as it is.
+    fn check_new(
+        &self,
+        trust: &TrustStore,
+        at: i64,
+        shown: &mut Shown,
+        proven: &mut bool,
+    ) -> Result<Option<Arc<Good>>, Refusal> {
         let Some((leaf, others)) = self.read(trust)? else {
             self.check_raw(trust)?;
             *proven = true;
-            return Ok(Vec::new());
+            return Ok(None);
         };
         *shown = Shown::of(&leaf, None);
         // A key that is there to be slow to compute with is not computed with.
@@ -164,8 +181,7 @@ impl CheckPeer {
         if !self.certificates.is_empty() {
             trust.remembered.add(good.clone());
         }
-        self.identity.check(&leaf)?;
-        self.revocation(&good.chain, evidence, at)
+        Ok(Some(good))
     }
 
     fn check_signature(&self, key: &PublicKey) -> Result<(), Refusal> {
