@@ -137,13 +137,13 @@ fn begin(stage: &Stage, on: Option<&str>, child: &str) -> Outcome {
             // that came with it. Where ours takes no part, that fails nothing.
             let without_us =
                 host == "second" && stage.vars.host(stage.vars.get("second-faces")) != "us";
-            peer.begin(child).or_else(|why| {
-                if !without_us {
-                    return Err(why);
+            match peer.begin(child) {
+                Err(_) if without_us => {
+                    peer.terminate(AT_PEER)?;
+                    peer.begin(child)
                 }
-                peer.terminate(AT_PEER)?;
-                peer.begin(child)
-            })
+                outcome => outcome,
+            }
         }
     }
 }
