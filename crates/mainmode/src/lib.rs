@@ -3,6 +3,8 @@
 pub mod cli;
 pub mod config;
 pub mod control;
+#[cfg(test)]
+mod corpus;
 pub mod daemon;
 pub mod demo;
 pub mod import;
@@ -17,7 +19,6 @@ pub fn host_name() -> String {
     )
 }
 
-/// An error and its causes, in one line.
 /// Now, in seconds since 1970.
 pub(crate) fn unix_seconds() -> i64 {
     std::time::SystemTime::now()
@@ -27,6 +28,7 @@ pub(crate) fn unix_seconds() -> i64 {
         })
 }
 
+/// An error and its causes, in one line.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

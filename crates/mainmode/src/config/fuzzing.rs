@@ -31,16 +31,8 @@ pub fn configuration(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     #[test]
     fn every_corpus_file_is_taken_or_refused_with_words() {
-        let fuzz = super::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz");
-        let mut files = 0;
-        for file in fs::read_dir(fuzz.join("corpus/configuration")).expect("the corpus") {
-            super::configuration(&fs::read(file.expect("a file").path()).expect("its bytes"));
-            files += 1;
-        }
-        assert!(files >= 5, "{files} files only");
+        crate::corpus::replay("configuration", super::configuration);
     }
 }

@@ -34,18 +34,8 @@ pub fn swanctl(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     #[test]
     fn what_every_corpus_file_becomes_is_toml() {
-        let fuzz = super::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz");
-        let mut files = 0;
-        for file in fs::read_dir(fuzz.join("corpus/swanctl")).expect("the corpus") {
-            super::swanctl(&fs::read(file.expect("a file").path()).expect("its bytes"));
-            files += 1;
-        }
-        assert!(files >= 5, "{files} files only");
-        let target = fs::read_to_string(fuzz.join("fuzz_targets/swanctl.rs")).expect("the target");
-        assert!(target.contains("fuzzing::swanctl(data)"));
+        crate::corpus::replay("swanctl", super::swanctl);
     }
 }
