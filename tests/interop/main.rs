@@ -36,13 +36,16 @@ type Outcome<T = ()> = Result<T, Failed>;
 /// Trials that are code, not a scenario's data: name and body.
 type OwnTrials = &'static [(&'static str, fn() -> Outcome)];
 
+/// The trial that there is where a scenario cannot be read, and that fails with the reason.
+const CAN_BE_READ: &str = "scenarios::can_be_read";
+
 fn home() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/interop")
 }
 
 /// What the trials of the same names need is made and kept, and no more: a guest finds it there, which is slower at it.
 fn certificates() -> Vec<Trial> {
-    let variants = scenario::load_all(&home().join("scenarios")).unwrap_or_default();
+    let variants = scenario::load_all(&home().join("scenarios"), None).unwrap_or_default();
     let trial = |mut variant: scenario::Variant| {
         Trial::test(variant.name(), move || {
             let made = tempfile::tempdir()?;
@@ -59,7 +62,9 @@ fn main() {
     }
     let missing = needs::missing();
     let mut trials = Vec::new();
-    match scenario::load_all(&home().join("scenarios")) {
+    let wanted = arguments.filter.as_deref();
+    let wanted = wanted.filter(|name| arguments.exact && *name != CAN_BE_READ);
+    match scenario::load_all(&home().join("scenarios"), wanted) {
         Ok(variants) => {
             for variant in variants {
                 let missing = missing.clone().or_else(|| needs::missing_for(&variant));
@@ -71,7 +76,7 @@ fn main() {
                 trials.push(unless(missing, name, move || trial::run(&variant)));
             }
         }
-        Err(why) => trials.push(Trial::test("scenarios::can_be_read", move || Err(why))),
+        Err(why) => trials.push(Trial::test(CAN_BE_READ, move || Err(why))),
     }
     for (name, run) in lab_itself::TRIALS {
         let missing = missing.clone().or_else(|| needs::missing_in(name));
