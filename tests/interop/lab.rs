@@ -1,7 +1,7 @@
 //! Hosts as network namespaces: ours and the peer's, joined by a cable or with a NAT between them.
 
 use crate::Outcome;
-use crate::process::{run, run_in};
+use crate::process::{run, run_in, run_with};
 use std::path::Path;
 
 /// Where the hosts stand to each other.
@@ -112,11 +112,17 @@ impl Lab {
             hosts: Vec::new(),
             topology,
         };
-        lab.host("us")?;
-        lab.host("peer")?;
-        if topology.has_second() {
-            lab.host("second")?;
-        }
+        let second = topology.has_second().then_some("second");
+        let between: &[_] = match topology {
+            Topology::Plain => &[],
+            Topology::Switch => &["switch"],
+            Topology::NatBoth => &["nat", "nat-peer"],
+            _ => &["nat"],
+        };
+        lab.hosts.extend(["us", "peer"]);
+        lab.hosts.extend(second);
+        lab.hosts.extend(between);
+        ip(&[], &lab.namespaces("netns add"))?;
         match topology {
             Topology::Plain => {
                 lab.cable(
@@ -131,8 +137,7 @@ impl Lab {
                 lab.nat(("peer", "10.9.0.2/24"), ("us", "192.0.2.1/24"))?;
             }
             Topology::Switch => {
-                lab.host("switch")?;
-                lab.bridge("switch", "br0")?;
+                lab.bridge("switch", &[])?;
                 for (host, address) in ["us", "peer", "second"].into_iter().zip(addresses) {
                     lab.port((host, &format!("{address}/24")), ("switch", host))?;
                 }
@@ -150,8 +155,6 @@ impl Lab {
                 )?;
             }
             Topology::NatBoth => {
-                lab.host("nat")?;
-                lab.host("nat-peer")?;
                 lab.cable(
                     ("nat", "out", &["192.0.2.254/24"]),
                     ("nat-peer", "out", &["192.0.2.253/24"]),
@@ -206,72 +209,58 @@ impl Lab {
         self.on(host, &["nft", rules]).map(drop)
     }
 
-    fn host(&mut self, name: &'static str) -> Outcome {
-        let namespace = self.namespace(name);
-        run(&["ip", "netns", "add", &namespace])?;
-        self.hosts.push(name);
-        run(&["ip", "-n", &namespace, "link", "set", "lo", "up"]).map(drop)
+    /// For each host a line, with its namespace.
+    fn namespaces(&self, what: &str) -> Vec<String> {
+        let line = |host| format!("{what} {}", self.namespace(host));
+        self.hosts.iter().copied().map(line).collect()
+    }
+
+    /// What `ip` is told on a host.
+    fn ip_on(&self, host: &str, lines: &[String]) -> Outcome {
+        ip(&["-n", &self.namespace(host)], lines)
     }
 
     fn cable(&self, left: End<'_>, right: End<'_>) -> Outcome {
-        run(&[
-            "ip",
-            "link",
-            "add",
-            left.1,
-            "netns",
-            &self.namespace(left.0),
-            "type",
-            "veth",
-            "peer",
-            "name",
-            right.1,
-            "netns",
-            &self.namespace(right.0),
-        ])?;
+        let [left_ns, right_ns] = [left.0, right.0].map(|host| self.namespace(host));
+        let (left_device, right_device) = (left.1, right.1);
+        let made = format!(
+            "link add {left_device} netns {left_ns} type veth peer name {right_device} netns {right_ns}"
+        );
+        ip(&[], &[made])?;
         for (host, device, addresses) in [left, right] {
-            let namespace = self.namespace(host);
+            let mut lines = vec!["link set lo up".to_owned()];
             for address in addresses {
                 // Duplicate address detection would keep an IPv6 address unusable for a second.
-                let nodad: &[&str] = if address.contains(':') {
-                    &["nodad"]
-                } else {
-                    &[]
-                };
-                let words = [
-                    "ip", "-n", &namespace, "addr", "add", address, "dev", device,
-                ];
-                run(&[&words[..], nodad].concat())?;
+                let nodad = if address.contains(':') { "nodad" } else { "" };
+                lines.push(format!("addr add {address} dev {device} {nodad}"));
             }
-            run(&["ip", "-n", &namespace, "link", "set", device, "up"])?;
+            lines.push(format!("link set {device} up"));
+            self.ip_on(host, &lines)?;
         }
         Ok(())
     }
 
-    fn bridge(&self, host: &str, name: &str) -> Outcome {
-        let namespace = self.namespace(host);
-        run(&[
-            "ip", "-n", &namespace, "link", "add", name, "type", "bridge",
-        ])?;
-        run(&["ip", "-n", &namespace, "link", "set", name, "up"]).map(drop)
+    /// A host's only bridge, with these addresses.
+    fn bridge(&self, host: &str, addresses: &[&str]) -> Outcome {
+        let mut lines = vec![format!("link add {BRIDGE} type bridge")];
+        lines.push(format!("link set {BRIDGE} up"));
+        lines.extend(
+            addresses
+                .iter()
+                .map(|a| format!("addr add {a} dev {BRIDGE}")),
+        );
+        self.ip_on(host, &lines)
     }
 
-    /// A host's cable to a switch, on which it is the only bridge.
+    /// A host's cable to a switch.
     fn port(&self, host: (&str, &str), switch: (&str, &str)) -> Outcome {
         self.cable((host.0, "eth0", &[host.1]), (switch.0, switch.1, &[]))?;
-        let namespace = self.namespace(switch.0);
-        run(&[
-            "ip", "-n", &namespace, "link", "set", switch.1, "master", "br0",
-        ])
-        .map(drop)
+        let joined = format!("link set {} master {BRIDGE}", switch.1);
+        self.ip_on(switch.0, &[joined])
     }
 
     fn gateway(&self, host: &str, via: &str) -> Outcome {
-        let namespace = self.namespace(host);
-        run(&[
-            "ip", "-n", &namespace, "route", "add", "default", "via", via,
-        ])
-        .map(drop)
+        self.ip_on(host, &[format!("route add default via {via}")])
     }
 
     /// A box that gives what comes from inside its own address, and ports that nobody would take for those of IKE.
@@ -284,20 +273,8 @@ impl Lab {
     }
 
     /// Two hosts behind one box.
-    fn nat_of_two(&mut self, inside: [(&str, &str); 2], outside: (&str, &str)) -> Outcome {
-        self.host("nat")?;
-        self.bridge("nat", "br0")?;
-        let namespace = self.namespace("nat");
-        run(&[
-            "ip",
-            "-n",
-            &namespace,
-            "addr",
-            "add",
-            "10.9.0.254/24",
-            "dev",
-            "br0",
-        ])?;
+    fn nat_of_two(&self, inside: [(&str, &str); 2], outside: (&str, &str)) -> Outcome {
+        self.bridge("nat", &["10.9.0.254/24"])?;
         for (host, address) in inside {
             self.port((host, address), ("nat", host))?;
             self.gateway(host, "10.9.0.254")?;
@@ -309,8 +286,7 @@ impl Lab {
         self.masquerade("nat")
     }
 
-    fn nat(&mut self, inside: (&str, &str), outside: (&str, &str)) -> Outcome {
-        self.host("nat")?;
+    fn nat(&self, inside: (&str, &str), outside: (&str, &str)) -> Outcome {
         self.cable(
             (inside.0, "eth0", &[inside.1]),
             ("nat", "in", &["10.9.0.254/24"]),
@@ -343,15 +319,22 @@ fn translation(inside: &str, outside: &str) -> String {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        for host in &self.hosts {
-            // Nothing can be done about a namespace that does not go; the next run sweeps.
-            let _ = run(&["ip", "netns", "del", &self.namespace(host)]);
-        }
+        // Nothing can be done about a namespace that does not go; the next run sweeps.
+        let _ = ip(&["-force"], &self.namespaces("netns del"));
     }
 }
 
 /// A host, its device and the device's addresses.
 type End<'a> = (&'a str, &'a str, &'a [&'a str]);
+
+/// The bridge of a switch.
+const BRIDGE: &str = "br0";
+
+/// Tells `ip` all the lines in one go: to start it takes longer than what most of them do.
+fn ip(options: &[&str], lines: &[String]) -> Outcome {
+    let words = [&["ip"], options, &["-batch", "-"]].concat();
+    run_with(&words, &lines.join("\n")).map(drop)
+}
 
 /// What every namespace of ours begins with; the owner's process id follows.
 const PREFIX: &str = "mm-";

@@ -6,6 +6,7 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -21,8 +22,17 @@ fn command(words: &[&str]) -> Command {
 
 /// Runs the words to their end, at most `seconds` long: then it is killed, as its status tells.
 pub fn output(seconds: u32, words: &[&str]) -> Outcome<Output> {
+    output_of(seconds, words, "")
+}
+
+/// The same; it reads `input`, which a pipe has to hold.
+fn output_of(seconds: u32, words: &[&str], input: &str) -> Outcome<Output> {
     let failed = |e: std::io::Error| Failed::from(format!("{}: {e}", words.join(" ")));
+    let (read, mut write) = std::io::pipe()?;
+    write.write_all(input.as_bytes())?;
+    drop(write);
     let child = command(words)
+        .stdin(read)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -56,6 +66,11 @@ pub fn output_in(namespace: &str, seconds: u32, words: &[&str]) -> Outcome<Outpu
 /// Runs the words to their end; anything but exit code 0 is a failure with what was printed.
 pub fn run(words: &[&str]) -> Outcome<String> {
     well(words, &output(30, words)?)
+}
+
+/// The same, with what it reads.
+pub fn run_with(words: &[&str], input: &str) -> Outcome<String> {
+    well(words, &output_of(30, words, input)?)
 }
 
 /// The same on a host of the lab.
