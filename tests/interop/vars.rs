@@ -65,6 +65,8 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("our-mask", "${net-mask}"),
     ("peer-mask", "${net-mask}"),
     ("strongswan-load", ""),
+    // What computes the groups that `gmp` does not.
+    ("strongswan-groups", "openssl curve25519"),
     ("peer-remote-addrs", "${us-seen}"),
     ("peer-template", "swanctl.conf"),
     // Of libreswan's connection: how both sides prove themselves, and its IPsec SA. Main Mode alone cannot be asked
