@@ -4,6 +4,7 @@ use audit::{ActivityId, Cause, Event, Extra, InvalidPacket, KeyMod, StoredRecord
 
 use crate::XPath;
 use crate::encoding::Codec;
+use crate::tables::peer_key;
 
 /// 2026-11-23T09:00:00Z
 const TIME: i64 = 1_795_424_400_000_000_000;
@@ -42,7 +43,10 @@ pub fn xpath(data: &[u8]) {
         assert!(
             bounds.ids.contains(&record.record_id)
                 && bounds.times.contains(&record.time)
-                && bounds.events.is_none_or(|events| events.contains(&event)),
+                && bounds.events.is_none_or(|events| events.contains(&event))
+                && bounds
+                    .peer
+                    .is_none_or(|peer| record.record.peer().map(peer_key) == Some(peer_key(peer))),
             "{text}"
         );
     }

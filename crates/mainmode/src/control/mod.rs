@@ -8,6 +8,7 @@
 //! everybody else whom the socket's permissions let in may look and not change.
 
 mod client;
+pub mod fuzzing;
 pub mod monitor;
 mod protocol;
 mod reload;
