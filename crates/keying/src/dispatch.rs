@@ -58,19 +58,22 @@ impl Endpoint {
         let Ok(datagram) = Datagram::parse(non_esp::strip(bytes).unwrap_or(bytes)) else {
             return;
         };
-        let (own, peers) = (
-            datagram.header.initiator_cookie,
-            datagram.header.responder_cookie,
-        );
-        let party = self
-            .by_own_cookie
-            .get(&own)
-            .or_else(|| self.by_cookies.get(&(own, peers)));
-        let Some(Party::Negotiation(id)) = party else {
-            return;
+        let header = &datagram.header;
+        let cookies = (header.initiator_cookie, header.responder_cookie);
+        let party = self.by_own_cookie.get(&cookies.0);
+        let flight = match party.or_else(|| self.by_cookies.get(&cookies)) {
+            Some(Party::Negotiation(id)) => {
+                let negotiation = self.negotiations.get_mut(id);
+                negotiation.and_then(|negotiation| negotiation.flight.as_mut())
+            }
+            Some(Party::Sa(id)) => {
+                let quick = self.quick_by_message.get(&(*id, header.message_id));
+                let quick = quick.and_then(|quick| self.quick.get_mut(quick));
+                quick.and_then(|quick| quick.flight.as_mut())
+            }
+            _ => None,
         };
-        let negotiation = self.negotiations.get_mut(id);
-        if let Some(flight) = negotiation.and_then(|n| n.flight.as_mut()) {
+        if let Some(flight) = flight {
             let cause = if out_of_memory {
                 Cause::OutOfMemory
             } else {

@@ -68,9 +68,6 @@ causes! {
             NoAnswer "no-answer" 13_805
                 "the peer did not answer the first message"
                 "Check that the address is right, that the peer runs IKE, and that UDP 500 and 4500 pass every firewall on the way."
-            NotSent "not-sent" 13_805
-                "our message could not be sent"
-                "The system says why: look at the routes and the firewall of this computer, and at the addresses that it listens on."
             SilenceAfterMessage2 "silence-after-message-2" 13_805
                 "the peer answered message 1 and then nothing to message 3"
                 "Message 3 is larger than message 1: look for a path that drops large packets or port 4500, and read the log of the peer."
@@ -163,6 +160,9 @@ causes! {
                 "The computer is overloaded: give it more cores or fewer negotiations at a time."
         }
         in [4652, 4653, 4654] {
+            NotSent "not-sent" 13_805
+                "our message could not be sent"
+                "The system says why: look at the routes and the firewall of this computer, and at the addresses that it listens on."
             HashMismatch "hash-mismatch" 13_870
                 "the keys agree, but the hash of the peer is wrong"
                 "The identity or the proposal was altered on the way, or the peer computes the hash otherwise. Capture the negotiation and compare both logs."

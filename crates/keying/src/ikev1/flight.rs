@@ -45,6 +45,20 @@ impl Flight {
         self.unsent.as_ref().filter(|_| !self.went_out)
     }
 
+    /// What it means that nothing answered: `silence`, unless the system never sent it.
+    pub(crate) fn silence(&self, silence: Failure) -> Failure {
+        match (self.never_sent(), &self.unsent) {
+            (Some(why), _) => why.clone(),
+            (
+                None,
+                Some(Failure {
+                    detail: Some(why), ..
+                }),
+            ) => silence.with(format!("the last try was not sent: {why}")),
+            _ => silence,
+        }
+    }
+
     /// Sends it once more, and waits longer than before; `false`: it was sent as often as it may.
     pub(crate) fn again(
         &mut self,

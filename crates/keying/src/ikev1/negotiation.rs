@@ -348,9 +348,6 @@ impl Negotiation {
         if self.job().is_some() {
             return Failure::local(Cause::WorkerTimeout);
         }
-        if let Some(why) = self.flight.as_ref().and_then(Flight::never_sent) {
-            return why.clone();
-        }
         let silence = Failure::local(match &self.state {
             State::SaSent { .. } | State::AggressiveSent { .. } => Cause::NoAnswer,
             State::KeSent { .. } => Cause::SilenceAfterMessage2,
@@ -363,11 +360,9 @@ impl Negotiation {
             // What is left waits for the log.
             _ => Cause::LogUnwritable,
         });
-        match self.flight.as_ref().and_then(|f| f.unsent.as_ref()) {
-            Some(Failure {
-                detail: Some(why), ..
-            }) => silence.with(format!("the last try was not sent: {why}")),
-            _ => silence,
+        match &self.flight {
+            Some(flight) => flight.silence(silence),
+            None => silence,
         }
     }
 

@@ -8,7 +8,6 @@ use isakmp::{NotifyType, vendor};
 use super::host::connection;
 use super::net::{A, B, Net, filtered};
 use super::{address, pair, pair_with};
-use crate::Input;
 use crate::config::{CredentialId, RemoteAddress};
 use crate::endpoint::Party;
 use crate::identity::Identity;
@@ -66,27 +65,10 @@ fn nobody_answers() {
     net.finish();
 }
 
-/// Tells A what of what it sends does not go out, by its place.
+/// A brings the connection up, and is told what of what it sends does not go out, by its place.
 fn not_sent(net: &mut Net, out_of_memory: bool, unsent: impl Fn(usize) -> bool) {
     net.up(A);
-    let mut seen = 0;
-    for _ in 0..600 {
-        let sent = net.hosts[A].sent.clone();
-        for (place, bytes) in sent.iter().enumerate().skip(seen) {
-            if unsent(place) {
-                let bytes = bytes.clone();
-                let why = "Network is unreachable".to_owned();
-                let input = Input::Unsent {
-                    bytes,
-                    out_of_memory,
-                    why,
-                };
-                net.input(A, input);
-            }
-        }
-        seen = sent.len();
-        net.run(Duration::from_millis(100));
-    }
+    net.run_unsent(A, out_of_memory, |place, _| unsent(place));
 }
 
 #[test]

@@ -329,6 +329,33 @@ impl Net {
         self.now = until;
     }
 
+    /// Lets a minute pass in which a host is told that the system did not send what `unsent` holds of all that it
+    /// sent, by place and bytes.
+    pub(super) fn run_unsent(
+        &mut self,
+        host: usize,
+        out_of_memory: bool,
+        unsent: impl Fn(usize, &[u8]) -> bool,
+    ) {
+        let mut seen = 0;
+        for _ in 0..600 {
+            let new = self.hosts[host].sent[seen..].to_vec();
+            for (place, bytes) in (seen..).zip(new) {
+                seen = place + 1;
+                if unsent(place, &bytes) {
+                    let why = "Network is unreachable".to_owned();
+                    let input = Input::Unsent {
+                        bytes,
+                        out_of_memory,
+                        why,
+                    };
+                    self.input(host, input);
+                }
+            }
+            self.run(Duration::from_millis(100));
+        }
+    }
+
     /// Lets time pass until something holds, for a minute at most.
     pub(super) fn run_until(&mut self, holds: impl Fn(&Net) -> bool) {
         let until = self.now + Duration::from_mins(1);

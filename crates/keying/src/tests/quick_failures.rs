@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use audit::{Cause, Event, FailurePoint, QmState, QuickModeFailed};
+use isakmp::{Datagram, ExchangeType};
 
 use super::net::{A, B, Net, Packet, filtered, perfect};
 use super::quick::{SUITE, child, pair_of, stands, up};
@@ -161,6 +162,45 @@ fn every_loss_of_one_message_is_healed_by_the_same_bytes() {
         }
         net.finish();
     }
+}
+
+#[test]
+fn what_could_not_be_sent_is_not_called_silence_in_either_role() {
+    let of_quick_mode = |bytes: &[u8]| {
+        let datagram = Datagram::parse(bytes).expect("our own message");
+        datagram.header.exchange == ExchangeType::QUICK_MODE
+    };
+    for (host, out_of_memory, cause) in [
+        (A, false, Cause::NotSent),
+        (A, true, Cause::OutOfMemory),
+        (B, false, Cause::NotSent),
+        (B, true, Cause::OutOfMemory),
+    ] {
+        let mut net = lossy(411, move |_, packet| packet.sender != host);
+        net.run_unsent(host, out_of_memory, |_, bytes| of_quick_mode(bytes));
+        let failed = failure(&net, host);
+        assert_eq!((failed.cause, failed.state), (cause, QmState::None));
+        let extra = &net.hosts[host].of(4654)[0].extra;
+        assert_eq!(extra.detail.as_deref(), Some("Network is unreachable"));
+        net.path = perfect();
+        net.finish();
+    }
+    // What went out once and was not answered is silence.
+    let mut net = lossy(412, |_, packet| packet.sender == B);
+    let first = net.hosts[A].sent.len();
+    net.run_unsent(A, false, |place, bytes| {
+        place > first && of_quick_mode(bytes)
+    });
+    let failed = failure(&net, A);
+    assert_eq!(failed.cause, Cause::QuickModeNoAnswer);
+    assert_eq!(failed.state, QmState::SentFirst);
+    let detail = net.hosts[A].of(4654)[0].extra.detail.clone();
+    assert_eq!(
+        detail.as_deref(),
+        Some("the last try was not sent: Network is unreachable")
+    );
+    net.path = perfect();
+    net.finish();
 }
 
 #[test]

@@ -214,8 +214,8 @@ impl Quick {
     }
 
     /// What silence in this state means.
-    pub(crate) fn silence(&self) -> Cause {
-        match &self.state {
+    pub(crate) fn silence(&self) -> Failure {
+        let silence = Failure::local(match &self.state {
             QuickState::Offered(_) => Cause::QuickModeNoAnswer,
             QuickState::Confirming(_) => Cause::CommitUnconfirmed,
             QuickState::Answered(_) => Cause::QuickModeUnconfirmed,
@@ -223,6 +223,19 @@ impl Quick {
             | QuickState::AgreeingAsInitiator { .. }
             | QuickState::AgreeingAsResponder { .. } => Cause::QuickModeWorkerTimeout,
             QuickState::Establishing(_) | QuickState::Moving => Cause::LogUnwritable,
+        });
+        match &self.flight {
+            Some(flight) => flight.silence(silence),
+            None => silence,
+        }
+    }
+
+    /// How far our messages came: what never went out is none.
+    pub(crate) fn has_sent(&self) -> QmState {
+        match (self.flight.as_ref().and_then(Flight::never_sent), self.sent) {
+            (None, sent) => sent,
+            (Some(_), QmState::None | QmState::SentFirst) => QmState::None,
+            (Some(_), QmState::SentFinal | QmState::Complete) => QmState::SentFirst,
         }
     }
 

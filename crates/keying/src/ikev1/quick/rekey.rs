@@ -9,7 +9,6 @@ use super::QuickId;
 use super::live::{Live, Superseded};
 use crate::endpoint::{Endpoint, Party};
 use crate::ikev1::flight::Flight;
-use crate::ikev1::negotiation::Failure;
 use crate::limits::{COLLISION, LINGER, LINGER_LONG, REPLACE_AGAIN, after};
 
 /// A lifetime below which a replacement is not begun again.
@@ -33,8 +32,7 @@ impl Endpoint {
             if let Some(terms) = quick.terms().cloned() {
                 self.delete_unborn(&quick, &terms);
             }
-            let failure = Failure::local(quick.silence());
-            self.fail_quick(now, &quick, failure);
+            self.fail_quick(now, &quick, quick.silence());
             return;
         }
         self.keep_quick(quick);

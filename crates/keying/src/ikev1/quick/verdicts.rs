@@ -465,7 +465,7 @@ fn failed(quick: &Quick, failure: &Failure) -> QuickModeFailed {
         mode: quick.encapsulation.map_or(audit::Mode::Unknown, |e| {
             event_mode(e.mode, quick.local, quick.remote)
         }),
-        state: quick.sent,
+        state: quick.has_sent(),
         role: quick.role,
         message_id: quick.message_id,
         filter_id: quick.child.as_ref().map_or(0, |child| child.filter_id),
