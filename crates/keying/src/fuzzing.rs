@@ -4,33 +4,31 @@
 //! Key shares come of a seed and clones cost no Diffie-Hellman, so that a state of a real negotiation
 //! can be tried with thousands of changed datagrams.
 
+mod program;
+mod sides;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use audit::{ActivityId, Event};
-use crypto::cert::Evidence;
 use crypto::{Group, Secret};
-use isakmp::unity::Net;
 use isakmp::{ExchangeType, PayloadType};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
-use crate::child::{Child, ChildKeys, ChildSa, ChildSaId, Mode, SelectorConfig};
-use crate::config::{
-    Auth, ConfigClient, ConfigServer, Connection, CredentialId, Dpd, EndpointConfig, Fragmentation,
-    ModeConfig, RemoteAddress, Retransmit, Signatures, Xauth,
-};
+pub use program::endpoint;
+
+use crate::child::{ChildKeys, ChildSa, ChildSaId};
+use crate::config::EndpointConfig;
 use crate::endpoint::Endpoint;
 use crate::ikev1::negotiation::header;
 use crate::ikev1::protection::Keys;
 use crate::ikev1::state::State;
-use crate::inner::Pool;
 use crate::io::{Command, Input, JobId, Output, Ticket};
-use crate::job::{Credentials, Job, JobResult, SignatureCredentials, User};
-use crate::pki;
-use crate::selector::Selector;
+use crate::job::{Job, JobResult};
+use sides::{Keyring, address, connection};
 
 /// A datagram of one of the two.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,45 +66,6 @@ impl Proof {
         matches!(self, Proof::User | Proof::Hybrid)
     }
 }
-
-/// The pre-shared key of both, the certificates of each, and the user.
-#[derive(Clone, Debug)]
-struct Keyring(Secret, [SignatureCredentials; 2], [User; 1]);
-
-const SHARED: CredentialId = CredentialId(0);
-const USERS: CredentialId = CredentialId(3);
-const USER: &str = "carol";
-
-/// The handle of a side's certificate.
-fn certificate(host: usize) -> CredentialId {
-    CredentialId(if host == 0 { 1 } else { 2 })
-}
-
-impl Credentials for Keyring {
-    fn preshared_key(&self, _: CredentialId) -> Option<&Secret> {
-        Some(&self.0)
-    }
-
-    fn signatures(&self, id: CredentialId) -> Option<&SignatureCredentials> {
-        [0, 1]
-            .into_iter()
-            .find(|host| certificate(*host) == id)
-            .and_then(|host| self.1.get(host))
-    }
-
-    fn users(&self, id: CredentialId) -> Option<&[User]> {
-        (id == USERS).then_some(&self.2)
-    }
-
-    fn fetched(&self) -> Arc<Evidence> {
-        Arc::default()
-    }
-
-    fn at(&self) -> i64 {
-        pki::AT
-    }
-}
-
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Bench {
@@ -133,138 +92,6 @@ pub struct Bench {
     keys: Keyring,
     proof: Proof,
 }
-
-fn address(host: usize) -> IpAddr {
-    IpAddr::from([192, 0, 2, if host == 0 { 1 } else { 2 }])
-}
-
-fn connection(host: usize, fragment_size: Option<usize>, proof: Proof) -> Connection {
-    let auth = match proof {
-        Proof::Psk | Proof::AggressivePsk | Proof::User => Auth::Psk(SHARED),
-        Proof::Certificates | Proof::AggressiveCertificates => {
-            Auth::Signatures(pki::signatures(certificate(host)))
-        }
-        Proof::Hybrid => Auth::Signatures(Signatures {
-            hybrid: true,
-            ..pki::signatures(certificate(host))
-        }),
-    };
-    let fragmentation = match fragment_size {
-        Some(_) => Fragmentation::Force,
-        None => Fragmentation::Yes,
-    };
-    Connection {
-        xauth: proof.has_user().then(|| xauth(host)),
-        mode_config: proof
-            .has_user()
-            .then(|| mode_config(host, proof == Proof::Hybrid)),
-        name: "peer".to_owned(),
-        filter_id: 1,
-        local_address: None,
-        local_nat_port: 4500,
-        remote_address: RemoteAddress::Host(address(1 - host)),
-        remote_port: 500,
-        remote_nat_port: 4500,
-        local_id: None,
-        remote_id: None,
-        auth: vec![auth],
-        proposals: ["aes128-sha256-x25519", "aes256-sha1-x25519"]
-            .iter()
-            .filter_map(|text| text.parse().ok())
-            .collect(),
-        lifetime: Duration::from_mins(10),
-        lifetime_bytes: None,
-        retransmit: Retransmit {
-            tries: 2,
-            first: Duration::from_secs(2),
-            factor: 1.5,
-        },
-        half_open_timeout: Duration::from_secs(20),
-        evidence_hold: Duration::from_secs(5),
-        dpd: Some(Dpd {
-            delay: Duration::from_mins(1),
-            timeout: Duration::from_mins(3),
-        }),
-        fragmentation,
-        // Whole, with certificates too, unless cutting is what is tried.
-        fragment_size: fragment_size.unwrap_or(4_000),
-        force_encap: false,
-        may_initiate: true,
-        nat_keepalive: Duration::from_secs(20),
-        initiator_only: false,
-        aggressive: matches!(proof, Proof::AggressivePsk | Proof::AggressiveCertificates),
-        children: vec![Arc::new(child(host, proof))],
-    }
-}
-
-/// The first is the client.
-fn xauth(host: usize) -> Xauth {
-    if host == 0 {
-        return Xauth::Client(USERS);
-    }
-    Xauth::Server {
-        users: USERS,
-        names: vec![USER.to_owned()],
-    }
-}
-
-/// The first is the client, and there is one address.
-fn mode_config(host: usize, push: bool) -> ModeConfig {
-    if host == 0 {
-        return ModeConfig::Client(ConfigClient {
-            v4: true,
-            v6: true,
-            unity: true,
-            push,
-        });
-    }
-    let address = IpAddr::from([10, 3, 0, 1]);
-    ModeConfig::Server(ConfigServer {
-        pools: vec![Pool {
-            name: "clients".to_owned(),
-            first: address,
-            last: address,
-        }],
-        dns: vec![IpAddr::from([10, 2, 0, 53])],
-        nbns: Vec::new(),
-        split_include: Net::new([10, 2, 0, 0].into(), 16).into_iter().collect(),
-        local_lan: Net::new([10, 2, 9, 0].into(), 24).into_iter().collect(),
-        push,
-    })
-}
-
-/// What both protect: a net behind each, or the address that the first was given.
-fn child(host: usize, proof: Proof) -> Child {
-    let net = |host: usize| {
-        if host == 0 && proof.has_user() {
-            return vec![SelectorConfig::Dynamic {
-                protocol: 0,
-                port: 0,
-            }];
-        }
-        let network = IpAddr::from([10, if host == 0 { 1 } else { 2 }, 0, 0]);
-        vec![SelectorConfig::Fixed(Selector::subnet(network, 16))]
-    };
-    Child {
-        name: "net".to_owned(),
-        filter_id: 1,
-        local: net(host),
-        remote: net(1 - host),
-        mode: Mode::Tunnel,
-        proposals: ["aes128gcm16-x25519", "aes256-sha256-x25519", "ah-sha256"]
-            .iter()
-            .filter_map(|text| text.parse().ok())
-            .collect(),
-        compress: true,
-        lifetime: Duration::from_mins(2),
-        lifetime_bytes: None,
-        lifetime_packets: None,
-        replay_window: 64,
-        auto: false,
-        plane: String::new(),
-    }
-}
-
 impl Bench {
     /// Two endpoints that share a key and have said nothing yet.
     pub fn new(fragment_size: Option<usize>) -> Self {
@@ -297,14 +124,7 @@ impl Bench {
             ids: 0,
             shares: ChaCha20Rng::seed_from_u64(9),
             proof,
-            keys: Keyring(
-                Secret::new(b"an open secret".to_vec()),
-                pki::both().clone(),
-                [User {
-                    name: USER.to_owned(),
-                    password: Secret::new(b"another".to_vec()),
-                }],
-            ),
+            keys: Keyring::of_both(),
         };
         for host in [0, 1] {
             let connections = vec![Arc::new(connection(host, fragment_size, proof))];
@@ -672,238 +492,5 @@ impl Bench {
         let ciphertext = keys.seal(&iv, &body).ok()?;
         let header = header(cookies, exchange, id);
         Some(isakmp::build::encrypted_message(header, first, &ciphertext))
-    }
-}
-
-/// The states of a negotiation: before message 1, and after each.
-fn stages() -> &'static [Bench] {
-    static STAGES: OnceLock<Vec<Bench>> = OnceLock::new();
-    STAGES.get_or_init(|| {
-        let mut stages = Vec::new();
-        for (size, proof) in [
-            (None, Proof::Psk),
-            (Some(180), Proof::Psk),
-            (None, Proof::Certificates),
-            (None, Proof::AggressivePsk),
-            (None, Proof::AggressiveCertificates),
-            (None, Proof::User),
-            (None, Proof::Hybrid),
-        ] {
-            let mut bench = Bench::with(size, proof);
-            stages.push(bench.clone());
-            bench.initiate(0);
-            stages.push(bench.clone());
-            while bench.step().is_some() {
-                stages.push(bench.clone());
-            }
-            // And of a Quick Mode under it.
-            bench.initiate_child(0);
-            stages.push(bench.clone());
-            while bench.step().is_some() {
-                stages.push(bench.clone());
-            }
-        }
-        stages
-    })
-}
-
-/// Bytes as a program.
-struct Program<'a>(&'a [u8]);
-
-impl Program<'_> {
-    fn byte(&mut self) -> u8 {
-        let Some((first, rest)) = self.0.split_first() else {
-            return 0;
-        };
-        self.0 = rest;
-        *first
-    }
-
-    fn word(&mut self) -> u16 {
-        u16::from_be_bytes([self.byte(), self.byte()])
-    }
-
-    fn bytes(&mut self, len: usize) -> Vec<u8> {
-        let (bytes, rest) = self.0.split_at(len.min(self.0.len()));
-        self.0 = rest;
-        bytes.to_vec()
-    }
-}
-
-/// How many steps of a program are taken.
-const MAX_STEPS: usize = 200;
-
-/// Reads the bytes as a program: which state to begin with, what happens to each datagram, what else
-/// comes, when jobs are done and the log answers, how time passes. Whatever it is, the account balances
-/// and nothing stays.
-///
-/// # Panics
-/// When that is not so: the fuzzer found a fault.
-pub fn endpoint(data: &[u8]) {
-    let mut program = Program(data);
-    let stages = stages();
-    let mut bench = stages[usize::from(program.byte()) % stages.len()].clone();
-    let mut seen: Vec<Packet> = bench.wire.iter().cloned().collect();
-    for _ in 0..MAX_STEPS {
-        if program.0.is_empty() {
-            break;
-        }
-        instruction(&mut bench, &mut program, &mut seen);
-        bench.check();
-        for packet in &bench.wire {
-            if seen.len() < 64 && !seen.contains(packet) {
-                seen.push(packet.clone());
-            }
-        }
-        bench.wire.truncate(200);
-    }
-    bench.finish();
-}
-
-fn instruction(bench: &mut Bench, program: &mut Program<'_>, seen: &mut [Packet]) {
-    let code = program.byte();
-    let host = usize::from(code >> 7);
-    match code & 0x1f {
-        0..=5 => drop(bench.step()),
-        6 => drop(bench.wire.pop_front()),
-        7 => {
-            if let Some(packet) = bench.wire.front().cloned() {
-                bench.deliver(&packet);
-            }
-        }
-        // A datagram changed, in place or before the true one.
-        8..=11 => {
-            if let Some(mut packet) = bench.wire.front().cloned() {
-                change(program, &mut packet.bytes);
-                bench.deliver(&packet);
-                if code & 1 == 0 {
-                    bench.wire.pop_front();
-                }
-            }
-        }
-        12 => {
-            if let Some(packet) = bench.wire.pop_front() {
-                bench.wire.push_back(packet);
-            }
-        }
-        // An old datagram again, changed or not, to its receiver or back.
-        13 | 14 => {
-            let at = usize::from(program.byte()) % seen.len().max(1);
-            if let Some(mut packet) = seen.get(at).cloned() {
-                if code & 1 == 0 {
-                    change(program, &mut packet.bytes);
-                }
-                if code & 0x40 != 0 {
-                    packet.sender = 1 - packet.sender;
-                    std::mem::swap(&mut packet.from, &mut packet.to);
-                }
-                bench.deliver(&packet);
-            }
-        }
-        15 => bench.pass(Duration::from_millis(u64::from(program.word()))),
-        16 => bench.pass(Duration::from_secs(u64::from(program.byte()) * 4)),
-        17 => bench.initiate(host),
-        18 => {
-            let connection = "peer".to_owned();
-            bench.give(host, Input::Command(Command::Terminate { connection }));
-        }
-        19 => bench.hold_jobs ^= true,
-        20 => drop(bench.finish_job()),
-        21 => drop(bench.jobs.pop_front()),
-        22 => bench.hold_tickets ^= true,
-        23 => drop(bench.answer_ticket(code & 0x40 == 0)),
-        // Anything at all.
-        24 => {
-            let len = usize::from(program.byte());
-            let bytes = program.bytes(len);
-            foreign(bench, host, 500, bytes);
-        }
-        25 => {
-            let size = Some(usize::from(program.byte()) + 1).filter(|_| code & 0x40 != 0);
-            let mut connection = connection(host, size, bench.proof);
-            if code & 0x20 != 0 {
-                // Main Mode stays, whatever becomes of the child.
-                let mut child = child(host, bench.proof);
-                child.replay_window += u32::from(program.byte());
-                connection.children = vec![Arc::new(child)];
-            }
-            let connections = vec![Arc::new(connection)];
-            bench.give(host, Input::Command(Command::Connections(connections)));
-        }
-        26 => quick_mode(bench, program, host, code & 0x40 != 0),
-        // Under the keys, any payloads.
-        _ => {
-            let exchanges = [
-                ExchangeType::INFORMATIONAL,
-                ExchangeType::QUICK_MODE,
-                if bench.proof == Proof::AggressivePsk {
-                    ExchangeType::AGGRESSIVE
-                } else {
-                    ExchangeType::IDENTITY_PROTECTION
-                },
-                ExchangeType::TRANSACTION,
-            ];
-            let exchange = exchanges[usize::from(code >> 5 & 3)];
-            let id = match exchange {
-                ExchangeType::IDENTITY_PROTECTION | ExchangeType::AGGRESSIVE => 0,
-                _ => u32::from(program.byte()) + 1,
-            };
-            let len = usize::from(program.byte());
-            let chain = program.bytes(len);
-            if let Some(bytes) = bench.sealed(host, exchange, id, &chain) {
-                foreign(bench, host, 500, bytes);
-            }
-        }
-    }
-}
-
-/// What the operator and the data plane do to child SAs.
-fn quick_mode(bench: &mut Bench, program: &mut Program<'_>, host: usize, well: bool) {
-    let some = bench.planes[host].keys().next().copied();
-    match (program.byte() % 8, some) {
-        (0, _) => bench.initiate_child(host),
-        (1, _) => {
-            let (connection, child) = ("peer".to_owned(), "net".to_owned());
-            let command = Command::TerminateChild { connection, child };
-            bench.give(host, Input::Command(command));
-        }
-        (2, _) => bench.hold_installs ^= true,
-        (3, _) => drop(bench.answer_install(well)),
-        (4, _) => drop(bench.installs.pop_front()),
-        (5, Some(id)) => bench.give(host, Input::Expiring(id)),
-        (6, Some(id)) => bench.give(host, Input::Expired(id)),
-        (7, Some(id)) => bench.give(host, Input::InstallFailed(id, "gone".to_owned())),
-        _ => {}
-    }
-}
-
-/// Puts bytes before a side as if its peer had sent them.
-fn foreign(bench: &mut Bench, host: usize, port: u16, bytes: Vec<u8>) {
-    bench.deliver(&Packet {
-        sender: 1 - host,
-        from: SocketAddr::new(address(1 - host), port),
-        to: SocketAddr::new(address(host), port),
-        bytes,
-    });
-}
-
-fn change(program: &mut Program<'_>, bytes: &mut Vec<u8>) {
-    let at = usize::from(program.word()) % bytes.len().max(1);
-    let value = program.byte();
-    match program.byte() % 4 {
-        0 => bytes.truncate(at),
-        1 => bytes.insert(at.min(bytes.len()), value),
-        2 => {
-            // With the length that the header then has to tell.
-            bytes.truncate(at);
-            if let (Some(field), Ok(len)) = (bytes.get_mut(24..28), u32::try_from(at)) {
-                field.copy_from_slice(&len.to_be_bytes());
-            }
-        }
-        _ => {
-            if let Some(byte) = bytes.get_mut(at) {
-                *byte ^= value;
-            }
-        }
     }
 }
