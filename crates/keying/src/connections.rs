@@ -12,6 +12,7 @@ use crate::child::Child;
 use crate::config::{Connection, RemoteAddress};
 use crate::endpoint::{Endpoint, Party};
 use crate::ikev1::quick::QuickId;
+use crate::ikev1::state::State;
 use crate::io::{Output, Replaced};
 use crate::limits::MAX_NAME_ADDRESSES;
 
@@ -90,9 +91,15 @@ impl Endpoint {
         let child_now = |child: &str| new.children.iter().find(|c| c.name == child);
         // The child as it is now, where its SAs are still right.
         let kept = |child: &Child| child_now(&child.name).filter(|now| child.same_sas(now));
-        let negotiations = self.negotiations.values_mut();
-        for connection in negotiations.filter_map(|n| n.connection.as_mut()) {
-            if connection.name == name {
+        for n in self.negotiations.values_mut() {
+            // Both proofs hold: this is what the SA will be of.
+            let of_sa = match &mut n.state {
+                State::Establishing(establishing) => Some(&mut establishing.sa.connection),
+                State::Xauth(pending) => Some(&mut pending.sa.connection),
+                _ => None,
+            };
+            let all = n.connection.iter_mut().chain(of_sa);
+            for connection in all.filter(|connection| connection.name == name) {
                 *connection = new.clone();
             }
         }

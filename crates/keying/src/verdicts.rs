@@ -60,10 +60,12 @@ impl Endpoint {
                     .connection
                     .as_ref()
                     .map_or_else(Default::default, |c| c.evidence_hold);
+                // What the responder sent before is still being looked into: if it holds, this is noise.
+                let contested = matches!(n.state, State::AggressiveDeriving { .. });
                 n.evidence.get_or_insert(Evidence {
                     failure,
                     until: after(now, hold),
-                    contested: false,
+                    contested,
                     kept: false,
                     last_block,
                 });
@@ -225,7 +227,8 @@ impl Endpoint {
                 detail: failure.detail.clone(),
             },
         };
-        let about_message_1_alone = n.sent == audit::MmState::None;
+        // Of a responder: what we begin ourselves nobody can begin in our name.
+        let about_message_1_alone = n.role == Role::Responder && n.sent == MmState::None;
         if about_message_1_alone && !self.core.rates.verdict(now, n.route.remote.ip()) {
             self.core
                 .out

@@ -163,7 +163,11 @@ impl Endpoint {
             (Some(ModeConfig::Server(server)), ConfigType::REQUEST) => {
                 let attributes = self.given(id, &server, &heard.config.attributes);
                 self.answer_transaction(id, message_id, heard, attributes, whole);
-                self.peer_configured(now, id);
+                let addresses = [class::INTERNAL_IP4_ADDRESS, class::INTERNAL_IP6_ADDRESS];
+                let mut asked = heard.config.attributes.iter();
+                if asked.any(|a| addresses.contains(&a.class)) {
+                    self.peer_configured(now, id);
+                }
             }
             (Some(ModeConfig::Client(_)), ConfigType::SET) => {
                 let taken = heard.config.attributes.iter();
@@ -275,15 +279,22 @@ impl Endpoint {
         Some(address)
     }
 
-    /// Server: the peer has what there is for it.
+    /// Server: the peer has the address that there is for it, or there is none: what waits for it begins, or is told. It
+    /// may ask again.
     fn peer_configured(&mut self, now: Instant, id: u64) {
-        if let Some(sa) = self.sas.get_mut(&id) {
-            let before = std::mem::replace(&mut sa.configuring, Configuring::Done);
-            if !before.is_over() && !sa.inner_remote.is_empty() {
-                self.begin_waiting_children(now, id);
+        let Some(sa) = self.sas.get_mut(&id).filter(|sa| !sa.configuring.is_over()) else {
+            return;
+        };
+        if sa.inner_remote.is_empty() {
+            let (connection, remote) = (sa.connection.name.clone(), sa.route.remote);
+            for child in self.take_waiting(&connection) {
+                self.no_child(&connection, &child, remote, Cause::InnerAddressRefused);
             }
-            self.schedule(Party::Sa(id));
+            return;
         }
+        sa.configuring = Configuring::Done;
+        self.begin_waiting_children(now, id);
+        self.schedule(Party::Sa(id));
     }
 
     /// Client: what the peer has for us.

@@ -1,14 +1,20 @@
 //! Aggressive Mode: three messages, with a pre-shared key and with certificates, and what can go wrong.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use audit::{Cause, FailurePoint, MmState};
+use isakmp::{Datagram, ExchangeType, Flags, Header, NotifyType};
 
 use super::net::{A, B, Net, filtered};
 use super::sim::translate;
 use super::{address, pair_with};
 use crate::config::{Auth, Connection, CredentialId, RemoteAddress};
 use crate::identity::Identity;
+use crate::ikev1::messages;
+use crate::ikev1::state::State;
+use crate::job::{Job, JobResult};
 use crate::pki;
 
 const CERTIFICATE: CredentialId = CredentialId(2);
@@ -199,6 +205,105 @@ fn a_false_message_2_before_the_true_one_ends_nothing() {
             host.established();
         }
         net.agree();
+        net.finish();
+    }
+}
+
+#[test]
+fn a_notification_in_clear_while_message_2_is_looked_into_ends_nothing() {
+    for certificates in [false, true] {
+        let mut net = aggressive(certificates, |_, _| {});
+        net.hosts[A].hold_tickets = true;
+        net.work = Duration::from_millis(200);
+        net.up(A);
+        let deriving = |net: &Net| {
+            let mut negotiations = net.hosts[A].endpoint.negotiations.values();
+            negotiations.any(|n| matches!(n.state, State::AggressiveDeriving { .. }))
+        };
+        net.run_until(deriving);
+        let n = net.hosts[A].endpoint.negotiations.values().next().unwrap();
+        let (cookies, [from, to]) = (n.cookies(), [n.route.remote, n.route.local]);
+        let refusal = messages::refusal(cookies, 7, NotifyType::NO_PROPOSAL_CHOSEN);
+        net.inject(A, from, to, &refusal);
+        // Longer than evidence is held: the log is slow.
+        net.run(Duration::from_secs(20));
+        net.release_tickets(A);
+        net.run(Duration::from_secs(1));
+        net.hosts[A].established();
+        assert_eq!(net.hosts[A].causes(4976), [Cause::PacketTampered]);
+        net.agree();
+        net.finish();
+    }
+}
+
+#[test]
+fn what_we_begin_ourselves_has_its_verdict_however_many_strangers_there_were() {
+    let mut net = aggressive(false, |_, _| {});
+    net.hosts[A].spoil = Some(|job| match job {
+        Job::MakeShare { .. } => Some(JobResult::Failed("no random numbers".to_owned())),
+        _ => None,
+    });
+    let (now, peer) = (net.now, net.hosts[B].address);
+    while net.hosts[A].endpoint.core.rates.verdict(now, peer) {}
+    net.up(A);
+    net.run(Duration::from_millis(500));
+    let failed = net.hosts[A].failure();
+    assert_eq!(
+        (failed.cause, failed.state),
+        (Cause::DhFailure, MmState::None)
+    );
+    assert_eq!(net.hosts[A].verdicts.len(), 1);
+    net.finish();
+}
+
+/// A message 3 that B awaits, as it would be without encryption.
+fn in_clear(net: &Net, bytes: &[u8]) -> Vec<u8> {
+    let datagram = Datagram::parse(bytes).unwrap();
+    let mut negotiations = net.hosts[B].endpoint.negotiations.values();
+    let State::AggressiveAnswered { proving, .. } = &negotiations.next().unwrap().state else {
+        panic!("message 2 is not out");
+    };
+    let opened = proving
+        .keys
+        .open(&datagram.header, &proving.iv, datagram.body)
+        .unwrap();
+    let header = Header {
+        flags: Flags::default(),
+        ..datagram.header
+    };
+    isakmp::build::message(header, &opened.chain.payloads)
+}
+
+#[test]
+fn first_contact_is_taken_from_nobody_who_adds_it_to_a_message_3_in_clear() {
+    // Message 3 may be in clear, and its proof covers no notification.
+    for (encrypted, ends) in [(true, 1), (false, 0)] {
+        let mut net = aggressive(false, |_, connection| connection.lifetime *= 10);
+        net.establish();
+        net.crash(A);
+        let third = Rc::new(RefCell::new(None));
+        let seen = Rc::clone(&third);
+        net.path = filtered(move |packet| {
+            let datagram = Datagram::parse(&packet.bytes).unwrap();
+            let third = packet.sender == A
+                && datagram.header.exchange == ExchangeType::AGGRESSIVE
+                && !datagram.header.responder_cookie.is_zero();
+            if third && !encrypted {
+                *seen.borrow_mut() = Some(packet.clone());
+            }
+            !third || encrypted
+        });
+        net.up(A);
+        net.run(Duration::from_millis(300));
+        let taken = third.borrow_mut().take();
+        if let Some(packet) = taken {
+            let bytes = in_clear(&net, &packet.bytes);
+            net.inject(B, packet.from, packet.to, &bytes);
+        }
+        net.run(Duration::from_secs(1));
+        assert_eq!(net.hosts[B].of(4650).len(), 2, "encrypted: {encrypted}");
+        assert_eq!(net.hosts[B].of(4655).len(), ends, "encrypted: {encrypted}");
+        net.path = super::net::perfect();
         net.finish();
     }
 }

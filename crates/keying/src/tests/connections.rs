@@ -234,6 +234,22 @@ fn a_quick_mode_under_way_ends_with_its_child_and_goes_on_without_a_change_of_it
 }
 
 #[test]
+fn a_child_that_is_taken_out_while_the_4650_is_written_is_not_negotiated() {
+    let mut net = pair_of(209, |_, _| {});
+    net.hosts[B].hold_tickets = true;
+    up(&mut net, A);
+    net.run(SECOND);
+    assert_eq!(net.hosts[B].of(4650).len(), 1);
+    replace(&mut net, B, |c| c.children.clear());
+    net.release_tickets(B);
+    net.run(5 * SECOND);
+    net.hosts[B].established();
+    assert!(net.hosts.iter().all(|host| host.plane.is_empty()));
+    assert!(net.hosts[B].of(5451).is_empty());
+    net.finish();
+}
+
+#[test]
 fn who_waits_for_a_child_that_is_taken_out_is_told_and_main_mode_goes_on() {
     let mut net = pair_of(206, |_, _| {});
     up(&mut net, A);

@@ -143,6 +143,39 @@ fn without_an_address_the_sa_ends_and_who_asked_for_the_child_hears_why() {
 }
 
 #[test]
+fn who_asks_at_the_server_for_a_child_of_a_client_without_an_address_hears_of_it() {
+    let mut net = pair_of(false, |host, connection| {
+        if let (B, Some(ModeConfig::Server(server))) = (host, &mut connection.mode_config) {
+            server.pools = vec![pool("of another family", "2001:db8::1", "2001:db8::6")];
+        }
+    });
+    let of_mode_config = |bytes: &[u8]| {
+        let header = isakmp::Datagram::parse(bytes).unwrap().header;
+        header.exchange == ExchangeType::TRANSACTION
+    };
+    net.path = filtered(move |packet| !of_mode_config(&packet.bytes));
+    net.establish();
+    quick::up(&mut net, B);
+    net.run(Duration::from_millis(100));
+    assert!(net.hosts[B].child_verdicts.is_empty(), "it waits");
+    // The question arrives, and the answer gets lost: the SA stands.
+    net.path = filtered(move |packet| packet.sender == A || !of_mode_config(&packet.bytes));
+    net.run(Duration::from_secs(3));
+    assert_eq!(net.hosts[B].endpoint.sas.len(), 1);
+    assert!(matches!(
+        net.hosts[B].child_verdicts[..],
+        [ref told] if matches!(
+            told.outcome,
+            ChildOutcome::Failed { cause: Cause::InnerAddressRefused, .. }
+        )
+    ));
+    // Another question may still be answered with an address.
+    let sa = net.hosts[B].endpoint.sas.values().next().unwrap();
+    assert!(!sa.configuring.is_over());
+    net.finish();
+}
+
+#[test]
 fn a_replacement_has_the_same_address_and_its_children_live_on() {
     let mut net = pair_of(false, |_, connection| {
         connection.lifetime = Duration::from_mins(10);

@@ -303,10 +303,12 @@ pub(crate) fn message_3(
             Err(why) => return Step::Invalid(Cause::PacketMalformed, why),
         }
     };
-    let proof = match payloads.proof(proves) {
+    let mut proof = match payloads.proof(proves) {
         Ok(proof) => proof,
         Err(failure) => return Step::Evidence(failure),
     };
+    // The proof says nothing of notifications: in clear anybody may have added it (RFC 2407 section 4.6.3).
+    proof.initial_contact &= datagram.header.flags.encrypted();
     let nat = match detect_nat(n, &proving.chosen, &route, &payloads) {
         Ok(nat) => nat,
         Err(error) => return Failure::from(error).into(),
