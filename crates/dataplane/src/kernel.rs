@@ -176,7 +176,11 @@ impl Plane for Kernel {
         if self.children.contains_key(&sa.id) {
             return Err(PlaneError::AlreadyInstalled(format!("child SA {}", sa.id)));
         }
-        let expected = self.expected.remove(&sa.id);
+        let mut expected = self.expected.remove(&sa.id);
+        if let Some(child) = expected.take_if(|child| !child.is_between_ends_of(sa)) {
+            // The peer has moved since: nothing of it would find the states that wait for it.
+            self.remove_child(sa.id, &child)?;
+        }
         let receives = expected.is_some();
         let child = match expected {
             Some(child) => child,

@@ -75,20 +75,20 @@ impl Endpoint {
     }
 
     /// A Main Mode SA stands.
-    pub(crate) fn tell_up(&mut self, now: Instant, id: u64) {
+    pub(crate) fn tell_up(&mut self, id: u64) {
         self.change(|this| {
             let sa = this.sas.get(&id)?;
             Some(Change::Up {
                 first: !this.has_other(sa),
-                sa: status::main_mode(sa, now),
+                sa: status::main_mode(sa),
             })
         });
     }
 
     /// A Main Mode SA has ended.
-    pub(crate) fn tell_down(&mut self, now: Instant, sa: &Sa, cause: Cause) {
+    pub(crate) fn tell_down(&mut self, sa: &Sa, cause: Cause) {
         self.change(|this| {
-            let sa = (!this.has_other(sa)).then(|| status::main_mode(sa, now))?;
+            let sa = (!this.has_other(sa)).then(|| status::main_mode(sa))?;
             Some(Change::Down { sa, cause })
         });
     }
@@ -114,10 +114,10 @@ impl Endpoint {
     }
 
     /// The peer of a Main Mode SA is elsewhere than before: so are its children.
-    pub(crate) fn moved(&mut self, now: Instant, id: u64, from: SocketAddr) {
+    pub(crate) fn moved(&mut self, id: u64, from: SocketAddr) {
         self.move_children(id);
         self.change(|this| {
-            let sa = status::main_mode(this.sas.get(&id)?, now);
+            let sa = status::main_mode(this.sas.get(&id)?);
             Some(Change::Moved { sa, from })
         });
     }

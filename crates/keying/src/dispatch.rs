@@ -418,7 +418,7 @@ impl Endpoint {
         let before = sa.route;
         let step = informational::under_sa(&mut self.core, sa, now, datagram, route.remote, whole);
         if sa.route != before {
-            self.moved(now, id, before.remote);
+            self.moved(id, before.remote);
         }
         match step {
             SaStep::Stay => self.schedule(Party::Sa(id)),

@@ -160,7 +160,7 @@ impl Endpoint {
             Input::Installed(id) => self.installed(now, id.0),
             Input::InstallFailed(id, why) => self.install_failed(now, id.0, why),
             Input::Expiring(id) => self.expiring(now, id.0),
-            Input::Moved(id, remote) => self.child_moved(now, id.0, remote),
+            Input::Moved(id, remote) => self.child_moved(id.0, remote),
             Input::Expired(id) => drop(self.end_child(now, id.0, Cause::Expired, true)),
         }
         self.run_timers(now);

@@ -59,8 +59,8 @@ pub struct MainModeSa {
     pub suite: [Word; 3],
     /// The peer's identity.
     pub remote_name: String,
-    /// How long ago it was established.
-    pub age: Duration,
+    /// Since when it stands.
+    pub established: Instant,
     /// How long it lives in all.
     pub lifetime: Duration,
     /// What the peer runs, as far as its vendor IDs tell.
@@ -129,8 +129,8 @@ pub struct ChildSaStatus {
     pub outbound_spi: u32,
     /// With IPComp, by DEFLATE; `None`: without.
     pub cpis: Option<Cpis>,
-    /// How long ago it was established.
-    pub age: Duration,
+    /// Since when it stands.
+    pub established: Instant,
     /// How long it lives in all.
     pub lifetime: Duration,
     /// In how long it is replaced by us; `None`: not by us.
@@ -170,7 +170,7 @@ pub struct Status {
 }
 
 /// A Main Mode SA at `now`.
-pub(crate) fn main_mode(sa: &Sa, now: Instant) -> MainModeSa {
+pub(crate) fn main_mode(sa: &Sa) -> MainModeSa {
     MainModeSa {
         mmsa_id: sa.mmsa_id,
         connection: sa.connection.name.clone(),
@@ -184,7 +184,7 @@ pub(crate) fn main_mode(sa: &Sa, now: Instant) -> MainModeSa {
             sa.suite.group.row().word,
         ],
         remote_name: sa.remote_id.to_string(),
-        age: now.saturating_duration_since(sa.established),
+        established: sa.established,
         lifetime: sa.lifetime,
         peer_software: (!sa.peer.software.is_empty()).then(|| sa.peer.software.join(", ")),
         user: sa.user.clone(),
@@ -214,7 +214,7 @@ pub(crate) fn child(live: &Live, now: Instant) -> ChildSaStatus {
         inbound_spi: live.inbound_spi,
         outbound_spi: live.outbound_spi,
         cpis: live.cpis,
-        age: now.saturating_duration_since(live.established),
+        established: live.established,
         lifetime: live.lifetime,
         rekey_in: live.rekey_at.map(|at| at.saturating_duration_since(now)),
     }
@@ -234,7 +234,7 @@ fn quick_mode(quick: &Quick) -> QuickModeStatus {
 impl Endpoint {
     /// A snapshot at `now`.
     pub fn status(&self, now: Instant) -> Status {
-        let sas = self.sas.values().map(|sa| main_mode(sa, now)).collect();
+        let sas = self.sas.values().map(|sa| main_mode(sa)).collect();
         let negotiations = self
             .negotiations
             .values()

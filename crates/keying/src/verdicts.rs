@@ -397,7 +397,7 @@ impl Endpoint {
         self.sas.insert(mmsa_id, Box::new(sa));
         self.schedule(party);
         self.core.out.push_back(Output::Verdict(verdict));
-        self.tell_up(now, mmsa_id);
+        self.tell_up(mmsa_id);
         if initial_contact {
             self.initial_contact(now, mmsa_id);
         }
@@ -525,7 +525,7 @@ impl Endpoint {
             let _ = informational::send(&mut self.core, &mut sa, &[payload]);
         }
         self.counters.ended += 1;
-        self.tell_down(now, &sa, cause);
+        self.tell_down(&sa, cause);
         let event = Event::MainModeEnded(MainModeEnded {
             local: sa.route.local.ip(),
             remote: sa.route.remote.ip(),

@@ -124,6 +124,20 @@ impl Crl {
         self.0.next_update
     }
 
+    /// When it was issued, in seconds since 1970.
+    pub fn this_update(&self) -> i64 {
+        self.0.this_update
+    }
+
+    /// Whether the CA with this certificate, in DER, has signed it.
+    pub fn is_signed_by(&self, issuer: &[u8]) -> bool {
+        Certificate::from_der(issuer).is_ok_and(|issuer| self.is_signed_with(&issuer))
+    }
+
+    fn is_signed_with(&self, issuer: &Certificate) -> bool {
+        matches!(self.0.crl.verify(issuer.key().pkey()), Ok(true))
+    }
+
     /// Whether it could speak of this certificate.
     pub(super) fn is_of(&self, certificate: &Certificate) -> bool {
         dn::same(&self.0.issuer, certificate.issuer())
@@ -141,7 +155,7 @@ impl Crl {
         if issuer.key_usage().is_some_and(|usage| !usage.crl_sign()) {
             return unknown("is of a CA whose key usage has no cRLSign");
         }
-        if !matches!(facts.crl.verify(issuer.key().pkey()), Ok(true)) {
+        if !self.is_signed_with(issuer) {
             return unknown("is not signed by the issuer of the certificate");
         }
         match &facts.scope {

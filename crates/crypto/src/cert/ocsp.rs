@@ -113,6 +113,18 @@ impl OcspAnswer {
         })))
     }
 
+    /// From when on the newest that it says is true, in seconds since 1970.
+    pub fn this_update(&self) -> i64 {
+        let all = self.0.statuses.iter();
+        let from = all.map(|single| seconds(single.this_update));
+        from.max().unwrap_or(i64::MIN)
+    }
+
+    /// Whether the CA with this certificate, in DER, has signed it, or one that the CA has named for it.
+    pub fn is_signed_by(&self, issuer: &[u8], at: i64) -> bool {
+        Certificate::from_der(issuer).is_ok_and(|issuer| self.is_signed_for(&issuer, at))
+    }
+
     /// What it says of a certificate.
     pub(super) fn status(
         &self,

@@ -39,6 +39,8 @@ pub enum Fetch {
     Crl {
         /// The address.
         url: String,
+        /// The certificate, in DER, of the CA that it has to be of.
+        issuer: Vec<u8>,
     },
     /// An OCSP answer: POST the request there as `application/ocsp-request`.
     Ocsp {
@@ -46,6 +48,8 @@ pub enum Fetch {
         url: String,
         /// The request in DER (RFC 6960 section 4.1).
         request: Vec<u8>,
+        /// The certificate, in DER, of the CA that the answer has to be of, or of one that it has named for it.
+        issuer: Vec<u8>,
     },
 }
 
@@ -73,13 +77,17 @@ pub fn needed_fetches(
             Some(Fetch::Ocsp {
                 url: url.clone(),
                 request: request.clone().ok()?,
+                issuer: issuer.der().to_vec(),
             })
         });
         let lists = certificate
             .crl_points()
             .iter()
             .flat_map(|point| &point.urls)
-            .map(|url| Fetch::Crl { url: url.clone() });
+            .map(|url| Fetch::Crl {
+                url: url.clone(),
+                issuer: issuer.der().to_vec(),
+            });
         for fetch in asked.chain(lists) {
             if fetches.len() < MAX_FETCHES && !fetches.contains(&fetch) {
                 fetches.push(fetch);

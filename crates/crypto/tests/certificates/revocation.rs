@@ -145,12 +145,16 @@ fn places_are_asked_only_for_a_chain_that_is_trusted_and_proven() {
     };
     assert_eq!(fetches.len(), 2);
     assert!(matches!(&fetches[0], Fetch::Ocsp { url, .. } if url == "http://127.0.0.1/ocsp"));
-    assert_eq!(
-        fetches[1],
-        Fetch::Crl {
-            url: "http://127.0.0.1/root.crl".to_owned()
-        }
-    );
+    let Fetch::Crl { url, issuer } = &fetches[1] else {
+        panic!("no CRL");
+    };
+    assert_eq!(url, "http://127.0.0.1/root.crl");
+    // What comes from there is that CA's, or nobody's.
+    let other = &check.certificates[0];
+    let list = &crl(&lab).crls[0];
+    assert!(list.is_signed_by(issuer) && !list.is_signed_by(other));
+    let answer = ocsp(&lab, "gw", "root");
+    assert!(answer.is_signed_by(issuer, now()) && !answer.is_signed_by(other, now()));
     assert!(matches!(
         check.run(&trust, &[&crl(&lab)], now()),
         Checked::Accepted(_)

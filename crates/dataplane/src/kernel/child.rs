@@ -59,6 +59,11 @@ impl Child {
         })
     }
 
+    /// Whether its outer addresses and ports are still those of the SA.
+    pub(super) fn is_between_ends_of(&self, sa: &ChildSa) -> bool {
+        (self.local, self.remote, self.encap) == (sa.local, sa.remote, sa.encap)
+    }
+
     pub(super) fn template(&self, path: Path) -> Template {
         let direction = match path {
             Path::Out => Direction::Out,

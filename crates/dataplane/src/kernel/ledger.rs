@@ -58,6 +58,8 @@ pub(crate) struct Ledger<E> {
     entries: BTreeSet<E>,
     /// Lines in the file.
     lines: usize,
+    /// The last one may not be whole: the disk was full.
+    torn: bool,
 }
 
 impl<E: Listed> Ledger<E> {
@@ -85,6 +87,7 @@ impl<E: Listed> Ledger<E> {
             file,
             entries,
             lines: 0,
+            torn: false,
         };
         ledger.rewrite()?;
         Ok(ledger)
@@ -122,7 +125,14 @@ impl<E: Listed> Ledger<E> {
     }
 
     fn write(&mut self, line: &Line<E>) -> Result<(), PlaneError> {
-        let result = text(line).and_then(|text| self.file.write_all(text.as_bytes()));
+        let result = text(line).and_then(|text| {
+            // After half a line a new one: the two together nobody could read.
+            let begin = if self.torn { "\n" } else { "" };
+            self.torn = true;
+            self.file.write_all(format!("{begin}{text}").as_bytes())?;
+            self.torn = false;
+            Ok(())
+        });
         self.lines += 1;
         result.map_err(|source| PlaneError::StateFile {
             path: self.path.clone(),
@@ -157,6 +167,7 @@ impl<E: Listed> Ledger<E> {
         std::fs::rename(&new, &self.path).map_err(fault)?;
         self.file = file;
         self.lines = self.entries.len();
+        self.torn = false;
         Ok(())
     }
 }
@@ -260,6 +271,25 @@ mod tests {
             let lines = whole[..len].split(|byte| *byte == b'\n').count() - 1;
             assert_eq!(reopened(&path).len(), lines.saturating_sub(1), "{len}");
         }
+    }
+
+    #[test]
+    fn a_line_that_the_disk_had_no_room_for_takes_no_other_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plane");
+        let mut ledger = Ledger::open(&path).unwrap();
+        ledger.add(entry(1)).unwrap();
+        // Of the next a part alone.
+        ledger.file.write_all(b"{\"+\":{\"Sta").unwrap();
+        ledger.torn = true;
+        ledger.add(entry(3)).unwrap();
+        ledger.add(entry(4)).unwrap();
+        drop(ledger);
+        assert_eq!(reopened(&path), [entry(1), entry(3), entry(4)]);
+        // What cannot be written at all is such a line.
+        let mut ledger = Ledger::open(&path).unwrap();
+        ledger.file = File::open(&path).unwrap();
+        assert!(ledger.add(entry(5)).is_err() && ledger.torn);
     }
 
     #[test]

@@ -132,10 +132,20 @@ pub enum AuditCommand {
         #[arg(long, value_name = "NAME|GUID", required = true, value_delimiter = ',')]
         subcategory: Vec<String>,
         /// Success audits; enabled where neither this nor --failure is given
-        #[arg(long, value_name = "enable|disable", hide_possible_values = true)]
+        #[arg(
+            long,
+            value_name = "enable|disable",
+            hide_possible_values = true,
+            ignore_case = true
+        )]
         success: Option<Switch>,
         /// Failure audits
-        #[arg(long, value_name = "enable|disable", hide_possible_values = true)]
+        #[arg(
+            long,
+            value_name = "enable|disable",
+            hide_possible_values = true,
+            ignore_case = true
+        )]
         failure: Option<Switch>,
     },
     /// List categories and subcategories with their GUIDs

@@ -238,6 +238,17 @@ fn backup(file: &Path, context: &mut Context) -> Outcome {
     let csv = view(context)?.effective.to_csv(&crate::host_name());
     let cannot =
         |error: std::io::Error| Failure::new(format!("cannot write {}: {error}", file.display()));
+    let there = fs::metadata(file).ok();
+    if there.as_ref().is_some_and(|there| !there.is_file()) {
+        // A terminal, a pipe, a device: it is written to, not put out of the way.
+        let mut open = fs::File::options().write(true).open(file).map_err(cannot)?;
+        return open.write_all(csv.as_bytes()).map_err(cannot);
+    }
+    // What a link names is written anew, and not the link.
+    let file = &match there {
+        Some(_) => fs::canonicalize(file).map_err(cannot)?,
+        None => file.to_owned(),
+    };
     // Whole or not at all: a policy cut short would restore as another policy.
     let folder = file
         .parent()

@@ -144,10 +144,11 @@ impl Row {
                 |at| at.strftime("%Y-%m-%d %H:%M:%S%.3fZ").to_string(),
             ),
             outcome: record.record.outcome().word(),
+            // As `--peer` has it: the RemoteAddress of a Quick Mode's event is a net.
             peer: record
                 .record
-                .value("RemoteAddress")
-                .map_or_else(absent, str::to_owned),
+                .peer()
+                .map_or_else(absent, |peer| peer.to_string()),
             connection: extra
                 .and_then(|extra| extra.connection.clone())
                 .unwrap_or_else(absent),

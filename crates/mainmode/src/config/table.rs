@@ -37,10 +37,16 @@ impl<'a> Table<'a> {
         entries: &'a DeTable<'a>,
         findings: &mut Findings,
     ) -> Self {
-        for (key, _) in entries {
+        for (key, value) in entries {
             let text = key.get_ref().as_ref();
             match keys_of(name).find(|known| known.name == text) {
-                None => unknown_key(name, text, key.span(), findings),
+                None => {
+                    unknown_key(name, text, key.span(), findings);
+                    // It may be a secret under a mistyped key.
+                    if holds_secrets(name) {
+                        hide_all(value, findings);
+                    }
+                }
                 Some(known) => {
                     if let Some(what) = known.not_yet {
                         findings.not_yet(
@@ -89,6 +95,27 @@ impl<'a> Table<'a> {
     /// Whether the file has the key, rightly or not.
     pub fn has(&self, name: &'static str) -> bool {
         self.entries.contains_key(name)
+    }
+}
+
+/// Whether secrets stand in such a table.
+fn holds_secrets(table: &str) -> bool {
+    ["connection.auth", "connection.xauth"]
+        .iter()
+        .any(|name| table.starts_with(name))
+}
+
+/// Shows none of the texts in a value.
+fn hide_all(value: &Spanned<DeValue<'_>>, findings: &mut Findings) {
+    match value.get_ref() {
+        DeValue::String(_) => findings.hide(value.span()),
+        DeValue::Array(items) => items.iter().for_each(|item| hide_all(item, findings)),
+        DeValue::Table(entries) => {
+            for value in entries.values() {
+                hide_all(value, findings);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -318,6 +345,9 @@ impl<'a> Field<'a> {
         example: &str,
     ) -> Option<Table<'a>> {
         let DeValue::Table(entries) = self.value else {
+            if holds_secrets(name) {
+                self.hide_texts(findings);
+            }
             self.wrong_kind(findings, "a table", example);
             return None;
         };
@@ -337,6 +367,9 @@ impl<'a> Field<'a> {
             }
             DeValue::Array(items) => items,
             _ => {
+                if holds_secrets(name) {
+                    self.hide_texts(findings);
+                }
                 self.wrong_kind(findings, "a table or a list of tables", example);
                 return None;
             }

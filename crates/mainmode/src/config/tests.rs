@@ -343,6 +343,11 @@ fn no_secret_is_shown_whatever_is_wrong_beside_it() {
         "[[connection]]\nauth = { psk = \"0xhunter2\" }",
         "[[connection]]\nauth = { psk = [\"hunter2\"] }",
         "[[connection]]\nauth = \"hunter2\"",
+        "[[connection]]\nauth = { pks = \"hunter2\" }",
+        "[[connection]]\nauth = { secret = [\"hunter2\", { of = \"hunter2\" }] }",
+        "[[connection]]\nxauth = \"carol:hunter2\"",
+        "[[connection]]\nxauth = { user = \"carol\", passwort = \"hunter2\" }",
+        "[[connection]]\nxauth = { users = [{ name = \"carol\", passwd = \"hunter2\" }] }",
         "[[connection]]\nauth = [\"hunter2\"]",
         "[connection.auth]\npsk = \"hunter2\"\npsk = \"hunter2\"",
     ] {

@@ -4,7 +4,6 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
-use jiff::Timestamp;
 
 use super::mailbox::Message;
 use super::monitor;
@@ -172,15 +171,10 @@ impl Shared {
         let (reply, answer) = bounded(1);
         self.mailbox.send(Message::Status { reply });
         let answer = wait(&answer, &|| false)?;
-        let now = Timestamp::now();
         let endpoint = answer.endpoint;
-        let mut main_mode_sas: Vec<MainModeSa> = endpoint
-            .sas
-            .iter()
-            .map(|sa| sas::main_mode(sa, now))
-            .collect();
+        let mut main_mode_sas: Vec<MainModeSa> = endpoint.sas.iter().map(sas::main_mode).collect();
         main_mode_sas.sort_by_key(|sa| sa.id);
-        let quick_mode_sas = self.quick_mode_sas(&endpoint, now);
+        let quick_mode_sas = self.quick_mode_sas(&endpoint);
         let quick_mode_counters = QuickModeCounters {
             negotiations: endpoint.counters.quick_modes,
             established: endpoint.counters.quick_established,
@@ -252,13 +246,13 @@ impl Shared {
 }
 
 impl Shared {
-    fn quick_mode_sas(&self, endpoint: &keying::Status, now: Timestamp) -> Vec<QuickModeSa> {
+    fn quick_mode_sas(&self, endpoint: &keying::Status) -> Vec<QuickModeSa> {
         let ids = endpoint.child_sas.iter().map(|sa| sa.id.0).collect();
         let counted = self.planes.counters(ids);
         let mut sas: Vec<QuickModeSa> = endpoint
             .child_sas
             .iter()
-            .map(|sa| sas::quick_mode(sa, counted.get(&sa.id.0), now))
+            .map(|sa| sas::quick_mode(sa, counted.get(&sa.id.0)))
             .collect();
         sas.sort_by_key(|sa| sa.id);
         sas

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
-use jiff::Timestamp;
 use keying::{Change, ChildOutcome, ChildVerdict, Verdict, VerdictOutcome};
 
 use super::{sas, words};
@@ -114,10 +113,9 @@ impl Watchers {
 
 /// A change of the endpoint's in the words of the stream.
 pub fn happened(change: &Change, config: &Config) -> Happened {
-    let now = Timestamp::now();
     match change {
         Change::Up { sa, first } => {
-            let peer = peer(sa, now);
+            let peer = peer(sa);
             if *first {
                 Happened::ConnectionUp(peer)
             } else {
@@ -126,14 +124,14 @@ pub fn happened(change: &Change, config: &Config) -> Happened {
         }
         Change::Down { sa, cause } => Happened::ConnectionDown(Peer {
             cause: Some(cause.token().to_owned()),
-            ..peer(sa, now)
+            ..peer(sa)
         }),
         Change::Moved { sa, from } => Happened::PeerMoved(Peer {
             from: Some(*from),
-            ..peer(sa, now)
+            ..peer(sa)
         }),
         Change::ChildUp { sa, first } => {
-            let traffic = traffic(sa, config, now);
+            let traffic = traffic(sa, config);
             if *first {
                 Happened::ChildUp(traffic)
             } else {
@@ -142,14 +140,13 @@ pub fn happened(change: &Change, config: &Config) -> Happened {
         }
         Change::ChildDown { sa, cause } => Happened::ChildDown(Traffic {
             cause: Some(cause.token().to_owned()),
-            ..traffic(sa, config, now)
+            ..traffic(sa, config)
         }),
     }
 }
 
 /// All that is up.
 pub fn snapshot(status: &keying::Status, config: &Config) -> Vec<Happened> {
-    let now = Timestamp::now();
     let replaced = |sa: &&keying::ChildSaStatus| sa.state == "installed";
     let mut seen = std::collections::BTreeSet::new();
     // Of two Main Mode SAs with one peer the newer one.
@@ -161,7 +158,7 @@ pub fn snapshot(status: &keying::Status, config: &Config) -> Vec<Happened> {
         .map(|sa| {
             Happened::ConnectionUp(Peer {
                 snapshot: true,
-                ..peer(sa, now)
+                ..peer(sa)
             })
         })
         .collect();
@@ -169,23 +166,23 @@ pub fn snapshot(status: &keying::Status, config: &Config) -> Vec<Happened> {
     let children = status.child_sas.iter().filter(replaced).map(|sa| {
         Happened::ChildUp(Traffic {
             snapshot: true,
-            ..traffic(sa, config, now)
+            ..traffic(sa, config)
         })
     });
     peers.into_iter().chain(children).collect()
 }
 
-fn peer(sa: &keying::MainModeSa, now: Timestamp) -> Peer {
+fn peer(sa: &keying::MainModeSa) -> Peer {
     Peer {
         remote_id: sa.remote_name.clone(),
         cause: None,
         from: None,
         snapshot: false,
-        sa: sas::main_mode(sa, now),
+        sa: sas::main_mode(sa),
     }
 }
 
-fn traffic(sa: &keying::ChildSaStatus, config: &Config, now: Timestamp) -> Traffic {
+fn traffic(sa: &keying::ChildSaStatus, config: &Config) -> Traffic {
     let connection = config.connection(&sa.connection);
     let child = connection.and_then(|connection| connection.child(&sa.child));
     let mark = child.and_then(|child| child.mark);
@@ -195,7 +192,7 @@ fn traffic(sa: &keying::ChildSaStatus, config: &Config, now: Timestamp) -> Traff
         snapshot: false,
         mark: mark.map(|mark| format!("{:#x}/{:#x}", mark.value, mark.mask)),
         interface_id: child.and_then(|child| child.interface_id),
-        sa: sas::quick_mode(sa, None, now),
+        sa: sas::quick_mode(sa, None),
     }
 }
 

@@ -36,6 +36,18 @@ enum Answer {
     Nothing,
 }
 
+impl Answer {
+    /// Whether it says more than what was there.
+    fn is_newer_than(&self, old: &Answer) -> bool {
+        match (self, old) {
+            (Answer::Nothing, _) => false,
+            (Answer::Crl(new), Answer::Crl(old)) => new.this_update() >= old.this_update(),
+            (Answer::Ocsp(new), Answer::Ocsp(old)) => new.this_update() >= old.this_update(),
+            _ => true,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Kept {
     answer: Answer,
@@ -89,8 +101,10 @@ impl Known {
         };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let until = now + hold;
-        if let (Answer::Nothing, Some(old)) = (&answer, kept.get_mut(&fetch)) {
-            // What was known stays: it says itself how long it is good.
+        let old = kept.get_mut(&fetch);
+        if let Some(old) = old.filter(|old| !answer.is_newer_than(&old.answer)) {
+            // What was known stays: it says itself how long it is good. Whoever is on the path could otherwise undo a
+            // revocation with what was true before.
             old.until = until;
         } else {
             kept.insert(fetch, Kept { answer, until });
@@ -249,24 +263,39 @@ fn ask(fetch: &Fetch, timeout: Duration) -> Result<Answer, String> {
         .build()
         .into();
     match fetch {
-        Fetch::Crl { url } => {
+        Fetch::Crl { url, issuer } => {
             let answer = agent.get(url).call();
             let bytes = body(url, answer, MAX_CRL_LEN)?;
-            Crl::read(&bytes)
-                .map(Answer::Crl)
-                .map_err(|error| format!("{url}: {error}"))
+            let crl = Crl::read(&bytes).map_err(|error| format!("{url}: {error}"))?;
+            signed(url, crl.is_signed_by(issuer))?;
+            Ok(Answer::Crl(crl))
         }
-        Fetch::Ocsp { url, request } => {
+        Fetch::Ocsp {
+            url,
+            request,
+            issuer,
+        } => {
             let answer = agent
                 .post(url)
                 .header("Content-Type", "application/ocsp-request")
                 .send(request);
             let bytes = body(url, answer, MAX_OCSP_LEN)?;
-            OcspAnswer::read(&bytes)
-                .map(Answer::Ocsp)
-                .map_err(|error| format!("{url}: {error}"))
+            let answer = OcspAnswer::read(&bytes).map_err(|error| format!("{url}: {error}"))?;
+            let now = jiff::Timestamp::now().as_second();
+            signed(url, answer.is_signed_by(issuer, now))?;
+            Ok(Answer::Ocsp(answer))
         }
     }
+}
+
+/// What comes from the network is nobody's until it is signed.
+fn signed(url: &str, by_issuer: bool) -> Result<(), String> {
+    if by_issuer {
+        return Ok(());
+    }
+    Err(format!(
+        "{url}: the answer is not signed by the CA that names this place, or one that it has named for it"
+    ))
 }
 
 fn body(
@@ -321,6 +350,7 @@ mod tests {
         let (done, wait) = channel();
         let fetch = Fetch::Crl {
             url: url.to_owned(),
+            issuer: Vec::new(),
         };
         fetchers.fetch(vec![fetch], move || done.send(()).unwrap());
         wait.recv_timeout(Duration::from_secs(30)).unwrap();
@@ -346,5 +376,83 @@ mod tests {
         fetched(&fetchers, &url);
         fetched(&fetchers, "ldap://127.0.0.1/cn=ca");
         fetched(&fetchers, "no address at all");
+    }
+
+    /// A CA in a folder, and its certificate in DER.
+    fn ca(folder: &std::path::Path, name: &str) -> Vec<u8> {
+        let settings = format!(
+            "[ca]\ndefault_ca=c\n[c]\ndatabase={name}.index\ndefault_md=sha256\n\
+             private_key={name}.key\ncertificate={name}.pem\n[req]\ndistinguished_name=d\n[d]\n"
+        );
+        std::fs::write(folder.join(format!("{name}.cnf")), settings).unwrap();
+        std::fs::write(folder.join(format!("{name}.index")), "").unwrap();
+        openssl(
+            folder,
+            &format!(
+                "req -x509 -config {name}.cnf -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 10 \
+                 -subj /CN=the-same -keyout {name}.key -out {name}.pem"
+            ),
+        );
+        openssl(
+            folder,
+            &format!("x509 -in {name}.pem -outform DER -out {name}.der"),
+        );
+        std::fs::read(folder.join(format!("{name}.der"))).unwrap()
+    }
+
+    /// A list of that CA's, issued on this day of January 2026.
+    fn crl(folder: &std::path::Path, name: &str, day: u32) -> Vec<u8> {
+        openssl(
+            folder,
+            &format!(
+                "ca -config {name}.cnf -gencrl -crl_lastupdate 202601{day:02}000000Z \
+                 -crl_nextupdate 20351231000000Z -out {name}.crl"
+            ),
+        );
+        std::fs::read(folder.join(format!("{name}.crl"))).unwrap()
+    }
+
+    fn openssl(folder: &std::path::Path, words: &str) {
+        let done = std::process::Command::new("openssl")
+            .args(words.split_whitespace())
+            .current_dir(folder)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "openssl {words}: {said}");
+    }
+
+    #[test]
+    fn neither_an_older_list_nor_one_of_somebody_else_takes_the_place_of_one_that_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let issuer = ca(folder.path(), "true");
+        ca(folder.path(), "false");
+        let known = Arc::new(Known::default());
+        let fetchers = Fetchers::new(known.clone());
+        let issued_on = |list: Vec<u8>| {
+            let (url, server) = server(1, list.leak());
+            let fetch = Fetch::Crl {
+                // One place, whatever its port.
+                url: url.clone(),
+                issuer: issuer.clone(),
+            };
+            let answer = ask(&fetch, TIMEOUT).unwrap_or(Answer::Nothing);
+            server.join().unwrap();
+            let place = Fetch::Crl {
+                url: "http://ca.example/".to_owned(),
+                issuer: issuer.clone(),
+            };
+            fetchers.known.keep(place, answer);
+            let evidence = known.evidence();
+            let lists = evidence.crls.iter().map(Crl::this_update);
+            lists
+                .map(|at| (at - 1_767_225_600) / 86_400 + 1)
+                .collect::<Vec<_>>()
+        };
+        assert!(issued_on(crl(folder.path(), "false", 9)).is_empty());
+        assert_eq!(issued_on(crl(folder.path(), "true", 5)), [5]);
+        assert_eq!(issued_on(crl(folder.path(), "true", 4)), [5]);
+        assert_eq!(issued_on(crl(folder.path(), "false", 10)), [5]);
+        assert_eq!(issued_on(crl(folder.path(), "true", 6)), [6]);
     }
 }

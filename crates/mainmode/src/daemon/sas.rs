@@ -1,13 +1,16 @@
 //! SAs as they are shown: to `status`, and to those who watch.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
 use dataplane::Counters;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::words::{self, shown};
 use crate::control::status::{MainModeSa, QuickModeSa};
 
-/// A Main Mode SA at `now`.
-pub fn main_mode(sa: &keying::MainModeSa, now: Timestamp) -> MainModeSa {
+/// A Main Mode SA.
+pub fn main_mode(sa: &keying::MainModeSa) -> MainModeSa {
     let [cipher, integrity, dh_group] = sa.suite.map(shown);
     MainModeSa {
         id: sa.mmsa_id,
@@ -21,7 +24,7 @@ pub fn main_mode(sa: &keying::MainModeSa, now: Timestamp) -> MainModeSa {
         cipher,
         integrity,
         dh_group,
-        established: ago(sa.age, now),
+        established: at(sa.established).to_string(),
         lifetime_seconds: sa.lifetime.as_secs(),
         peer_software: sa.peer_software.clone(),
         user: sa.user.clone(),
@@ -30,12 +33,8 @@ pub fn main_mode(sa: &keying::MainModeSa, now: Timestamp) -> MainModeSa {
     }
 }
 
-/// An IPsec SA at `now`; `counters` where the data plane counts.
-pub fn quick_mode(
-    sa: &keying::ChildSaStatus,
-    counters: Option<&Counters>,
-    now: Timestamp,
-) -> QuickModeSa {
+/// An IPsec SA; `counters` where the data plane counts.
+pub fn quick_mode(sa: &keying::ChildSaStatus, counters: Option<&Counters>) -> QuickModeSa {
     QuickModeSa {
         id: sa.id.0,
         main_mode_sa: sa.mmsa_id,
@@ -59,16 +58,35 @@ pub fn quick_mode(
         inbound_packets: counters.map(|c| c.inbound.packets),
         outbound_bytes: counters.map(|c| c.outbound.bytes),
         outbound_packets: counters.map(|c| c.outbound.packets),
-        established: ago(sa.age, now),
+        established: at(sa.established).to_string(),
         lifetime_seconds: sa.lifetime.as_secs(),
         rekey_seconds: sa.rekey_in.map(|wait| wait.as_secs()),
     }
 }
 
-/// A point in time as RFC 3339 has it.
-fn ago(age: std::time::Duration, now: Timestamp) -> String {
-    let age = jiff::SignedDuration::try_from(age).unwrap_or_default();
-    now.checked_sub(age).unwrap_or(now).to_string()
+/// Within which a clock that is steered is still the same clock.
+const STEERED: SignedDuration = SignedDuration::from_secs(1);
+
+/// What the clock showed then. The same each time that it is asked, but for a clock that was set since.
+fn at(then: Instant) -> Timestamp {
+    static CLOCKS: Mutex<Option<(Instant, Timestamp)>> = Mutex::new(None);
+    let mut clocks = CLOCKS.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = (Instant::now(), Timestamp::now());
+    let known = *clocks.get_or_insert(now);
+    if read(known, now.0).duration_since(now.1).abs() > STEERED {
+        *clocks = Some(now);
+    }
+    read(clocks.unwrap_or(now), then)
+}
+
+/// What a clock that showed `wall` when the other one showed `steady` shows `then`.
+fn read((steady, wall): (Instant, Timestamp), then: Instant) -> Timestamp {
+    let signed = |wait| SignedDuration::try_from(wait).unwrap_or_default();
+    let moved = match then.checked_duration_since(steady) {
+        Some(later) => wall.checked_add(signed(later)),
+        None => wall.checked_sub(signed(steady.duration_since(then))),
+    };
+    moved.unwrap_or(wall)
 }
 
 /// As the events have it.
@@ -76,5 +94,28 @@ pub fn role(role: audit::Role) -> String {
     match role {
         audit::Role::Initiator => "Initiator".to_owned(),
         audit::Role::Responder => "Responder".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn when_an_sa_was_established_is_the_same_whenever_it_is_asked() {
+        let before = Instant::now().checked_sub(Duration::from_secs(90));
+        for then in [before.unwrap_or_else(Instant::now), Instant::now()] {
+            let first = at(then);
+            std::thread::sleep(Duration::from_millis(3));
+            assert_eq!(at(then), first);
+            let age = Timestamp::now().duration_since(first);
+            let true_age = SignedDuration::try_from(then.elapsed()).unwrap();
+            assert!(
+                (age - true_age).abs() < SignedDuration::from_secs(2),
+                "{age}"
+            );
+        }
     }
 }

@@ -165,6 +165,30 @@ fn a_policy_is_backed_up_cleared_and_restored() {
 }
 
 #[test]
+fn a_backup_goes_where_a_link_leads_and_into_what_is_no_file() {
+    let place = Place::new("");
+    // As auditpol, which takes the words as they are typed.
+    let set = [
+        "audit",
+        "set",
+        "--subcategory",
+        MAIN_MODE,
+        "--failure",
+        "Enable",
+    ];
+    place.run(&set).good();
+    place.write("policy.csv", "old");
+    std::os::unix::fs::symlink("policy.csv", place.path("link.csv")).expect("a link");
+    place.run(&["audit", "backup", "link.csv"]).good();
+    let link = fs::symlink_metadata(place.path("link.csv")).expect("still there");
+    assert!(link.is_symlink());
+    let written = fs::read_to_string(place.path("policy.csv")).expect("written");
+    assert!(written.contains(MAIN_MODE_GUID));
+    let printed = place.run(&["audit", "backup", "/dev/stdout"]).good();
+    assert_eq!(printed, written);
+}
+
+#[test]
 fn rows_about_something_else_are_named_and_left_alone() {
     let place = Place::new("");
     let csv = format!(

@@ -99,7 +99,7 @@ impl Endpoint {
         if let Some(sa) = self.sas.get_mut(&mmsa_id) {
             let from = sa.route.remote;
             if sa.heard(now, received.route.remote, received.datagram.body.len()) {
-                self.moved(now, mmsa_id, from);
+                self.moved(mmsa_id, from);
             }
         }
     }

@@ -309,14 +309,14 @@ impl Endpoint {
 
     /// Authentic packets of a child SA come from elsewhere: its peer is there, with all else that is negotiated
     /// with it.
-    pub(crate) fn child_moved(&mut self, now: Instant, id: u64, remote: SocketAddr) {
+    pub(crate) fn child_moved(&mut self, id: u64, remote: SocketAddr) {
         let Some(mmsa_id) = self.children.get(id).map(|live| live.mmsa_id) else {
             return;
         };
         if let Some(sa) = self.sas.get_mut(&mmsa_id) {
             let from = sa.route.remote;
             if sa.follow(remote) {
-                self.moved(now, mmsa_id, from);
+                self.moved(mmsa_id, from);
             }
         }
     }
