@@ -68,6 +68,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     // What computes the groups that `gmp` does not.
     ("strongswan-groups", "openssl curve25519"),
     ("peer-remote-addrs", "${us-seen}"),
+    ("peer-version", "1"),
     ("peer-template", "swanctl.conf"),
     // Of libreswan's connection: how both sides prove themselves, and its IPsec SA. Main Mode alone cannot be asked
     // for: a Quick Mode follows, and is refused where we have no child.

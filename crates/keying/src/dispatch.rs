@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use audit::Cause;
-use isakmp::{Cookie, Datagram, ExchangeType, Payload, PayloadType, Trailing, non_esp};
+use isakmp::{Cookie, Datagram, ExchangeType, ParseError, Payload, PayloadType, Trailing, non_esp};
 
 use crate::endpoint::{Endpoint, Party};
 use crate::ikev1::duplicates::{Seen, digest};
@@ -86,6 +86,7 @@ impl Endpoint {
     fn message(&mut self, now: Instant, route: Route, whole: &[u8], may_be_fragment: bool) {
         let datagram = match Datagram::parse(whole) {
             Ok(datagram) => datagram,
+            Err(ParseError::Version { .. }) if self.is_of_version_2(now, route, whole) => return,
             Err(error) => {
                 let detail = error.to_string();
                 self.invalid(

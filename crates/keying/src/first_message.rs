@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use audit::{Cause, KeyMod};
-use isakmp::{Cookie, Datagram, ExchangeType, NotifyType, non_esp};
+use isakmp::{Cookie, Datagram, ExchangeType, Header, NotifyType, non_esp};
 
 use crate::config::{self, Candidate};
 use crate::dispatch::Received;
@@ -35,7 +35,7 @@ impl Endpoint {
             route.remote.ip(),
             route.remote.port(),
         );
-        let mut n = responder::begin(&mut self.core, now, datagram, *route);
+        let mut n = responder::begin(&mut self.core, now, &datagram.header, *route);
         n.connection = candidates.first().map(|first| first.connection.clone());
         let only_we_begin = self.only_we_begin(&candidates);
         let may_begin = |candidate: &Candidate| !candidate.connection.initiator_only;
@@ -160,43 +160,66 @@ impl Endpoint {
     /// AuthIP is not spoken yet: its first message gets a verdict and no answer, so that the peer
     /// turns to IKE.
     pub(crate) fn authip(&mut self, now: Instant, received: &Received<'_>) {
-        let Received {
-            route, datagram, ..
-        } = received;
-        let header = datagram.header;
-        let origin = (route.remote, header.initiator_cookie);
+        let header = received.datagram.header;
         let first =
             header.exchange == ExchangeType::AUTHIP_MAIN_MODE && header.responder_cookie.is_zero();
         if !first || header.initiator_cookie.is_zero() {
             let why = format!("an AuthIP {} message without negotiation", header.exchange);
             return self.odd(now, received, Cause::PacketOutOfPlace, &why);
         }
+        self.not_spoken(now, received.route, &header, KeyMod::AuthIp);
+    }
+
+    /// Whether this begins an IKE SA of version 2, which is not spoken: then it has its verdict now.
+    pub(crate) fn is_of_version_2(&mut self, now: Instant, route: Route, whole: &[u8]) -> bool {
+        const VERSION_2: u8 = 2;
+        // The flag I of the original initiator, and not R of an answer (RFC 7296 section 3.1).
+        const FROM_INITIATOR: u8 = 0x08;
+        let begins = |header: &Header| {
+            header.major == VERSION_2
+                && header.exchange == ExchangeType::IKE_SA_INIT
+                && header.flags.0 == FROM_INITIATOR
+                && !header.initiator_cookie.is_zero()
+                && header.responder_cookie.is_zero()
+                && usize::try_from(header.length) == Ok(whole.len())
+        };
+        let Some(header) = Header::parse(whole).ok().filter(begins) else {
+            return false;
+        };
+        self.not_spoken(now, route, &header, KeyMod::IkeV2);
+        true
+    }
+
+    /// A peer begins with a keying module that is not spoken: one verdict, however often it says so, and no answer.
+    fn not_spoken(&mut self, now: Instant, route: Route, header: &Header, key_mod: KeyMod) {
+        let origin = (route.remote, header.initiator_cookie);
         if self.remembered.refused(now, &origin).is_some() {
             return;
         }
-        let local = route.local.ip();
         let candidates = config::candidates(
             &self.core.connections,
             &self.core.names,
-            local,
+            route.local.ip(),
             route.remote.ip(),
             route.remote.port(),
         );
-        let mut n = responder::begin(&mut self.core, now, datagram, *route);
-        n.key_mod = KeyMod::AuthIp;
+        let mut n = responder::begin(&mut self.core, now, header, route);
+        n.key_mod = key_mod;
         n.connection = candidates.first().map(|first| first.connection.clone());
         let cause = if candidates.is_empty() {
             Cause::NoConnection
         } else {
             Cause::KeyingModuleRefused
         };
+        let name = match key_mod {
+            KeyMod::IkeV2 => "IKE version 2",
+            KeyMod::AuthIp => "AuthIP",
+            KeyMod::IkeV1 => "IKE version 1",
+        };
         self.core.started(&mut self.counters);
         self.remembered
             .refuse(now, REFUSAL_HOLD, origin, Vec::new());
-        self.fail(
-            now,
-            &n,
-            Failure::local(cause).with("the peer began with AuthIP"),
-        );
+        let failure = Failure::local(cause).with(format!("the peer began with {name}"));
+        self.fail(now, &n, failure);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use audit::{Cause, MmState, Role};
-use isakmp::{Datagram, ExchangeType, Payload, RawPayload};
+use isakmp::{Datagram, ExchangeType, Header, Payload, RawPayload};
 
 use super::authentication::{Method, Proves};
 use super::certificates::{self};
@@ -23,13 +23,7 @@ use crate::job::JobResult;
 use crate::limits::{JOB_TIMEOUT, OUR_NONCE_LEN};
 
 /// A negotiation that a peer's message 1 begins; nothing of it is judged yet.
-pub(crate) fn begin(
-    core: &mut Core,
-    now: Instant,
-    datagram: &Datagram<'_>,
-    route: Route,
-) -> Negotiation {
-    let header = &datagram.header;
+pub(crate) fn begin(core: &mut Core, now: Instant, header: &Header, route: Route) -> Negotiation {
     let cookies = (header.initiator_cookie, header.responder_cookie);
     Negotiation::new(core, now, Role::Responder, header.exchange, route, cookies)
 }

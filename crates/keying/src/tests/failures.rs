@@ -367,21 +367,23 @@ fn no_connection_for_this_peer() {
 }
 
 #[test]
-fn an_aggressive_or_authip_first_message_gets_one_verdict_however_often_it_comes() {
-    for (exchange, cause, answers) in [
-        (4, Cause::AggressiveModeRefused, 3),
-        (243, Cause::KeyingModuleRefused, 0),
+fn an_aggressive_authip_or_ikev2_first_message_gets_one_verdict_however_often_it_comes() {
+    for (exchange, version, flags, cause, answers) in [
+        (4, 0x10, 0, Cause::AggressiveModeRefused, 3),
+        (243, 0x10, 0, Cause::KeyingModuleRefused, 0),
+        (34, 0x20, 8, Cause::KeyingModuleRefused, 0),
     ] {
         let mut net = pair(20);
         let (a, b) = net.ends();
         net.path = filtered(|_| false);
         net.up(A);
         let mut message = net.hosts[A].sent[0].clone();
-        message[18] = exchange;
+        message[17..20].copy_from_slice(&[version, exchange, flags]);
         for _ in 0..3 {
             net.inject(B, a, b, &message);
         }
         assert_eq!(net.hosts[B].failure().cause, cause);
+        assert!(net.hosts[B].of(4976).is_empty());
         assert_eq!(net.hosts[B].sent.len(), answers);
         net.finish();
     }
