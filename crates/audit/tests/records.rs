@@ -323,6 +323,26 @@ fn a_4654_holds_its_values_in_order_and_says_why() {
 }
 
 #[test]
+fn traffic_is_found_again_by_its_address_prefix_and_port() {
+    let new = |first: &str, last: &str, port| {
+        TrafficEnd::new(first.parse().unwrap(), last.parse().unwrap(), port)
+    };
+    for end in [
+        new("10.1.0.0", "10.1.255.255", 0),
+        new("0.0.0.0", "255.255.255.255", 0),
+        new("10.1.2.3", "10.1.2.3", 22),
+        new("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 0),
+        new("2001:db8::", "2001:db8::ff", 443),
+        new("2001:db8::1", "2001:db8::1", 0),
+    ] {
+        let again = TrafficEnd::subnet(end.address(), end.prefix(), end.port());
+        assert_eq!(again, end);
+    }
+    let host = TrafficEnd::host("10.1.2.3".parse().unwrap(), 0);
+    assert_eq!(TrafficEnd::subnet(host.address(), 99, 0), host);
+}
+
+#[test]
 fn an_ipsec_sa_ends_with_a_5452_and_a_deleted_one_with_a_5049_beside_it() {
     let ended = Event::QuickModeEnded(QuickModeEnded {
         local: traffic()[0],

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use audit::{ActivityId, KeyMod};
+use audit::{ActivityId, KeyMod, QuickModeEnded};
 
 /// How many negotiations and Main Mode SAs there were, over all starts of the daemon.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +21,50 @@ pub struct Counters {
     pub ended: u64,
     /// Verdicts that were held back, counted instead of written.
     pub held_back: u64,
+    /// The same of Quick Mode.
+    pub quick_mode: QuickModeCounters,
+}
+
+/// How many Quick Modes and IPsec SAs there were, over all starts of the daemon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QuickModeCounters {
+    /// Quick Modes that started, in either role.
+    pub negotiations: u64,
+    /// Verdict: an IPsec SA was established.
+    pub established: u64,
+    /// Verdict: the Quick Mode failed.
+    pub failed: u64,
+    /// A crash came before the verdict.
+    pub interrupted: u64,
+    /// IPsec SAs that ended.
+    pub ended: u64,
+}
+
+impl QuickModeCounters {
+    /// IPsec SAs that live: `established - ended`.
+    pub fn live(&self) -> u64 {
+        self.established.saturating_sub(self.ended)
+    }
+
+    /// Quick Modes that have no verdict yet.
+    pub fn pending(&self) -> u64 {
+        let decided = [self.established, self.failed, self.interrupted];
+        self.negotiations
+            .saturating_sub(decided.iter().fold(0, |sum, n| sum.saturating_add(*n)))
+    }
+
+    /// Adds what was counted elsewhere.
+    fn add(&mut self, other: &QuickModeCounters) {
+        for (counter, by) in [
+            (&mut self.negotiations, other.negotiations),
+            (&mut self.established, other.established),
+            (&mut self.failed, other.failed),
+            (&mut self.interrupted, other.interrupted),
+            (&mut self.ended, other.ended),
+        ] {
+            *counter = counter.saturating_add(by);
+        }
+    }
 }
 
 impl Counters {
@@ -43,6 +87,7 @@ impl Counters {
 
     /// Applies a change.
     pub(crate) fn apply(&mut self, change: &AccountChange) {
+        let quick_mode = &mut self.quick_mode;
         let (counter, by) = match change {
             AccountChange::Started => (&mut self.negotiations, 1),
             AccountChange::Established(_) => (&mut self.established, 1),
@@ -50,6 +95,10 @@ impl Counters {
             AccountChange::Superseded => (&mut self.superseded, 1),
             AccountChange::Ended { .. } => (&mut self.ended, 1),
             AccountChange::HeldBack(by) => (&mut self.held_back, *by),
+            AccountChange::QuickModeStarted => (&mut quick_mode.negotiations, 1),
+            AccountChange::QuickModeEstablished(_) => (&mut quick_mode.established, 1),
+            AccountChange::QuickModeFailed => (&mut quick_mode.failed, 1),
+            AccountChange::QuickModeEnded { .. } => (&mut quick_mode.ended, 1),
         };
         *counter = counter.saturating_add(by);
     }
@@ -67,13 +116,18 @@ impl Counters {
         ] {
             *counter = counter.saturating_add(by);
         }
+        self.quick_mode.add(&other.quick_mode);
     }
 
     /// What a start finds after a crash: nobody negotiates any more, and of the SAs only those in the
-    /// account's list (`listed`) still wait for their 4655; the rest had no event and have just ended.
-    pub(crate) fn reconcile(&mut self, listed: u64) {
+    /// account's lists (so many of Main Mode, and so many IPsec SAs) still wait for their 4655 and 5452;
+    /// the rest had no event and have just ended.
+    pub(crate) fn reconcile(&mut self, listed: u64, listed_ipsec: u64) {
         self.interrupted = self.interrupted.saturating_add(self.pending());
         self.ended = self.established.saturating_sub(listed);
+        let quick_mode = &mut self.quick_mode;
+        quick_mode.interrupted = quick_mode.interrupted.saturating_add(quick_mode.pending());
+        quick_mode.ended = quick_mode.established.saturating_sub(listed_ipsec);
     }
 }
 
@@ -89,6 +143,17 @@ pub struct LiveSa {
     /// `KeyModName`.
     pub key_mod: KeyMod,
     /// The negotiation's, which the SA's 4655 carries too.
+    pub activity: ActivityId,
+    /// Name of the connection.
+    pub connection: Option<String>,
+}
+
+/// An IPsec SA whose 5451 is in the log and whose 5452 is not: what a crash makes an orphan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveIpsecSa {
+    /// What its 5452 is to say.
+    pub end: QuickModeEnded,
+    /// The negotiation's, which the 5452 carries too.
     pub activity: ActivityId,
     /// Name of the connection.
     pub connection: Option<String>,
@@ -112,6 +177,17 @@ pub enum AccountChange {
     },
     /// So many verdicts were counted instead of written.
     HeldBack(u64),
+    /// A Quick Mode started.
+    QuickModeStarted,
+    /// It ended in an IPsec SA; with the SA when its 5451 is in the same entry.
+    QuickModeEstablished(Option<LiveIpsecSa>),
+    /// It failed.
+    QuickModeFailed,
+    /// An IPsec SA ended, with a 5452 or without.
+    QuickModeEnded {
+        /// Its `QuickModeSaId`.
+        qmsa_id: u64,
+    },
 }
 
 /// Changes without a record that wait for the next transaction, in no more memory than they need.
@@ -119,13 +195,16 @@ pub enum AccountChange {
 pub(crate) struct Pending {
     pub(crate) counted: Counters,
     pub(crate) ended: Vec<u64>,
+    pub(crate) ended_ipsec: Vec<u64>,
 }
 
 impl Pending {
     pub(crate) fn note(&mut self, change: &AccountChange) {
         self.counted.apply(change);
-        if let AccountChange::Ended { mmsa_id } = change {
-            self.ended.push(*mmsa_id);
+        match change {
+            AccountChange::Ended { mmsa_id } => self.ended.push(*mmsa_id),
+            AccountChange::QuickModeEnded { qmsa_id } => self.ended_ipsec.push(*qmsa_id),
+            _ => {}
         }
     }
 
@@ -148,12 +227,14 @@ pub struct Entry {
 pub struct Recovery {
     /// SAs that a crash orphaned: each is owed its 4655, and [`AccountChange::Ended`] with it.
     pub orphans: Vec<LiveSa>,
+    /// IPsec SAs that a crash orphaned: each is owed its 5452, and [`AccountChange::QuickModeEnded`] with it.
+    pub ipsec_orphans: Vec<LiveIpsecSa>,
     /// The counters, with negotiations that had no verdict counted as interrupted, and
-    /// `established - ended` equal to the number of orphans.
+    /// `established - ended` equal to the number of orphans, in Quick Mode as in Main Mode.
     pub counters: Counters,
-    /// Negotiations that this start counted as interrupted.
+    /// Negotiations of Main Mode that this start counted as interrupted.
     pub interrupted: u64,
-    /// SAs without an event that this start counted as ended.
+    /// Main Mode SAs without an event that this start counted as ended.
     pub ended_uncounted: u64,
     /// True when the directory held no log before.
     pub new_log: bool,
@@ -189,11 +270,19 @@ mod tests {
             interrupted: 3,
             ended: 40,
             held_back: 2,
+            quick_mode: QuickModeCounters {
+                negotiations: 50,
+                established: 30,
+                failed: 10,
+                interrupted: 1,
+                ended: 20,
+            },
         };
-        assert_eq!(counters.pending(), 12);
-        counters.reconcile(7);
-        assert_eq!(counters.pending(), 0);
+        assert_eq!((counters.pending(), counters.quick_mode.pending()), (12, 9));
+        counters.reconcile(7, 4);
+        assert_eq!((counters.pending(), counters.quick_mode.pending()), (0, 0));
         assert_eq!(counters.interrupted, 15);
-        assert_eq!(counters.live(), 7);
+        assert_eq!(counters.quick_mode.interrupted, 10);
+        assert_eq!((counters.live(), counters.quick_mode.live()), (7, 4));
     }
 }

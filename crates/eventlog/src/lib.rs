@@ -10,7 +10,7 @@
 //!   clearing: the 1102 goes on from the head of what was cleared, and names it in its `Extra`.
 //! - **The floor** is the ID and hash of the last record that is no longer there. It is committed before
 //!   a segment goes, and it is what the first record that is left goes on from.
-//! - **The account** ([`Counters`], the SAs that are owed a 4655, numbers of SAs and of connections, the
+//! - **The account** ([`Counters`], the SAs that are owed a 4655 or a 5452, numbers of SAs and of connections, the
 //!   operator's policy) lives in the active segment, in the transactions of the events; the transaction
 //!   that makes the next segment carries it over.
 //!
@@ -64,7 +64,9 @@ mod verify;
 mod writer;
 mod xpath;
 
-pub use account::{AccountChange, Counters, Entry, LiveSa, Recovery};
+pub use account::{
+    AccountChange, Counters, Entry, LiveIpsecSa, LiveSa, QuickModeCounters, Recovery,
+};
 pub use encoding::{Hash, MAX_RECORD, hash_from_hex, hex};
 pub use error::LogError;
 pub use query::{Query, Records};

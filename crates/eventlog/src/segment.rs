@@ -10,14 +10,18 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use crate::encoding::{Codec, Hash, Stamp};
 use crate::tables::{
-    hash, integer, live, natural, put_live, put_record, put_setting, put_state, read_state,
+    hash, integer, live, live_ipsec, natural, put_live, put_live_ipsec, put_record, put_setting,
+    put_state, read_state,
 };
-use crate::{Counters, LiveSa, LogError, dictionary};
+use crate::{Counters, LiveIpsecSa, LiveSa, LogError, dictionary};
 
 /// `application_id` of a segment: `MMlg`.
 const APPLICATION: i64 = 0x4d4d_6c67;
 /// `user_version`: the layout below.
-const LAYOUT: i64 = 1;
+const LAYOUT: i64 = 2;
+/// The layout before the account had Quick Mode. Read as it is; a writer takes the active segment to the
+/// new one.
+const WITHOUT_QUICK_MODE: i64 = 1;
 const ACTIVE_MODE: u32 = 0o640;
 const CLOSED_MODE: u32 = 0o440;
 /// How long a reader waits while the writer changes a segment's journal.
@@ -41,7 +45,9 @@ CREATE TABLE state (
   oldest_time INTEGER, newest_time INTEGER, next_mmsa INTEGER NOT NULL, full INTEGER NOT NULL,
   negotiations INTEGER NOT NULL, established INTEGER NOT NULL, failed INTEGER NOT NULL,
   superseded INTEGER NOT NULL, interrupted INTEGER NOT NULL, ended INTEGER NOT NULL,
-  held_back INTEGER NOT NULL
+  held_back INTEGER NOT NULL,
+  quick_negotiations INTEGER NOT NULL, quick_established INTEGER NOT NULL, quick_failed INTEGER NOT NULL,
+  quick_interrupted INTEGER NOT NULL, quick_ended INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE origin (id INTEGER PRIMARY KEY, computer TEXT NOT NULL, process INTEGER NOT NULL) STRICT;
 CREATE TABLE record (
@@ -56,6 +62,26 @@ CREATE TABLE live (
 CREATE TABLE filter (connection TEXT PRIMARY KEY, id INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE archive (number INTEGER PRIMARY KEY, path TEXT NOT NULL) STRICT;
+";
+
+/// The other table of SAs, which the layout before had not.
+const LIVE_IPSEC: &str = "
+CREATE TABLE live_ipsec (
+  qmsa INTEGER PRIMARY KEY,
+  local TEXT NOT NULL, local_prefix INTEGER NOT NULL, local_port INTEGER NOT NULL,
+  remote TEXT NOT NULL, remote_prefix INTEGER NOT NULL, remote_port INTEGER NOT NULL,
+  protocol INTEGER NOT NULL, mode INTEGER NOT NULL, local_endpoint TEXT, remote_endpoint TEXT,
+  activity BLOB NOT NULL, connection TEXT
+) STRICT;
+";
+
+/// What the layout before had not in `state`.
+const QUICK_MODE_COUNTERS: &str = "
+ALTER TABLE state ADD COLUMN quick_negotiations INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE state ADD COLUMN quick_established INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE state ADD COLUMN quick_failed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE state ADD COLUMN quick_interrupted INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE state ADD COLUMN quick_ended INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// What never changes in a segment.
@@ -100,6 +126,7 @@ impl State {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Carried {
     pub(crate) live: Vec<LiveSa>,
+    pub(crate) live_ipsec: Vec<LiveIpsecSa>,
     pub(crate) filters: Vec<(String, u64)>,
     pub(crate) settings: Vec<(String, String)>,
     /// Segments that are being archived, by number, and where to.
@@ -112,6 +139,7 @@ pub(crate) struct Segment {
     pub(crate) connection: Connection,
     pub(crate) header: Header,
     pub(crate) codec: Codec,
+    layout: i64,
     /// Up to how many bytes of stored records the size need not be looked at again.
     room: u64,
 }
@@ -152,7 +180,8 @@ impl Segment {
     /// Opens the active segment for writing, with its write-ahead log no longer than about `journal`
     /// bytes.
     pub(crate) fn open_for_writing(path: &Path, journal: u64) -> Result<Segment, LogError> {
-        let segment = Segment::open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, Codec::writing)?;
+        let mut segment = Segment::open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, Codec::writing)?;
+        segment.upgrade().map_err(LogError::database(path))?;
         let pages =
             integer(journal / page_size(&segment.connection).map_err(LogError::database(path))?);
         for (name, value) in [
@@ -185,7 +214,8 @@ impl Segment {
         let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         let application = number("application_id").map_err(db(path))?;
         let layout = number("user_version").map_err(db(path))?;
-        if (application, layout) != (APPLICATION, LAYOUT) {
+        let known = [WITHOUT_QUICK_MODE, LAYOUT].contains(&layout);
+        if application != APPLICATION || !known {
             return Err(LogError::NotASegment {
                 path: path.to_owned(),
                 what: format!("application_id {application:#x}, layout {layout}"),
@@ -211,18 +241,41 @@ impl Segment {
             connection,
             header,
             codec,
+            layout,
             room: 0,
         })
     }
 
+    /// Takes a segment of the layout before to the one of now, whole or not at all.
+    fn upgrade(&mut self) -> rusqlite::Result<()> {
+        if self.layout == LAYOUT {
+            return Ok(());
+        }
+        self.connection.pragma_update(None, "synchronous", "FULL")?;
+        let transaction = self.connection.transaction()?;
+        transaction.execute_batch(QUICK_MODE_COUNTERS)?;
+        transaction.execute_batch(LIVE_IPSEC)?;
+        transaction.pragma_update(None, "user_version", LAYOUT)?;
+        transaction.commit()?;
+        self.layout = LAYOUT;
+        Ok(())
+    }
+
     /// The state row.
     pub(crate) fn state(&self) -> Result<State, LogError> {
+        let quick_mode = match self.layout {
+            WITHOUT_QUICK_MODE => "0, 0, 0, 0, 0",
+            _ => {
+                "quick_negotiations, quick_established, quick_failed, quick_interrupted, quick_ended"
+            }
+        };
         self.connection
-            .prepare_cached(
+            .prepare_cached(&format!(
                 "SELECT head, head_hash, floor, floor_hash, oldest_time, newest_time, next_mmsa, full,
-                   negotiations, established, failed, superseded, interrupted, ended, held_back
+                   negotiations, established, failed, superseded, interrupted, ended, held_back,
+                   {quick_mode}
                  FROM state",
-            )
+            ))
             .and_then(|mut row| row.query_row([], read_state))
             .map_err(LogError::database(&self.path))
     }
@@ -236,6 +289,10 @@ impl Segment {
         let all = |sql: &str| self.connection.prepare(sql);
         Ok(Carried {
             live: live(&self.connection)?,
+            live_ipsec: match self.layout {
+                WITHOUT_QUICK_MODE => Vec::new(),
+                _ => live_ipsec(&self.connection)?,
+            },
             filters: all("SELECT connection, id FROM filter")?
                 .query_map([], |row| Ok((row.get(0)?, natural(row, 1)?)))?
                 .collect::<Result<_, _>>()?,
@@ -318,6 +375,7 @@ fn fill(
     connection.pragma_update(None, "synchronous", "FULL")?;
     let transaction = connection.transaction()?;
     transaction.execute_batch(SCHEMA)?;
+    transaction.execute_batch(LIVE_IPSEC)?;
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.pragma_update(None, "user_version", LAYOUT)?;
     transaction.execute(
@@ -331,6 +389,9 @@ fn fill(
     )?;
     for sa in &carried.live {
         put_live(&transaction, sa)?;
+    }
+    for sa in &carried.live_ipsec {
+        put_live_ipsec(&transaction, sa)?;
     }
     for (connection, id) in &carried.filters {
         transaction

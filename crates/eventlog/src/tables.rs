@@ -1,12 +1,14 @@
 //! The rows of a segment's tables: records, state, and the account.
 
-use audit::Record;
+use std::net::IpAddr;
+
+use audit::{Mode, QuickModeEnded, Record, TrafficEnd};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::account::{key_mod_from_number, key_mod_number};
 use crate::encoding::{Codec, Hash, Stamp, link};
 use crate::segment::State;
-use crate::{Counters, LiveSa};
+use crate::{Counters, LiveIpsecSa, LiveSa, QuickModeCounters};
 
 /// `INTEGER` columns are signed; no count of ours gets that far.
 pub(crate) fn integer(number: u64) -> i64 {
@@ -88,12 +90,15 @@ pub(crate) fn origin(
 /// Writes the state row.
 pub(crate) fn put_state(connection: &Connection, state: &State) -> rusqlite::Result<()> {
     let counters = &state.counters;
+    let quick_mode = &counters.quick_mode;
     connection
         .prepare_cached(
             "INSERT OR REPLACE INTO state (one, head, head_hash, floor, floor_hash, oldest_time,
                newest_time, next_mmsa, full, negotiations, established, failed, superseded,
-               interrupted, ended, held_back)
-             VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+               interrupted, ended, held_back, quick_negotiations, quick_established, quick_failed,
+               quick_interrupted, quick_ended)
+             VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
+               ?18, ?19, ?20)",
         )?
         .execute(params![
             integer(state.head),
@@ -111,6 +116,11 @@ pub(crate) fn put_state(connection: &Connection, state: &State) -> rusqlite::Res
             integer(counters.interrupted),
             integer(counters.ended),
             integer(counters.held_back),
+            integer(quick_mode.negotiations),
+            integer(quick_mode.established),
+            integer(quick_mode.failed),
+            integer(quick_mode.interrupted),
+            integer(quick_mode.ended),
         ])?;
     Ok(())
 }
@@ -135,28 +145,39 @@ pub(crate) fn read_state(row: &Row<'_>) -> rusqlite::Result<State> {
             interrupted: natural(row, 12)?,
             ended: natural(row, 13)?,
             held_back: natural(row, 14)?,
+            quick_mode: QuickModeCounters {
+                negotiations: natural(row, 15)?,
+                established: natural(row, 16)?,
+                failed: natural(row, 17)?,
+                interrupted: natural(row, 18)?,
+                ended: natural(row, 19)?,
+            },
         },
     })
 }
 
+/// A column of the lists of SAs that holds what no log of ours wrote.
+fn bad(column: usize) -> rusqlite::Error {
+    let kind = rusqlite::types::Type::Text;
+    rusqlite::Error::InvalidColumnType(column, "live".to_owned(), kind)
+}
+
+fn address(row: &Row<'_>, column: usize) -> rusqlite::Result<IpAddr> {
+    let text: String = row.get(column)?;
+    text.parse().map_err(|_| bad(column))
+}
+
 /// The SAs that are owed a 4655, oldest first.
 pub(crate) fn live(connection: &Connection) -> rusqlite::Result<Vec<LiveSa>> {
-    let bad = |column| {
-        rusqlite::Error::InvalidColumnType(column, "live".to_owned(), rusqlite::types::Type::Text)
-    };
     connection
         .prepare(
             "SELECT mmsa, local, remote, key_mod, activity, connection FROM live ORDER BY mmsa",
         )?
         .query_map([], |row| {
-            let address = |column| {
-                let text: String = row.get(column)?;
-                text.parse().map_err(|_| bad(column))
-            };
             Ok(LiveSa {
                 mmsa_id: natural(row, 0)?,
-                local: address(1)?,
-                remote: address(2)?,
+                local: address(row, 1)?,
+                remote: address(row, 2)?,
                 key_mod: key_mod_from_number(row.get(3)?).ok_or_else(|| bad(3))?,
                 activity: audit::ActivityId(row.get(4)?),
                 connection: row.get(5)?,
@@ -188,6 +209,87 @@ pub(crate) fn remove_live(connection: &Connection, mmsa_id: u64) -> rusqlite::Re
     connection
         .prepare_cached("DELETE FROM live WHERE mmsa = ?1")?
         .execute([integer(mmsa_id)])?;
+    Ok(())
+}
+
+/// `mode` of an IPsec SA: with the tunnel's endpoints where it is one.
+const TRANSPORT: i64 = 1;
+const TUNNEL: i64 = 2;
+
+/// The IPsec SAs that are owed a 5452, oldest first.
+pub(crate) fn live_ipsec(connection: &Connection) -> rusqlite::Result<Vec<LiveIpsecSa>> {
+    let traffic = |row: &Row<'_>, at| {
+        let (address, prefix, port) = (address(row, at)?, row.get(at + 1)?, row.get(at + 2)?);
+        Ok::<_, rusqlite::Error>(TrafficEnd::subnet(address, prefix, port))
+    };
+    connection
+        .prepare(
+            "SELECT qmsa, local, local_prefix, local_port, remote, remote_prefix, remote_port,
+               protocol, mode, local_endpoint, remote_endpoint, activity, connection
+             FROM live_ipsec ORDER BY qmsa",
+        )?
+        .query_map([], |row| {
+            let mode = match row.get(8)? {
+                TUNNEL => Mode::Tunnel {
+                    local: address(row, 9)?,
+                    remote: address(row, 10)?,
+                },
+                TRANSPORT => Mode::Transport,
+                _ => Mode::Unknown,
+            };
+            Ok(LiveIpsecSa {
+                end: QuickModeEnded {
+                    local: traffic(row, 1)?,
+                    remote: traffic(row, 4)?,
+                    mode,
+                    protocol: row.get(7)?,
+                    qmsa_id: natural(row, 0)?,
+                },
+                activity: audit::ActivityId(row.get(11)?),
+                connection: row.get(12)?,
+            })
+        })?
+        .collect()
+}
+
+/// Lists an IPsec SA as owed a 5452.
+pub(crate) fn put_live_ipsec(connection: &Connection, sa: &LiveIpsecSa) -> rusqlite::Result<()> {
+    let end = &sa.end;
+    let (mode, endpoints) = match end.mode {
+        Mode::Unknown => (0, None),
+        Mode::Transport => (TRANSPORT, None),
+        Mode::Tunnel { local, remote } => (TUNNEL, Some((local, remote))),
+    };
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO live_ipsec (qmsa, local, local_prefix, local_port, remote,
+               remote_prefix, remote_port, protocol, mode, local_endpoint, remote_endpoint, activity,
+               connection)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        )?
+        .execute(params![
+            integer(end.qmsa_id),
+            end.local.address().to_string(),
+            end.local.prefix(),
+            end.local.port(),
+            end.remote.address().to_string(),
+            end.remote.prefix(),
+            end.remote.port(),
+            end.protocol,
+            mode,
+            endpoints.map(|(local, _)| local.to_string()),
+            endpoints.map(|(_, remote)| remote.to_string()),
+            sa.activity.0,
+            sa.connection
+        ])?;
+    Ok(())
+}
+
+/// Strikes an IPsec SA from that list; one that had no 5451 is not on it.
+pub(crate) fn remove_live_ipsec(connection: &Connection, qmsa_id: u64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM live_ipsec WHERE qmsa = ?1")?
+        .execute([integer(qmsa_id)])?;
     Ok(())
 }
 

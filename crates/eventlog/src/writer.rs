@@ -8,13 +8,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use audit::{Event, Extra, Policy, Record};
 use rusqlite::{Connection, params};
 
-use crate::account::{AccountChange, Counters, Entry, LiveSa, Pending, Recovery};
+use crate::account::{AccountChange, Counters, Entry, LiveIpsecSa, LiveSa, Pending, Recovery};
 use crate::directory::{self, Lock, UNFINISHED, segment_numbers, segment_path};
 use crate::encoding::{Hash, Stamp, check_size};
 use crate::retention::Closed;
 use crate::segment::{self, Carried, Header, Segment, State};
 use crate::tables::{
-    self, integer, natural, put_live, put_record, put_setting, put_state, remove_live,
+    self, integer, natural, put_live, put_live_ipsec, put_record, put_setting, put_state,
+    remove_live, remove_live_ipsec,
 };
 use crate::{LogError, Retention};
 
@@ -172,10 +173,10 @@ impl Writer {
     fn recover(&mut self, new_log: bool) -> Result<Recovery, LogError> {
         let retention = self.options.retention.name();
         let max_size = self.options.max_size.to_string();
-        let orphans = self.with_active(|active, _| tables::live(&active.connection))?;
+        let (orphans, ipsec_orphans) = (self.live()?, self.live_ipsec()?);
         let before = self.state.counters;
         let mut after = before;
-        after.reconcile(orphans.len() as u64);
+        after.reconcile(orphans.len() as u64, ipsec_orphans.len() as u64);
         self.commit(|transaction, state, _| {
             state.counters = after;
             put_setting(transaction, RETENTION, retention)?;
@@ -183,6 +184,7 @@ impl Writer {
         })?;
         Ok(Recovery {
             orphans,
+            ipsec_orphans,
             counters: after,
             interrupted: after.interrupted - before.interrupted,
             ended_uncounted: after.ended.saturating_sub(before.ended),
@@ -241,15 +243,24 @@ impl Writer {
                     match change {
                         AccountChange::Established(Some(sa)) => put_live(transaction, sa)?,
                         AccountChange::Ended { mmsa_id } => remove_live(transaction, *mmsa_id)?,
+                        AccountChange::QuickModeEstablished(Some(sa)) => {
+                            put_live_ipsec(transaction, sa)?;
+                        }
+                        AccountChange::QuickModeEnded { qmsa_id } => {
+                            remove_live_ipsec(transaction, *qmsa_id)?;
+                        }
                         _ => {}
                     }
                 }
             }
             state.counters.add(&pending.counted);
-            pending
-                .ended
-                .iter()
-                .try_for_each(|mmsa_id| remove_live(transaction, *mmsa_id))
+            for mmsa_id in &pending.ended {
+                remove_live(transaction, *mmsa_id)?;
+            }
+            for qmsa_id in &pending.ended_ipsec {
+                remove_live_ipsec(transaction, *qmsa_id)?;
+            }
+            Ok(())
         })?;
         Ok(Appended {
             ids,
@@ -402,6 +413,14 @@ impl Writer {
     /// What the disk said.
     pub fn live(&mut self) -> Result<Vec<LiveSa>, LogError> {
         self.with_active(|active, _| tables::live(&active.connection))
+    }
+
+    /// The IPsec SAs whose 5451 is in the log and whose 5452 is not.
+    ///
+    /// # Errors
+    /// What the disk said.
+    pub fn live_ipsec(&mut self) -> Result<Vec<LiveIpsecSa>, LogError> {
+        self.with_active(|active, _| tables::live_ipsec(&active.connection))
     }
 
     /// True while `retention = "stop"` refuses records.

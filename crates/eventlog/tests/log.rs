@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use audit::{Cause, Outcome, Policy, Setting, StoredRecord, Subcategory, Subject};
 use eventlog::{
-    AccountChange, Counters, Entry, LogError, Options, Query, Reader, Retention, Service, Writer,
+    AccountChange, Counters, Entry, LogError, Options, Query, QuickModeCounters, Reader, Retention,
+    Service, Writer,
 };
 use support::*;
 use tempfile::tempdir;
@@ -68,13 +69,15 @@ fn rotation_keeps_the_size_the_chain_and_the_account() {
     assert_eq!(writer.filter_id("office").unwrap(), 2);
     let block = writer.reserve_mmsa_ids(100).unwrap();
     writer.append(&[established(7)]).unwrap();
+    let ipsec: Vec<_> = (2..5).map(ipsec_established).collect();
+    writer.append(&ipsec).unwrap();
     fill(&mut writer, 0, 12_000);
     let reader = Reader::open(dir.path()).unwrap();
     let info = reader.info().unwrap();
     assert!(info.size <= SMALL, "{} bytes", info.size);
     assert!(info.segments >= 6, "{} segments", info.segments);
     assert!(info.floor.0 > 0, "nothing was overwritten");
-    assert_eq!(info.last, Some(12_001));
+    assert_eq!(info.last, Some(12_004));
     assert_eq!(info.retention, Some(Retention::Overwrite));
     assert_eq!(info.max_size, Some(SMALL));
     let verified = reader.verify(None).unwrap();
@@ -82,17 +85,19 @@ fn rotation_keeps_the_size_the_chain_and_the_account() {
     assert_eq!(verified.head, writer.head());
     assert_eq!(
         ids(&all(&reader)),
-        (info.first.unwrap()..=12_001).collect::<Vec<_>>()
+        (info.first.unwrap()..=12_004).collect::<Vec<_>>()
     );
     // Its 4650 is long overwritten, and it is still owed its 4655.
     drop(writer);
     let (mut writer, recovery) = open(dir.path(), Retention::Overwrite);
     assert_eq!(recovery.orphans, [live(7)]);
+    assert_eq!(recovery.ipsec_orphans, [2, 3, 4].map(live_ipsec));
     assert_eq!(writer.policy().unwrap(), policy);
     assert_eq!(writer.filter_id("office").unwrap(), 2);
     assert_eq!(writer.reserve_mmsa_ids(1).unwrap().start, block.end);
     assert_eq!(writer.counters().failed, 12_000);
     assert_eq!(writer.counters().live(), 1);
+    assert_eq!(writer.counters().quick_mode.live(), 3);
 }
 
 #[test]
@@ -211,7 +216,7 @@ fn stop_writes_one_1104_and_refuses_until_there_is_room() {
 fn clear_names_the_old_head_and_keeps_the_account() {
     let dir = tempdir().unwrap();
     let (mut writer, _) = open(dir.path(), Retention::Overwrite);
-    fill(&mut writer, 0, 2_500);
+    fill(&mut writer, 0, 2_000);
     writer.append(&[established(9)]).unwrap();
     let old = writer.head();
     let backup = dir.path().join("backup.db");
@@ -233,12 +238,12 @@ fn clear_names_the_old_head_and_keeps_the_account() {
     assert_eq!(info.segments, 1);
     reader.verify(Some(old)).unwrap();
     assert_eq!(writer.live().unwrap(), [live(9)]);
-    assert_eq!(writer.counters().failed, 2_500);
+    assert_eq!(writer.counters().failed, 2_000);
     // The backup is the log of before, whole.
     let copy = Reader::open(&backup).unwrap();
     let verified = copy.verify(Some(old)).unwrap();
-    assert_eq!((verified.records, verified.head), (2_501, old));
-    assert_eq!(all(&copy).len(), 2_501);
+    assert_eq!((verified.records, verified.head), (2_001, old));
+    assert_eq!(all(&copy).len(), 2_001);
     let refused = writer.clear(subject, Some(&backup)).unwrap_err();
     assert!(matches!(refused, LogError::BackupExists(_)));
     assert_eq!(all(&reader).len(), 1);
@@ -282,6 +287,7 @@ fn orphans_and_lost_verdicts_are_reconciled_at_the_start() {
             interrupted: 2,
             ended: 3,
             held_back: 5,
+            quick_mode: QuickModeCounters::default(),
         }
     );
     assert_eq!(counters.live(), 1);
@@ -299,6 +305,62 @@ fn orphans_and_lost_verdicts_are_reconciled_at_the_start() {
     let (_, recovery) = open(dir.path(), Retention::Overwrite);
     assert_eq!(recovery.orphans, []);
     assert_eq!(recovery.counters.ended, 4);
+}
+
+#[test]
+fn orphaned_ipsec_sas_and_lost_verdicts_of_quick_mode_are_reconciled_at_the_start() {
+    let dir = tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), Retention::Overwrite);
+    let unaudited = [
+        AccountChange::QuickModeStarted,
+        AccountChange::QuickModeEstablished(None),
+    ];
+    let failed = [
+        AccountChange::QuickModeStarted,
+        AccountChange::QuickModeFailed,
+    ];
+    writer
+        .append(&[
+            established(1),
+            ipsec_established(1),
+            ipsec_established(2),
+            ipsec_established(3),
+            account(&unaudited),
+            account(&failed),
+            account(&[AccountChange::QuickModeStarted]),
+        ])
+        .unwrap();
+    writer
+        .append(&[ipsec_ended(&live_ipsec(1), Cause::DeletedByPeer)])
+        .unwrap();
+    drop(writer);
+    let quick_mode = QuickModeCounters {
+        negotiations: 6,
+        established: 4,
+        failed: 1,
+        interrupted: 1,
+        ended: 2,
+    };
+    // A crash before the orphans have their 5452: they are found again, and nothing is counted twice.
+    for _ in 0..2 {
+        let (_, recovery) = open(dir.path(), Retention::Overwrite);
+        assert_eq!(recovery.ipsec_orphans, [2, 3].map(live_ipsec));
+        assert_eq!(recovery.counters.quick_mode, quick_mode);
+        // Main Mode has its own account, and its own numbers.
+        assert_eq!(recovery.orphans, [live(1)]);
+        assert_eq!(recovery.counters.negotiations, 1);
+    }
+    let (mut writer, recovery) = open(dir.path(), Retention::Overwrite);
+    for sa in &recovery.ipsec_orphans {
+        let ended = ipsec_ended(sa, Cause::OrphanedByCrash);
+        writer.append(&[ended]).unwrap();
+    }
+    assert_eq!(writer.counters().quick_mode.live(), 0);
+    drop(writer);
+    let (_, recovery) = open(dir.path(), Retention::Overwrite);
+    assert_eq!(recovery.ipsec_orphans, []);
+    assert_eq!(recovery.counters.quick_mode.ended, 4);
+    assert_eq!(recovery.orphans, [live(1)]);
 }
 
 #[test]
@@ -528,11 +590,18 @@ fn an_sa_that_ends_without_a_record_is_no_orphan() {
             result.unwrap();
         });
         service.submit(account(&[AccountChange::Ended { mmsa_id: mmsa }]), |_| {});
+        service.submit(ipsec_established(mmsa), |result| {
+            result.unwrap();
+        });
+        let ended = AccountChange::QuickModeEnded { qmsa_id: mmsa };
+        service.submit(account(&[ended]), |_| {});
     }
     service.close().unwrap();
     let (_, recovery) = open(dir.path(), Retention::Overwrite);
     assert_eq!(recovery.orphans, []);
+    assert_eq!(recovery.ipsec_orphans, []);
     assert_eq!(recovery.counters.ended, 49);
+    assert_eq!(recovery.counters.quick_mode.ended, 49);
 }
 
 #[test]

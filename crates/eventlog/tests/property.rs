@@ -28,6 +28,11 @@ enum Kind {
     Unaudited,
     Begun,
     Ended,
+    QuickFailed,
+    IpsecEstablished,
+    IpsecUnaudited,
+    QuickBegun,
+    IpsecEnded,
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -37,6 +42,11 @@ fn any_step() -> impl Strategy<Value = Step> {
         Just(Kind::Unaudited),
         Just(Kind::Begun),
         Just(Kind::Ended),
+        Just(Kind::QuickFailed),
+        Just(Kind::IpsecEstablished),
+        Just(Kind::IpsecUnaudited),
+        Just(Kind::QuickBegun),
+        Just(Kind::IpsecEnded),
     ];
     let retention = prop_oneof![
         Just(Retention::Overwrite),
@@ -59,6 +69,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 struct Model {
     counters: Counters,
     listed: Vec<u64>,
+    listed_ipsec: Vec<u64>,
     head: u64,
     next_mmsa: u64,
     filters: Vec<u8>,
@@ -97,18 +108,56 @@ impl Model {
                 }
                 None => Entry::default(),
             },
+            kind => self.quick_entry(kind),
+        }
+    }
+
+    fn quick_entry(&mut self, kind: Kind) -> Entry {
+        let counters = &mut self.counters.quick_mode;
+        if matches!(kind, Kind::IpsecEnded) {
+            return match self.listed_ipsec.pop() {
+                Some(id) => {
+                    counters.ended += 1;
+                    ipsec_ended(&live_ipsec(id), Cause::Expired)
+                }
+                None => Entry::default(),
+            };
+        }
+        counters.negotiations += 1;
+        let started = AccountChange::QuickModeStarted;
+        match kind {
+            Kind::QuickFailed => {
+                counters.failed += 1;
+                account(&[started, AccountChange::QuickModeFailed])
+            }
+            Kind::IpsecEstablished => {
+                counters.established += 1;
+                let id = self.next_mmsa;
+                self.next_mmsa += 1;
+                self.listed_ipsec.push(id);
+                ipsec_established(id)
+            }
+            Kind::IpsecUnaudited => {
+                counters.established += 1;
+                account(&[started, AccountChange::QuickModeEstablished(None)])
+            }
+            _ => account(&[started]),
         }
     }
 
     fn restart(&mut self) {
         self.counters.interrupted += self.counters.pending();
         self.counters.ended = self.counters.established - self.listed.len() as u64;
+        let quick_mode = &mut self.counters.quick_mode;
+        quick_mode.interrupted += quick_mode.pending();
+        quick_mode.ended = quick_mode.established - self.listed_ipsec.len() as u64;
     }
 }
 
 /// Appends, and lets the model know unless the log is full.
 fn append(writer: &mut Writer, model: &mut Model, kinds: &[Kind]) {
-    let before = (model.counters, model.listed.clone());
+    let listed = (model.listed.clone(), model.listed_ipsec.clone());
+    let before = (model.counters, listed);
     let entries: Vec<Entry> = kinds.iter().map(|kind| model.entry(*kind)).collect();
     match writer.append(&entries) {
         Ok(appended) => {
@@ -122,7 +171,7 @@ fn append(writer: &mut Writer, model: &mut Model, kinds: &[Kind]) {
         }
         Err(LogError::Full) => {
             // Nothing of it counts.
-            (model.counters, model.listed) = before;
+            (model.counters, (model.listed, model.listed_ipsec)) = before;
             model.head = writer.head().0;
         }
         Err(error) => panic!("{error}"),
@@ -136,6 +185,9 @@ fn check(directory: &std::path::Path, writer: &mut Writer, model: &Model) {
     let mut expected = model.listed.clone();
     expected.sort_unstable();
     assert_eq!(listed, expected);
+    let mut expected: Vec<_> = model.listed_ipsec.iter().copied().map(live_ipsec).collect();
+    expected.sort_unstable_by_key(|sa| sa.end.qmsa_id);
+    assert_eq!(writer.live_ipsec().unwrap(), expected);
     let reader = Reader::open(directory).unwrap();
     let verified = reader.verify(None).unwrap();
     assert_eq!(verified.head, writer.head());
@@ -190,6 +242,7 @@ proptest! {
                     model.restart();
                     let (again, recovery) = open(dir.path(), retention);
                     prop_assert_eq!(recovery.orphans.len(), model.listed.len());
+                    prop_assert_eq!(recovery.ipsec_orphans.len(), model.listed_ipsec.len());
                     writer = again;
                     model.head = writer.head().0;
                 }

@@ -265,8 +265,9 @@ fn a_damaged_page_is_a_fault_and_no_panic() {
     let path = &log.closed.0;
     std::fs::set_permissions(path, Permissions::from_mode(0o640)).unwrap();
     let mut bytes = std::fs::read(path).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle..middle + 4096].fill(0xa5);
+    // Behind the pages of what is no record.
+    let late = bytes.len() / 4 * 3;
+    bytes[late..late + 4096].fill(0xa5);
     std::fs::write(path, bytes).unwrap();
     let fault = log.verify().unwrap_err();
     assert!(fault.record_id > 0, "{fault}");

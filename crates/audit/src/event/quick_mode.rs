@@ -111,6 +111,20 @@ impl TrafficEnd {
         }
     }
 
+    /// A subnet by the length of its prefix, and a port, 0 for any. A length that is none of the family
+    /// is the whole address.
+    pub fn subnet(address: IpAddr, prefix: u8, port: u16) -> Self {
+        let host = |width: u32| width.saturating_sub(u32::from(prefix));
+        let last: IpAddr = match address {
+            IpAddr::V4(first) => {
+                let bits = u32::try_from(ones(host(32))).unwrap_or(u32::MAX);
+                Ipv4Addr::from_bits(first.to_bits() | bits).into()
+            }
+            IpAddr::V6(first) => Ipv6Addr::from_bits(first.to_bits() | ones(host(128))).into(),
+        };
+        Self::new(address, last, port)
+    }
+
     /// One host.
     pub fn host(address: IpAddr, port: u16) -> Self {
         Self::new(address, address, port)

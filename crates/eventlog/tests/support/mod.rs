@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use audit::{
     ActivityId, AuthMethod, Cause, Event, Extra, FailurePoint, KeyMod, MainModeEnded,
-    MainModeEstablished, MainModeFailed, MmState, Role,
+    MainModeEstablished, MainModeFailed, MmState, Mode, QuickModeEnded, QuickModeEstablished, Role,
+    TrafficEnd,
 };
-use eventlog::{AccountChange, Entry, LiveSa, Options, Recovery, Retention, Writer};
+use eventlog::{AccountChange, Entry, LiveIpsecSa, LiveSa, Options, Recovery, Retention, Writer};
 
 /// Small enough that a few thousand records rotate.
 pub const SMALL: u64 = eventlog::MIN_SIZE;
@@ -137,6 +138,79 @@ pub fn ended(sa: &LiveSa, cause: Cause) -> Entry {
         record: Some(event.into_record(Some(sa.activity), extra(Some(cause)))),
         account: vec![AccountChange::Ended {
             mmsa_id: sa.mmsa_id,
+        }],
+    }
+}
+
+/// A Quick Mode that ended in an IPsec SA: 5451 and its account.
+pub fn ipsec_established(qmsa_id: u64) -> Entry {
+    let sa = live_ipsec(qmsa_id);
+    let event = Event::QuickModeEstablished(QuickModeEstablished {
+        local: sa.end.local,
+        remote: sa.end.remote,
+        peer_private: None,
+        protocol: sa.end.protocol,
+        key_mod: KeyMod::IkeV1,
+        ah_auth: "%%8229",
+        esp_auth: "%%8242",
+        cipher: "%%8237",
+        lifetime: Duration::from_hours(1),
+        lifetime_kilobytes: None,
+        lifetime_packets: None,
+        mode: sa.end.mode,
+        role: Role::Initiator,
+        filter_id: 1,
+        mmsa_id: 1,
+        qmsa_id,
+        inbound_spi: 0x1000,
+        outbound_spi: 0x2000,
+    });
+    Entry {
+        record: Some(event.into_record(Some(sa.activity), extra(None))),
+        account: vec![
+            AccountChange::QuickModeStarted,
+            AccountChange::QuickModeEstablished(Some(sa)),
+        ],
+    }
+}
+
+/// Every third one in transport mode, every other one of IPv6.
+pub fn live_ipsec(qmsa_id: u64) -> LiveIpsecSa {
+    let [.., a, b] = qmsa_id.to_be_bytes();
+    let (local, remote, prefix) = if qmsa_id.is_multiple_of(2) {
+        let net = |c| IpAddr::from([0x2001, 0xdb8, u16::from(a), u16::from(b), 0, 0, 0, c]);
+        (net(0), net(1), 128)
+    } else {
+        let net = |first| IpAddr::from([first, a, b, 0]);
+        (net(10), net(11), 24)
+    };
+    LiveIpsecSa {
+        end: QuickModeEnded {
+            local: TrafficEnd::subnet(local, prefix, 0),
+            remote: TrafficEnd::subnet(remote, prefix, 443),
+            mode: if qmsa_id.is_multiple_of(3) {
+                Mode::Transport
+            } else {
+                Mode::Tunnel {
+                    local: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+                    remote: peer(qmsa_id),
+                }
+            },
+            protocol: 6,
+            qmsa_id,
+        },
+        activity: activity(!qmsa_id),
+        connection: Some("branch".to_owned()),
+    }
+}
+
+/// The end of an IPsec SA: 5452 and its account.
+pub fn ipsec_ended(sa: &LiveIpsecSa, cause: Cause) -> Entry {
+    let event = Event::QuickModeEnded(sa.end);
+    Entry {
+        record: Some(event.into_record(Some(sa.activity), extra(Some(cause)))),
+        account: vec![AccountChange::QuickModeEnded {
+            qmsa_id: sa.end.qmsa_id,
         }],
     }
 }
