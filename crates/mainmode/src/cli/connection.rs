@@ -221,8 +221,8 @@ fn print_status(status: &Status, context: &mut Context) -> Outcome {
         writeln!(out, "\n{}", styled(TITLE, "Quick Mode negotiations"))?;
         writeln!(
             out,
-            "{} begun: {} established, {} failed; {} SAs ended, {} live",
-            q.negotiations, q.established, q.failed, q.ended, q.live
+            "{} begun: {} established, {} failed, {} interrupted; {} SAs ended, {} live",
+            q.negotiations, q.established, q.failed, q.interrupted, q.ended, q.live
         )?;
     }
     Ok(())

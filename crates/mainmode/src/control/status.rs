@@ -13,7 +13,7 @@ pub struct Status {
     pub quick_mode_sas: Vec<QuickModeSa>,
     /// The account since the log began.
     pub counters: Counters,
-    /// The account of Quick Mode since the daemon started.
+    /// The account of Quick Mode since the log began.
     pub quick_mode_counters: QuickModeCounters,
     /// The connections of the configuration, in its order.
     pub connections: Vec<ConnectionStatus>,
@@ -135,6 +135,9 @@ pub struct QuickModeCounters {
     pub established: u64,
     /// Verdicts 4654.
     pub failed: u64,
+    /// Quick Modes that a crash ended.
+    #[serde(default)]
+    pub interrupted: u64,
     /// SAs that ended.
     pub ended: u64,
     /// SAs that are there.

@@ -175,15 +175,16 @@ impl Shared {
         let mut main_mode_sas: Vec<MainModeSa> = endpoint.sas.iter().map(sas::main_mode).collect();
         main_mode_sas.sort_by_key(|sa| sa.id);
         let quick_mode_sas = self.quick_mode_sas(&endpoint);
-        let quick_mode_counters = QuickModeCounters {
-            negotiations: endpoint.counters.quick_modes,
-            established: endpoint.counters.quick_established,
-            failed: endpoint.counters.quick_failed,
-            ended: endpoint.counters.quick_ended,
-            live: quick_mode_sas.len() as u64,
-        };
         let before = self.before;
         let own = endpoint.counters;
+        let quick_mode_counters = QuickModeCounters {
+            negotiations: before.quick_mode.negotiations + own.quick_modes,
+            established: before.quick_mode.established + own.quick_established,
+            failed: before.quick_mode.failed + own.quick_failed,
+            interrupted: before.quick_mode.interrupted,
+            ended: before.quick_mode.ended + own.quick_ended,
+            live: quick_mode_sas.len() as u64,
+        };
         let counters = Counters {
             negotiations: before.negotiations + own.negotiations,
             established: before.established + own.established,

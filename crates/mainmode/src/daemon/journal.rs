@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use audit::{Event, Extra, Policy};
-use eventlog::{AccountChange, Entry, LiveSa, LogError, Service};
+use audit::{Event, Extra, Policy, QuickModeEnded};
+use eventlog::{AccountChange, Entry, LiveIpsecSa, LiveSa, LogError, Service};
 use keying::{Account, AuditOutput, Ticket};
 
 use crate::config::WhenUnwritable;
@@ -225,8 +225,7 @@ impl Journal {
             }
             Account::InvalidHeldBack => self.held_back(4976, 1),
             Account::InvalidQuickModeHeldBack => self.held_back(4977, 1),
-            // Until the account on disk has Quick Mode.
-            Account::QuickModeStarted => {}
+            Account::QuickModeStarted => self.unrecorded.add([AccountChange::QuickModeStarted]),
         }
     }
 
@@ -340,7 +339,8 @@ impl Journal {
     }
 }
 
-/// What an event means for the account. Only an SA whose 4650 is written is owed a 4655 after a crash.
+/// What an event means for the account. Only an SA whose 4650 is written is owed a 4655 after a crash, and
+/// only an IPsec SA whose 5451 is, a 5452.
 fn account_of(
     event: &Event,
     recorded: bool,
@@ -365,6 +365,24 @@ fn account_of(
         Event::MainModeEnded(ended) => vec![AccountChange::Ended {
             mmsa_id: ended.mmsa_id,
         }],
+        Event::QuickModeEstablished(established) => {
+            let live = activity.filter(|_| recorded).map(|activity| LiveIpsecSa {
+                end: QuickModeEnded {
+                    local: established.local,
+                    remote: established.remote,
+                    mode: established.mode,
+                    protocol: established.protocol,
+                    qmsa_id: established.qmsa_id,
+                },
+                activity,
+                connection: extra.connection.clone(),
+            });
+            vec![AccountChange::QuickModeEstablished(live)]
+        }
+        Event::QuickModeFailed(_) => vec![AccountChange::QuickModeFailed],
+        Event::QuickModeEnded(ended) => vec![AccountChange::QuickModeEnded {
+            qmsa_id: ended.qmsa_id,
+        }],
         _ => Vec::new(),
     }
 }
@@ -373,6 +391,7 @@ fn account_of(
 fn without_event(change: AccountChange) -> AccountChange {
     match change {
         AccountChange::Established(_) => AccountChange::Established(None),
+        AccountChange::QuickModeEstablished(_) => AccountChange::QuickModeEstablished(None),
         other => other,
     }
 }

@@ -311,38 +311,45 @@ fn endpoint(
     Ok(endpoint)
 }
 
-/// Gives SAs that a crash orphaned their 4655, and the account of all starts before this one. A log that
-/// takes no records keeps no daemon from starting: these ends are then counted alone.
+/// Gives SAs that a crash orphaned their 5452 or 4655, and the account of all starts before this one. A log
+/// that takes no records keeps no daemon from starting: these ends are then counted alone.
 fn settle(
     writer: &mut Writer,
     policy: &Policy,
     recovery: &Recovery,
     trouble: &Trouble,
 ) -> Result<Counters, LogError> {
-    let entries: Vec<Entry> = recovery
-        .orphans
-        .iter()
-        .map(|sa| {
-            let event = Event::MainModeEnded(MainModeEnded {
-                local: sa.local,
-                remote: sa.remote,
-                key_mod: sa.key_mod,
-                mmsa_id: sa.mmsa_id,
-            });
-            let extra = Extra {
-                connection: sa.connection.clone(),
-                cause: Some(Cause::OrphanedByCrash),
-                ..Extra::default()
-            };
-            let asked = policy.asks_for(event.id());
-            Entry {
-                record: asked.then(|| event.into_record(Some(sa.activity), extra)),
-                account: vec![AccountChange::Ended {
-                    mmsa_id: sa.mmsa_id,
-                }],
-            }
-        })
-        .collect();
+    let entry = |event: Event, activity, connection: &Option<String>, change| {
+        let extra = Extra {
+            connection: connection.clone(),
+            cause: Some(Cause::OrphanedByCrash),
+            ..Extra::default()
+        };
+        let asked = policy.asks_for(event.id());
+        Entry {
+            record: asked.then(|| event.into_record(Some(activity), extra)),
+            account: vec![change],
+        }
+    };
+    let ipsec = recovery.ipsec_orphans.iter().map(|sa| {
+        let qmsa_id = sa.end.qmsa_id;
+        let change = AccountChange::QuickModeEnded { qmsa_id };
+        let event = Event::QuickModeEnded(sa.end);
+        entry(event, sa.activity, &sa.connection, change)
+    });
+    let main_mode = recovery.orphans.iter().map(|sa| {
+        let mmsa_id = sa.mmsa_id;
+        let change = AccountChange::Ended { mmsa_id };
+        let event = Event::MainModeEnded(MainModeEnded {
+            local: sa.local,
+            remote: sa.remote,
+            key_mod: sa.key_mod,
+            mmsa_id,
+        });
+        entry(event, sa.activity, &sa.connection, change)
+    });
+    // As in a stop: what is under a Main Mode SA ends before it.
+    let entries: Vec<Entry> = ipsec.chain(main_mode).collect();
     if !entries.is_empty()
         && let Err(error) = writer.append(&entries)
     {

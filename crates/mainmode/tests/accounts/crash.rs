@@ -6,8 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use mainmode::control::Request;
+use nix::sys::signal::{Signal, kill};
 
-use crate::support::{EVERYTHING, Setup, account_written, alone, cause, finish, pair, under_way};
+use crate::support::{
+    EVERYTHING, QUICK_MODE_TOO, Setup, account_written, alone, cause, child, finish, pair,
+    pair_with_child, quick_under_way, under_way,
+};
 
 #[test]
 fn sas_that_a_crash_orphaned_get_their_4655_at_the_next_start_and_once_only() {
@@ -35,6 +39,102 @@ fn sas_that_a_crash_orphaned_get_their_4655_at_the_next_start_and_once_only() {
         assert_eq!(side.counters().ended, 1);
         side.verify();
     }
+}
+
+#[test]
+fn ipsec_sas_that_a_crash_orphaned_get_their_5452_at_the_next_start_and_once_only() {
+    let (mut north, mut south) = pair_with_child(5, QUICK_MODE_TOO, QUICK_MODE_TOO);
+    north.run(&["up", "peer"]).good();
+    south.quick_account("the IPsec SA stands", |q| q.live == 1);
+    for side in [&mut north, &mut south] {
+        let before = side.quick_counters();
+        assert_eq!((before.negotiations, before.established), (1, 1));
+        side.kill();
+        side.start();
+        let q = side.quick_counters();
+        assert_eq!((q.negotiations, q.established), (1, 1));
+        assert_eq!((q.interrupted, q.ended, q.live), (0, 1, 0));
+        let (established, ended) = (side.of(5451), side.of(5452));
+        assert_eq!((established.len(), ended.len()), (1, 1), "{ended:?}");
+        assert_eq!(cause(&ended[0]), "orphaned-by-crash");
+        assert_eq!(ended[0]["ActivityID"], established[0]["ActivityID"]);
+        assert_eq!(ended[0]["Extra"]["Connection"], "peer");
+        let fields = ended[0]["EventData"].as_object().expect("fields");
+        assert_eq!(
+            fields["LocalTunnelEndpoint"].as_str().map(|a| &a[..4]),
+            Some("127.")
+        );
+        for (field, value) in fields {
+            assert_eq!(
+                Some(value),
+                established[0]["EventData"].get(field),
+                "{field}"
+            );
+        }
+        // Nobody deleted it, and what it stood under ends after it.
+        assert_eq!(side.ids(), [4650, 5451, 5452, 4655]);
+        // The next crash finds nothing that was owed.
+        side.kill();
+        side.start();
+        assert_eq!(side.of(5452).len(), 1);
+        assert_eq!(side.quick_counters(), q);
+        side.verify();
+    }
+}
+
+#[test]
+fn a_policy_that_audits_nothing_keeps_the_account_of_quick_mode_over_a_crash() {
+    let silent = Setup {
+        audit: None,
+        ..EVERYTHING
+    };
+    let (mut north, mut south) = pair_with_child(6, silent, QUICK_MODE_TOO);
+    north.run(&["up", "peer"]).good();
+    south.quick_account("the IPsec SA stands", |q| q.live == 1);
+    account_written();
+    north.kill();
+    north.start();
+    let q = north.quick_counters();
+    assert_eq!((q.negotiations, q.established), (1, 1));
+    assert_eq!((q.failed, q.interrupted, q.ended), (0, 0, 1));
+    assert!(north.ids().is_empty());
+    // In good order too what one start counted the next one has.
+    south.stop();
+    south.start();
+    let q = south.quick_counters();
+    assert_eq!((q.negotiations, q.established, q.ended), (1, 1, 1));
+    assert_eq!(cause(&south.of(5452)[0]), "shutdown");
+    north.verify();
+}
+
+#[test]
+fn a_quick_mode_under_way_at_a_crash_is_counted_as_interrupted() {
+    let patient = Setup {
+        connection: "retransmit = { tries = 5, first = \"10s\" }",
+        ..QUICK_MODE_TOO
+    };
+    let (mut north, south) = pair(7, patient, QUICK_MODE_TOO);
+    north.append(&child(1, 2));
+    north.run(&["reload"]).good();
+    // The peer has no such child: the Main Mode SA stands, and nothing under it.
+    north.run(&["up", "peer"]).failed();
+    north.quick_account("the peer refuses it", |q| q.failed == 1);
+    assert_eq!(north.counters().live, 1);
+    // It dies with the test all the same.
+    kill(south.pid(), Signal::SIGSTOP).expect("stopped");
+    let asking = north.begin(&["up", "peer"]);
+    let q = north.quick_account("another begins", |q| q.negotiations == 2);
+    assert_eq!(quick_under_way(&q), 1);
+    account_written();
+    north.kill();
+    assert_eq!(finish(asking).code, Some(1));
+    north.start();
+    let q = north.quick_counters();
+    assert_eq!((q.negotiations, q.failed, q.interrupted), (2, 1, 1));
+    assert_eq!((q.established, q.ended, quick_under_way(&q)), (0, 0, 0));
+    assert_eq!(north.of(4654).len(), 1);
+    assert!(north.of(5452).is_empty());
+    north.verify();
 }
 
 #[test]
@@ -71,8 +171,8 @@ fn a_negotiation_under_way_at_a_crash_is_counted_as_interrupted() {
 
 /// Connections go up and down while the daemon is killed again and again.
 #[test]
-fn killed_at_any_moment_the_account_balances_and_every_4650_has_its_4655() {
-    let (mut north, mut south) = pair(4, EVERYTHING, EVERYTHING);
+fn killed_at_any_moment_the_account_balances_and_every_4650_and_5451_has_its_end() {
+    let (mut north, mut south) = pair_with_child(4, QUICK_MODE_TOO, QUICK_MODE_TOO);
     for round in 0..6u64 {
         let path = north.path("control");
         let ups = Arc::new(AtomicU64::new(0));
@@ -107,21 +207,29 @@ fn killed_at_any_moment_the_account_balances_and_every_4650_has_its_4655() {
         north.start();
         let c = north.counters();
         assert_eq!((c.live, under_way(&c)), (0, 0), "{c:?}");
+        let q = north.quick_counters();
+        assert_eq!((q.live, quick_under_way(&q)), (0, 0), "{q:?}");
     }
     let c = north.settled();
-    let sas = |id| {
+    let sas = |id, number: &str| {
         let mut sas: BTreeMap<String, u32> = BTreeMap::new();
         for event in north.of(id) {
-            *sas.entry(event["EventData"]["MMSAID"].to_string())
+            *sas.entry(event["EventData"][number].to_string())
                 .or_default() += 1;
         }
         sas
     };
-    let (began, ended) = (sas(4650), sas(4655));
-    assert_eq!(began, ended);
-    assert_eq!(began.len() as u64, c.established, "{c:?}");
-    assert!(began.values().all(|&count| count == 1));
-    assert!(c.established >= 6, "{c:?}");
+    let q = north.quick_counters();
+    for (begins, ends, number, established) in [
+        (4650, 4655, "MMSAID", c.established),
+        (5451, 5452, "QuickModeSaId", q.established),
+    ] {
+        let (began, ended) = (sas(begins, number), sas(ends, number));
+        assert_eq!(began, ended);
+        assert_eq!(began.len() as u64, established, "{c:?} {q:?}");
+        assert!(began.values().all(|&count| count == 1));
+        assert!(established >= 6, "{c:?} {q:?}");
+    }
     north.verify();
     // The other side saw each of these crashes, and stops in good order.
     south.stop();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use mainmode::control::status::{Counters, Status};
+use mainmode::control::status::{Counters, QuickModeCounters, Status};
 use mainmode::control::{Client, Request, Response};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -71,6 +71,13 @@ pub const EVERYTHING: Setup = Setup {
     log: "max-size = \"4MiB\"",
     connection: "",
     key: KEY,
+};
+
+pub const QUICK_MODE_TOO: Setup = Setup {
+    audit: Some(
+        "ipsec-main-mode = [\"success\", \"failure\"]\nipsec-quick-mode = [\"success\", \"failure\"]",
+    ),
+    ..EVERYTHING
 };
 
 /// What a run of the program gave.
@@ -293,6 +300,31 @@ impl Side {
         c
     }
 
+    /// The account of Quick Mode, which balances at any moment too.
+    pub fn quick_counters(&self) -> QuickModeCounters {
+        let status = self.status();
+        let q = status.quick_mode_counters;
+        assert_eq!(q.established - q.ended, q.live, "{q:?}");
+        assert_eq!(q.live, status.quick_mode_sas.len() as u64, "{status:?}");
+        let decided = q.established + q.failed + q.interrupted;
+        assert!(q.negotiations >= decided, "{q:?}");
+        q
+    }
+
+    /// Waits for an account of Quick Mode.
+    pub fn quick_account(
+        &self,
+        what: &str,
+        holds: impl Fn(&QuickModeCounters) -> bool,
+    ) -> QuickModeCounters {
+        let mut last = QuickModeCounters::default();
+        until(what, || {
+            last = self.quick_counters();
+            holds(&last)
+        });
+        last
+    }
+
     /// The account when nothing is under way: all are decided.
     pub fn settled(&self) -> Counters {
         let mut last = Counters::default();
@@ -365,6 +397,10 @@ pub fn under_way(c: &Counters) -> u64 {
     c.negotiations - (c.established + c.failed + c.superseded + c.interrupted)
 }
 
+pub fn quick_under_way(q: &QuickModeCounters) -> u64 {
+    q.negotiations - (q.established + q.failed + q.interrupted)
+}
+
 pub fn write_private(path: &Path, text: &str) {
     use std::os::unix::fs::PermissionsExt as _;
     fs::write(path, text).expect("written");
@@ -378,6 +414,24 @@ pub fn pair(test: u8, north: Setup, south: Setup) -> (Side, Side) {
     north.start();
     south.start();
     (north, south)
+}
+
+/// The same with a child between two networks, which nobody carries: it is negotiated and audited.
+pub fn pair_with_child(test: u8, north: Setup, south: Setup) -> (Side, Side) {
+    let (a, b) = (Place::new(test, 1), Place::new(test, 2));
+    let (mut north, mut south) = (Side::new(a, b, north), Side::new(b, a, south));
+    for (side, local, remote) in [(&mut north, 1, 2), (&mut south, 2, 1)] {
+        side.append(&child(local, remote));
+        side.start();
+    }
+    (north, south)
+}
+
+pub fn child(local: u8, remote: u8) -> String {
+    format!(
+        "[[connection.child]]\nname = \"net\"\nlocal = [\"10.{local}.0.0/16\"]\n\
+         remote = [\"10.{remote}.0.0/16\"]\nproposals = [\"aes256gcm16-x25519\"]\n"
+    )
 }
 
 /// One daemon whose peer never answers, and the peer.

@@ -2,9 +2,10 @@ use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use audit::{
-    ActivityId, AuthMethod, KeyMod, MainModeEnded, MainModeEstablished, Role, Setting, Subcategory,
+    ActivityId, AuthMethod, KeyMod, MainModeEnded, MainModeEstablished, Mode, QuickModeEstablished,
+    Role, Setting, Subcategory, TrafficEnd,
 };
-use eventlog::{Counters, Options, QUEUE, Query, Reader, Retention, Writer};
+use eventlog::{Counters, Options, QUEUE, Query, Reader, Recovery, Retention, Writer};
 
 use super::*;
 
@@ -22,6 +23,7 @@ impl Desk {
         let service = Service::start(writer).expect("started");
         let mut policy = Policy::default();
         policy.set(Subcategory::IpsecMainMode, setting);
+        policy.set(Subcategory::IpsecQuickMode, setting);
         let (sender, tickets): (Sender<_>, _) = channel();
         let told: Told = Arc::new(move |ticket, ok| {
             let _ = sender.send((ticket, ok));
@@ -72,6 +74,57 @@ impl Desk {
             mmsa_id: number,
         });
         self.event(number, event);
+    }
+
+    fn ipsec_established(&self, number: u64) {
+        let address = [192, 0, 2, 1].into();
+        let event = Event::QuickModeEstablished(QuickModeEstablished {
+            local: TrafficEnd::host(address, 0),
+            remote: TrafficEnd::host(address, 443),
+            peer_private: None,
+            protocol: 6,
+            key_mod: KeyMod::IkeV1,
+            ah_auth: "%%8229",
+            esp_auth: "%%8242",
+            cipher: "%%8237",
+            lifetime: Duration::from_mins(1),
+            lifetime_kilobytes: None,
+            lifetime_packets: None,
+            mode: Mode::Transport,
+            role: Role::Initiator,
+            filter_id: 1,
+            mmsa_id: 1,
+            qmsa_id: number,
+            inbound_spi: 256,
+            outbound_spi: 257,
+        });
+        self.event(number, event);
+    }
+
+    fn ipsec_ended(&self, number: u64) {
+        let address = [192, 0, 2, 1].into();
+        let event = Event::QuickModeEnded(QuickModeEnded {
+            local: TrafficEnd::host(address, 0),
+            remote: TrafficEnd::host(address, 443),
+            mode: Mode::Transport,
+            protocol: 6,
+            qmsa_id: number,
+        });
+        self.event(number, event);
+    }
+
+    /// What the next start finds after a crash: what is not on disk by now is gone.
+    fn crash(self) -> (Writer, Recovery) {
+        let Desk {
+            folder, journal, ..
+        } = self;
+        std::mem::forget(journal);
+        let copy = tempfile::tempdir().expect("a folder");
+        for file in std::fs::read_dir(folder.path()).expect("listed") {
+            let file = file.expect("a file");
+            std::fs::copy(file.path(), copy.path().join(file.file_name())).expect("copied");
+        }
+        Writer::open(options(&copy)).expect("open")
     }
 
     fn event(&self, number: u64, event: Event) {
@@ -169,22 +222,59 @@ fn a_negotiations_start_is_on_disk_with_its_verdict_at_the_latest() {
     desk.journal.account(Account::Started);
     desk.established(1);
     assert_eq!(desk.told(), (Ticket(1), true));
-    // As after a crash: what else waited is gone.
-    let Desk {
-        folder, journal, ..
-    } = desk;
-    std::mem::forget(journal);
-    let reader = Reader::open(folder.path()).expect("open");
-    assert_eq!(reader.info().expect("info").records, 1);
-    let copy = tempfile::tempdir().expect("a folder");
-    for file in std::fs::read_dir(folder.path()).expect("listed") {
-        let file = file.expect("a file");
-        std::fs::copy(file.path(), copy.path().join(file.file_name())).expect("copied");
-    }
-    let (writer, recovery) = Writer::open(options(&copy)).expect("open");
+    assert_eq!(desk.ids(), [4650]);
+    let (writer, recovery) = desk.crash();
     assert_eq!(recovery.orphans.len(), 1);
     let c = writer.counters();
     assert_eq!((c.negotiations, c.established, c.interrupted), (1, 1, 0));
+}
+
+#[test]
+fn an_ipsec_sa_whose_5451_is_written_is_owed_what_its_5452_says() {
+    let desk = Desk::new(Some(Setting::BOTH), WhenUnwritable::Continue);
+    for number in [1, 2] {
+        desk.journal.account(Account::QuickModeStarted);
+        desk.ipsec_established(number);
+        assert_eq!(desk.told(), (Ticket(number), true));
+    }
+    desk.ipsec_ended(1);
+    assert_eq!(desk.told(), (Ticket(1), true));
+    let (writer, recovery) = desk.crash();
+    let address = [192, 0, 2, 1].into();
+    let owed = LiveIpsecSa {
+        end: QuickModeEnded {
+            local: TrafficEnd::host(address, 0),
+            remote: TrafficEnd::host(address, 443),
+            mode: Mode::Transport,
+            protocol: 6,
+            qmsa_id: 2,
+        },
+        activity: ActivityId([7; 16]),
+        connection: None,
+    };
+    assert_eq!(recovery.ipsec_orphans, [owed]);
+    let c = writer.counters().quick_mode;
+    assert_eq!((c.negotiations, c.established), (2, 2));
+    assert_eq!((c.interrupted, c.ended), (0, 1));
+}
+
+#[test]
+fn a_quick_mode_that_the_policy_does_not_ask_for_is_counted_and_owes_no_5452() {
+    let mut desk = Desk::new(None, WhenUnwritable::Continue);
+    for number in [1, 2] {
+        desk.journal.account(Account::QuickModeStarted);
+        desk.ipsec_established(number);
+        assert_eq!(desk.told(), (Ticket(number), true));
+    }
+    desk.ipsec_ended(1);
+    assert_eq!(desk.told(), (Ticket(1), true));
+    desk.journal.tick(Instant::now(), true);
+    let c = desk.counters().quick_mode;
+    assert_eq!((c.negotiations, c.established, c.live()), (2, 2, 1));
+    assert!(desk.ids().is_empty());
+    let (writer, recovery) = desk.crash();
+    assert_eq!(recovery.ipsec_orphans, []);
+    assert_eq!(writer.counters().quick_mode.ended, 2);
 }
 
 #[test]
@@ -198,6 +288,9 @@ fn a_full_queue_loses_no_ticket_and_nothing_of_the_account() {
         assert_eq!(desk.told(), (Ticket(1), true));
         desk.ended(1);
         assert_eq!(desk.told(), (Ticket(1), true));
+        desk.journal.account(Account::QuickModeStarted);
+        desk.ipsec_established(1);
+        assert_eq!(desk.told(), (Ticket(1), true));
         // It comes back soon, however little else happens.
         let now = Instant::now();
         let due = now + ACCOUNT_HOLD;
@@ -210,7 +303,12 @@ fn a_full_queue_loses_no_ticket_and_nothing_of_the_account() {
         desk.journal.tick(due + AGAIN, false);
         let c = desk.counters();
         assert_eq!((c.negotiations, c.established, c.ended), (1, 1, 1));
-        assert_eq!(c.held_back, if asked { 2 } else { 0 });
+        let q = c.quick_mode;
+        assert_eq!((q.negotiations, q.established), (1, 1));
+        assert_eq!(c.held_back, if asked { 3 } else { 0 });
+        // Without its 5451 it is owed no 5452.
+        let owed = desk.journal.service().call(Writer::live_ipsec);
+        assert_eq!(owed.expect("the log works"), []);
     }
 }
 
