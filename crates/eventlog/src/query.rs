@@ -79,6 +79,27 @@ impl Bounds {
         self.times = from.max(*self.times.start())..=to.min(*self.times.end());
     }
 
+    /// What holds within these or those: only what both say.
+    pub(crate) fn or(self, other: Bounds) -> Bounds {
+        let events = self.events.zip(other.events);
+        Bounds {
+            events: events.map(|(these, those)| these.union(&those).copied().collect()),
+            ids: hull(&self.ids, &other.ids),
+            times: hull(&self.times, &other.times),
+            peer: self.peer.filter(|peer| other.peer == Some(*peer)),
+        }
+    }
+
+    /// Narrows these by those, both of which must hold.
+    pub(crate) fn and(&mut self, other: Bounds) {
+        if let Some(events) = other.events {
+            self.only_events(events);
+        }
+        self.only_ids(*other.ids.start(), *other.ids.end());
+        self.only_times(*other.times.start(), *other.times.end());
+        self.peer = other.peer.or(self.peer);
+    }
+
     fn of(query: &Query, now: i64) -> Bounds {
         let mut bounds = query
             .xpath
@@ -122,6 +143,11 @@ impl Bounds {
         let _ = write!(sql, " ORDER BY id {order} LIMIT ?3");
         sql
     }
+}
+
+/// The least range that holds both.
+fn hull<T: Copy + Ord>(one: &RangeInclusive<T>, other: &RangeInclusive<T>) -> RangeInclusive<T> {
+    *one.start().min(other.start())..=*one.end().max(other.end())
 }
 
 /// The segment that is being read.
@@ -488,6 +514,11 @@ mod tests {
         assert_eq!(*day.start(), now - 86_400_001_000_000);
         let times = "*[System[TimeCreated[@SystemTime>='1970-01-01T00:00:01Z' and @SystemTime<='1970-01-01T00:00:02']]]";
         assert_eq!(bounds(times).times, 1_000_000_000..=2_000_000_000);
+        let selectors = bounds(
+            "*[EventData[Data[@Name='RemoteAddress'] = '192.0.2.1']] and *[System[EventID=4653]]",
+        );
+        assert_eq!(selectors.peer, Some(IpAddr::from([192, 0, 2, 1])));
+        assert_eq!(selectors.events, Some(BTreeSet::from([4653])));
         // Either of two: no bound.
         let either = "*[EventData[Data[@Name='RemoteAddress']='192.0.2.1' or Data='x']]";
         assert_eq!(bounds(either).peer, None);
@@ -495,5 +526,35 @@ mod tests {
         assert_eq!(bounds(other).peer, None);
         let not = "*[EventData[Data[@Name='RemoteAddress']!='192.0.2.1']]";
         assert_eq!(bounds(not).peer, None);
+    }
+
+    #[test]
+    fn disjuncts_of_an_xpath_narrow_the_search_by_what_all_of_them_say() {
+        const NORTH: &str = "*[EventData[Data[@Name='RemoteAddress']='192.0.2.1']]";
+        const SOUTH: &str = "*[EventData[Data[@Name='RemoteAddress']='192.0.2.2']]";
+        let bounds = |text: &str| text.parse::<XPath>().unwrap().bounds(0);
+        let either = bounds(
+            "*[System[EventID=4650 and EventRecordID>=5 and EventRecordID<=6]] or \
+             *[System[EventID=4653 and EventRecordID>=8 and EventRecordID<=9]]",
+        );
+        assert_eq!(either.events, Some(BTreeSet::from([4650, 4653])));
+        assert_eq!(either.ids, 5..=9);
+        let one_only = bounds("*[System[EventID=4650 and EventRecordID>=5]] or *[System[Level=0]]");
+        assert_eq!(one_only, Bounds::default());
+        assert_eq!(
+            bounds("*[System[EventID=4650]] or * and *"),
+            Bounds::default()
+        );
+        assert_eq!(bounds(&format!("{NORTH} or {SOUTH}")).peer, None);
+        assert_eq!(bounds(&format!("{NORTH} or *[System[Level=0]]")).peer, None);
+        let same = bounds(&format!("{NORTH} or {NORTH} and *[System[Level=0]]"));
+        assert_eq!(same.peer, Some(IpAddr::from([192, 0, 2, 1])));
+        // A conjunct beside the disjunction narrows it further, and is not widened by it.
+        let beside = bounds(
+            "*[System[EventRecordID>=7]] and (*[System[EventRecordID>=5]] or *[System[EventRecordID>=9]])",
+        );
+        assert_eq!(beside.ids, 7..=u64::MAX);
+        let beside = bounds(&format!("{NORTH} and ({SOUTH} or *[System[Level=0]])"));
+        assert_eq!(beside.peer, Some(IpAddr::from([192, 0, 2, 1])));
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! `*`, `*[System[EventID=4653]]`, `Event/System[(EventID=4650 or EventID=4653) and
 //! TimeCreated[timediff(@SystemTime) <= 86400000]]`,
-//! `*[EventData[Data[@Name='RemoteAddress']='192.0.2.1']]`, `*[System[band(Keywords,4503599627370496)]]`.
+//! `*[EventData[Data[@Name='RemoteAddress']='192.0.2.1']]`, `*[System[band(Keywords,4503599627370496)]]`,
+//! and several such selectors: `*[System[EventID=4653]] and (*[EventData[…]] or *[UserData])`.
 
 mod bounds;
 mod eval;
@@ -20,8 +21,8 @@ pub const MAX_DEPTH: usize = 32;
 /// A query, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct XPath {
-    /// None: `*`, every record. All must hold.
-    conditions: Vec<Expr>,
+    /// What holds for the event.
+    condition: Expr,
 }
 
 /// Why a query is none.
@@ -36,6 +37,7 @@ pub struct XPathError {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Expr {
+    /// Of none, as in `*`: every record.
     And(Vec<Expr>),
     Or(Vec<Expr>),
     /// A node is there, and one of them compares so.
@@ -103,21 +105,16 @@ impl XPath {
     /// Whether a record is one of those asked for. `now` is what `timediff` counts to, in nanoseconds
     /// since 1970 UTC.
     pub fn matches(&self, record: &StoredRecord, now: i64) -> bool {
-        if self.conditions.is_empty() {
+        if matches!(&self.condition, Expr::And(all) if all.is_empty()) {
             return true;
         }
-        let event = eval::event(record);
-        self.conditions
-            .iter()
-            .all(|condition| eval::holds(condition, &event, now))
+        eval::holds(&self.condition, &eval::event(record), now)
     }
 
     /// What every match has in common, as far as the log's columns know it.
     pub(crate) fn bounds(&self, now: i64) -> Bounds {
         let mut bounds = Bounds::default();
-        for condition in &self.conditions {
-            bounds::narrow(&mut bounds, condition, &[], now);
-        }
+        bounds::narrow(&mut bounds, &self.condition, &[], now);
         bounds
     }
 }

@@ -81,6 +81,33 @@ fn queries_as_windows_writes_them_find_a_failure() {
 }
 
 #[test]
+fn selectors_are_connected_as_event_viewer_writes_them() {
+    const YES: &str = "*[System[EventID=4653]]";
+    const NO: &str = "Event/System[EventID=1]";
+    for (query, holds) in [
+        (
+            "*[EventData[Data[@Name='RemoteAddress'] = '10.9.0.5']] and *[System[EventID=4653]]"
+                .to_owned(),
+            true,
+        ),
+        (format!("{YES} and {NO}"), false),
+        (format!("{NO} or {YES}"), true),
+        (format!("{YES}or {NO}"), true),
+        (format!("{NO} or {NO} or {NO}"), false),
+        (format!("* and {YES}"), true),
+        (format!("* or {NO}"), true),
+        // `and` binds closer than `or`.
+        (format!("{YES} or {YES} and {NO}"), true),
+        (format!("({YES} or {YES}) and {NO}"), false),
+        (format!("{NO} and {NO} or {YES}"), true),
+        (format!("{NO} and ({NO} or {YES})"), false),
+        (format!(" ( ({YES}) and ({NO} or({YES})) ) "), true),
+    ] {
+        assert_eq!(matches(&query, &failure()), holds, "{query}");
+    }
+}
+
+#[test]
 fn what_does_not_hold_is_not_found() {
     for query in [
         "*[System[EventID=4650]]",
@@ -161,6 +188,12 @@ fn errors_name_the_place_and_what_belongs_there() {
         ("*[System[EventID==1]]", 18, "whole number or a text"),
         ("*[System[EventID='1]]", 18, "no closing '"),
         ("*[System[EventID=1]] x", 22, "should end here"),
+        ("*[System[EventID=1]] *", 22, "`and` or `or`"),
+        ("* and", 6, "begins with `*`"),
+        ("* and (* or System)", 13, "begins with `*`"),
+        ("(* or *", 8, "`)` should stand here"),
+        ("(* and *)[System]", 10, "should end here"),
+        ("*[System] android *", 11, "should end here"),
         ("*[System[]]", 10, "a name should stand here"),
         (
             "*[System[EventID=99999999999999999999]]",
@@ -206,6 +239,10 @@ fn depth_and_length_are_bounded() {
     assert!(deep.parse::<XPath>().unwrap_err().what.contains("deep"));
     let deep = format!("*[{}EventID=1{}]", "(".repeat(10_000), ")".repeat(10_000));
     assert!(deep.parse::<XPath>().is_err());
+    let deep = format!("{}*{}", "(".repeat(8_000), ")".repeat(8_000));
+    assert!(deep.parse::<XPath>().unwrap_err().what.contains("deep"));
+    let long = format!("*{}", " and *".repeat(5_000));
+    assert!(long.parse::<XPath>().unwrap_err().what.contains("bytes"));
     let long = format!("*[System[EventID=1{}]]", " or EventID=1".repeat(5_000));
     assert!(long.parse::<XPath>().unwrap_err().what.contains("bytes"));
     let steps = format!("*[{}a=1]", "a/".repeat(5_000));
@@ -221,7 +258,37 @@ fn a_word_within_a_name_is_no_operator() {
     assert!(matches("*[EventData[Data[@Name='MMSAID']=3]]", &ended));
 }
 
+/// Selectors of which some hold for the fuzz target's record and some do not, connected in any way.
+fn any_selectors() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("*"),
+        Just("*[System[EventID=4976]]"),
+        Just("*[System[EventID=4653]]"),
+        Just("*[System[EventRecordID<=17]]"),
+        Just("Event/System[EventRecordID>=18]"),
+        Just("*[System[EventRecordID>=2 and EventRecordID<=3 or Level=0]]"),
+        Just("*[System[TimeCreated[@SystemTime<'2026-11-23T08:00:00Z']]]"),
+        Just("*[System[TimeCreated[timediff(@SystemTime) <= 1000]]]"),
+        Just("*[EventData[Data[@Name='RemoteAddress']='198.51.100.7']]"),
+        Just("*[EventData[Data[@Name='RemoteAddress']='192.0.2.9']]"),
+    ];
+    leaf.prop_map(str::to_owned)
+        .prop_recursive(4, 16, 3, |inner| {
+            (
+                proptest::collection::vec(inner, 1..4),
+                prop_oneof![Just(" and "), Just(" or ")],
+            )
+                .prop_map(|(parts, word)| format!("({})", parts.join(word)))
+        })
+}
+
 proptest! {
+    #[test]
+    fn what_connected_selectors_match_the_log_looks_at(query in any_selectors()) {
+        query.parse::<XPath>().unwrap();
+        eventlog::fuzzing::xpath(query.as_bytes());
+    }
+
     #[test]
     fn any_text_is_parsed_or_refused(text in r#"[*\[\]()@/='"<>!,a-zA-Z0-9 ü.-]{0,60}"#) {
         if let Ok(query) = text.parse::<XPath>() {

@@ -1,4 +1,4 @@
-//! What a query's conjuncts say of event, ID, time and peer, so that the log's columns can find them.
+//! What a query says of event, ID, time and peer, so that the log's columns can find them.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -19,10 +19,13 @@ pub(super) fn narrow(bounds: &mut Bounds, expr: &Expr, above: &[&str], now: i64)
             }
         }
         Expr::Or(any) => {
-            let events: Option<BTreeSet<u16>> =
-                any.iter().map(|expr| one_event(expr, above)).collect();
-            if let Some(events) = events {
-                bounds.only_events(events);
+            let branch = |expr| {
+                let mut bounds = Bounds::default();
+                narrow(&mut bounds, expr, above, now);
+                bounds
+            };
+            if let Some(either) = any.iter().map(branch).reduce(Bounds::or) {
+                bounds.and(either);
             }
         }
         Expr::Test { value, compare } => {

@@ -11,14 +11,17 @@ pub(super) fn parse(text: &str) -> Result<XPath, XPathError> {
     if text.len() > MAX_LENGTH {
         return Err(parser.error(format!("a query has at most {MAX_LENGTH} bytes")));
     }
-    let query = parser.query()?;
+    let condition = parser.or(Parser::selector)?;
     parser.space();
     if parser.rest().is_empty() {
-        Ok(query)
+        Ok(XPath { condition })
     } else {
-        Err(parser.error("the query should end here".to_owned()))
+        Err(parser.error("the query should end here, or go on with `and` or `or`".to_owned()))
     }
 }
+
+/// Reads one of the terms that `and`, `or` and parentheses connect.
+type Term<'a> = fn(&mut Parser<'a>) -> Result<Expr, XPathError>;
 
 struct Parser<'a> {
     text: &'a str,
@@ -104,10 +107,11 @@ impl<'a> Parser<'a> {
     }
 
     /// `*[…]…` or `Event[…]/System[…]`.
-    fn query(&mut self) -> Result<XPath, XPathError> {
+    fn selector(&mut self) -> Result<Expr, XPathError> {
         if !self.sign("*") && !self.word("Event") {
             return Err(self.error(
-                "a query begins with `*`: for instance *[System[EventID=4653]]".to_owned(),
+                "what is looked for begins with `*`: for instance *[System[EventID=4653]]"
+                    .to_owned(),
             ));
         }
         let mut conditions = self.conditions()?;
@@ -119,41 +123,45 @@ impl<'a> Parser<'a> {
                 compare,
             });
         }
-        Ok(XPath { conditions })
+        Ok(only(conditions, Expr::And))
     }
 
     /// `[…][…]`
     fn conditions(&mut self) -> Result<Vec<Expr>, XPathError> {
         let mut conditions = Vec::new();
         while self.sign("[") {
-            conditions.push(self.deeper(Self::or)?);
+            conditions.push(self.deeper(|parser| parser.or(Self::term))?);
             self.need("]")?;
         }
         Ok(conditions)
     }
 
-    fn or(&mut self) -> Result<Expr, XPathError> {
-        let mut terms = vec![self.and()?];
+    fn or(&mut self, term: Term<'a>) -> Result<Expr, XPathError> {
+        let mut terms = vec![self.and(term)?];
         while self.word("or") {
-            terms.push(self.and()?);
+            terms.push(self.and(term)?);
         }
         Ok(only(terms, Expr::Or))
     }
 
-    fn and(&mut self) -> Result<Expr, XPathError> {
-        let mut terms = vec![self.term()?];
+    fn and(&mut self, term: Term<'a>) -> Result<Expr, XPathError> {
+        let mut terms = vec![self.grouped(term)?];
         while self.word("and") {
-            terms.push(self.term()?);
+            terms.push(self.grouped(term)?);
         }
         Ok(only(terms, Expr::And))
     }
 
-    fn term(&mut self) -> Result<Expr, XPathError> {
-        if self.sign("(") {
-            let inner = self.deeper(Self::or)?;
-            self.need(")")?;
-            return Ok(inner);
+    fn grouped(&mut self, term: Term<'a>) -> Result<Expr, XPathError> {
+        if !self.sign("(") {
+            return term(self);
         }
+        let inner = self.deeper(|parser| parser.or(term))?;
+        self.need(")")?;
+        Ok(inner)
+    }
+
+    fn term(&mut self) -> Result<Expr, XPathError> {
         let start = self.at;
         let value = self.value()?;
         let compare = self.compare()?;
