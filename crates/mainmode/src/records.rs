@@ -10,6 +10,8 @@ use crate::control::{Gone, LogInfo, QuerySpec, Replies, Request, Response};
 
 /// How often a follower looks for new records: a fraction of what a person notices.
 const LOOK: Duration = Duration::from_millis(100);
+/// How much later than its time a record may be on disk: a busy one's sync. A follower waits as long beyond its `until`.
+const LATE: Duration = Duration::from_secs(1);
 
 /// Why records could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +54,8 @@ pub enum Step {
     Idle,
 }
 
-/// Gives records to `sink` as they are written, from now on, until `sink` says that it is enough.
+/// Gives records to `sink` as they are written, until `sink` says that it is enough, or the time of `until` has come.
+/// Where `since` or `after_record` says from when on, first those that are there already; else from now on.
 ///
 /// # Errors
 ///
@@ -64,13 +67,19 @@ pub fn follow(
 ) -> Result<(), ReadError> {
     let mut query = spec.query().map_err(ReadError::Query)?;
     let reader = Reader::open(place)?;
-    let mut seen = reader.info()?.head.0;
+    // One way for both, older and newer: by their IDs none is lost between them, and none comes twice.
+    let mut seen = match query.after_record.or(query.since.map(|_| 0)) {
+        Some(after) => after,
+        None => reader.info()?.head.0,
+    };
     let mut left = query.limit.take().unwrap_or(u64::MAX);
     query.reverse = false;
     if !sink(Step::Ready) {
         return Ok(());
     }
     while left > 0 && sink(Step::Idle) {
+        // Before the look: what was written until then is found by it.
+        let over = query.until.is_some_and(has_passed);
         // What does not match is passed over once: the head is taken before the look.
         let head = reader.info()?.head.0;
         if head > seen {
@@ -86,11 +95,20 @@ pub fn follow(
             }
             seen = seen.max(head);
         }
+        if over {
+            return Ok(());
+        }
         if left > 0 {
             std::thread::sleep(LOOK);
         }
     }
     Ok(())
+}
+
+/// Whether no record of this time, in nanoseconds since 1970 UTC, is still to come.
+fn has_passed(until: i64) -> bool {
+    let now = jiff::Timestamp::now().as_nanosecond();
+    now.saturating_sub(until.into()) > i128::try_from(LATE.as_nanos()).unwrap_or(i128::MAX)
 }
 
 /// What the log holds.

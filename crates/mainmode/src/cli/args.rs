@@ -208,7 +208,7 @@ pub enum LogCommand {
         #[command(flatten)]
         format: Format,
     },
-    /// Print records as they are written
+    /// Print records as they are written; with --since the older ones first
     Follow {
         #[command(flatten)]
         filter: Filter,

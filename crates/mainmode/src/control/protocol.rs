@@ -60,7 +60,8 @@ pub enum Request {
         /// Which.
         query: QuerySpec,
     },
-    /// Records of the log as they come, until the client goes.
+    /// Records of the log as they come, until the client goes or the time of `until` has come; before them those since
+    /// `since`, where that is given.
     LogFollow {
         /// Which.
         query: QuerySpec,

@@ -1,6 +1,9 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use audit::{
     ActivityId, AuthMethod, Cause, Event, Extra, FailurePoint, InvalidPacket, KeyMod,
@@ -260,6 +263,86 @@ fn a_follower_gets_what_is_written_from_now_on() {
     assert_eq!(record["EventData"]["RemoteAddress"], "198.51.100.8");
     assert!(record["EventRecordID"].as_u64().expect("a number") > 4);
     assert!(follower.wait().expect("ended").success());
+}
+
+/// Runs `log follow`, which must end by itself, and gives the IDs that it printed.
+fn followed(place: &Place, words: &[&str]) -> Vec<u64> {
+    let mut follower = Command::new(env!("CARGO_BIN_EXE_mainmode"))
+        .args(["-c", place.path("m.toml").to_str().expect("text")])
+        .args(["log", "follow", "--json"])
+        .args(words)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let lines = BufReader::new(follower.stdout.take().expect("piped")).lines();
+    let read = std::thread::spawn(move || {
+        let id = |line: std::io::Result<String>| {
+            let record: serde_json::Value =
+                serde_json::from_str(&line.expect("text")).expect("json");
+            record["EventRecordID"].as_u64().expect("a number")
+        };
+        lines.map(id).collect()
+    });
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !read.is_finished() {
+        if Instant::now() > deadline {
+            follower.kill().expect("killed");
+            panic!("{words:?}: it does not end");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(follower.wait().expect("ended").success(), "{words:?}");
+    read.join().expect("joined")
+}
+
+#[test]
+fn a_follower_since_a_time_gets_the_older_records_first_and_each_once() {
+    let place = written();
+    let mut writer = place.writer();
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    // More come while it begins, and while it reads the older ones.
+    let writing = std::thread::spawn(move || {
+        while !stopped.load(Ordering::Relaxed) {
+            let records = [failed("198.51.100.7", "x"), invalid("198.51.100.8")];
+            writer.append(&records.map(entry)).expect("written");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    });
+    let all = followed(&place, &["--since", "1h", "--limit", "300"]);
+    let some = followed(&place, &["--since", "1h", "--id", "4976", "--limit", "300"]);
+    stop.store(true, Ordering::Relaxed);
+    writing.join().expect("joined");
+    assert_eq!(all, (1..=300).collect::<Vec<_>>());
+    let of_the_log = ids(&place, &["--id", "4976", "--limit", "300"]);
+    assert_eq!(some, of_the_log);
+}
+
+#[test]
+fn a_follower_until_a_time_ends_when_that_has_come() {
+    let place = written();
+    for past in [&["--until", "1h"][..], &["--since", "2h", "--until", "1h"]] {
+        assert_eq!(followed(&place, past), [0_u64; 0]);
+    }
+    let soon = (jiff::Timestamp::now() + Duration::from_secs(2)).to_string();
+    let mut writer = place.writer();
+    let writing = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(1));
+        let records = [invalid("198.51.100.8")];
+        writer.append(&records.map(entry)).expect("written");
+    });
+    assert_eq!(
+        followed(&place, &["--since", "1h", "--until", &soon]),
+        [1, 2, 3, 4, 5]
+    );
+    writing.join().expect("joined");
+    // It has come: what there is, and no more.
+    place
+        .writer()
+        .append(&[entry(invalid("198.51.100.8"))])
+        .expect("written");
+    let words = ["--since", "1h", "--until", &soon];
+    assert_eq!(followed(&place, &words), [1, 2, 3, 4, 5]);
 }
 
 #[test]
