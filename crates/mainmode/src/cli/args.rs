@@ -22,6 +22,9 @@ pub struct Args {
     /// The configuration [default: /etc/mainmode/mainmode.toml]
     #[arg(short = 'c', long = "config", value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
+    /// The daemon's control socket; no configuration is read then. For the commands that talk to the daemon
+    #[arg(long, value_name = "PATH", global = true)]
+    pub socket: Option<PathBuf>,
     /// Print facts as JSON: one object, or one a line for lists
     #[arg(long, global = true)]
     pub json: bool,
@@ -101,6 +104,30 @@ pub enum Command {
         /// The capture
         file: PathBuf,
     },
+}
+
+impl Command {
+    /// Whether the daemon is talked to: always, or where one runs.
+    pub fn talks_to_the_daemon(&self) -> bool {
+        match self {
+            Self::Up { .. }
+            | Self::Down { .. }
+            | Self::Reload
+            | Self::Status
+            | Self::Monitor { .. } => true,
+            Self::Audit { command } => !matches!(command, AuditCommand::List { .. }),
+            Self::Log { command } => !matches!(
+                command,
+                LogCommand::Export { .. } | LogCommand::Verify { .. }
+            ),
+            Self::Demo(_)
+            | Self::Run
+            | Self::Check
+            | Self::Import { .. }
+            | Self::Explain { .. }
+            | Self::Inspect { .. } => false,
+        }
+    }
 }
 
 /// A data plane.

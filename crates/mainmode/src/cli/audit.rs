@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::args::{AuditCommand, Switch, Which};
 use super::output::{Columns, cell, note};
-use super::{Context, Failure, Outcome, daemon};
+use super::{Context, Failure, Outcome, Way};
 use crate::config::Places;
 use crate::control::{Peer, PolicyChange, PolicyView, Request, Response};
 use crate::policy;
@@ -40,15 +40,17 @@ pub fn run(command: AuditCommand, context: &mut Context) -> Outcome {
 
 /// The policy in force: the daemon's, or without one what the log keeps.
 fn view(context: &Context) -> Result<PolicyView, Failure> {
-    let places = context.places()?;
-    if let Some(mut client) = daemon(&places)? {
-        return match client.ask(&Request::AuditGet) {
-            Ok(Response::Policy(view)) => Ok(view),
-            Ok(Response::Failed { message }) => Err(Failure::new(printable(&message))),
-            Ok(_) => Err(Failure::new("the daemon gave an answer of another kind")),
-            Err(error) => Err(Failure::of(&error)),
-        };
-    }
+    let places = match context.way()? {
+        Way::Here(places) => places,
+        Way::Daemon(mut client) => {
+            return match client.ask(&Request::AuditGet) {
+                Ok(Response::Policy(view)) => Ok(view),
+                Ok(Response::Failed { message }) => Err(Failure::new(printable(&message))),
+                Ok(_) => Err(Failure::new("the daemon gave an answer of another kind")),
+                Err(error) => Err(Failure::of(&error)),
+            };
+        }
+    };
     let stored = if places.log.directory.exists() {
         writer(&places)?
             .policy()
@@ -67,14 +69,16 @@ fn writer(places: &Places) -> Result<Writer, Failure> {
 
 /// Changes the stored policy, through the daemon where one runs.
 fn change(change: PolicyChange, context: &Context) -> Outcome {
-    let places = context.places()?;
-    if let Some(mut client) = daemon(&places)? {
-        return match client.ask(&Request::AuditChange { change }) {
-            Ok(Response::Failed { message }) => Err(Failure::new(printable(&message))),
-            Ok(_) => Ok(()),
-            Err(error) => Err(Failure::of(&error)),
-        };
-    }
+    let places = match context.way()? {
+        Way::Here(places) => places,
+        Way::Daemon(mut client) => {
+            return match client.ask(&Request::AuditChange { change }) {
+                Ok(Response::Failed { message }) => Err(Failure::new(printable(&message))),
+                Ok(_) => Ok(()),
+                Err(error) => Err(Failure::of(&error)),
+            };
+        }
+    };
     let subject = Peer::this_process().subject();
     policy::change(&mut writer(&places)?, &places.audit, &change, &subject)
         .map(|_| ())

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::args::{Filter, Format, FormatWord, Head, LogCommand, OutcomeWord};
 use super::output::{BAD, Columns, FAINT, GOOD, cell, coloured, note, styled};
-use super::{Context, Failure, Outcome, daemon, not_yet};
+use super::{Context, Failure, Outcome, Way, not_yet};
 use crate::config::Places;
 use crate::control::{Client, LogInfo, Peer, QuerySpec, Request, Response};
 use crate::records::{self, ReadError, Step};
@@ -266,11 +266,11 @@ fn receive(client: &mut Client, mut sink: impl FnMut(Step) -> bool) -> Outcome {
 }
 
 fn query(spec: &QuerySpec, format: &Format, context: &mut Context) -> Outcome {
-    let places = context.places()?;
+    let way = context.way()?;
     let style = Style::of(format, context);
     let mut printer = Printer::new(style, &mut context.out);
-    let outcome = match daemon(&places)? {
-        Some(mut client) => {
+    let outcome = match way {
+        Way::Daemon(mut client) => {
             let query = spec.clone();
             client
                 .send(&Request::LogQuery { query })
@@ -280,8 +280,10 @@ fn query(spec: &QuerySpec, format: &Format, context: &mut Context) -> Outcome {
                 Step::Ready | Step::Idle => true,
             })
         }
-        None => records::query(&places.log.directory, spec, |record| printer.take(record))
-            .map_err(|error| read_failure(&error)),
+        Way::Here(places) => {
+            records::query(&places.log.directory, spec, |record| printer.take(record))
+                .map_err(|error| read_failure(&error))
+        }
     };
     // What came before a failure is shown too.
     printer.finish()?;
@@ -289,7 +291,7 @@ fn query(spec: &QuerySpec, format: &Format, context: &mut Context) -> Outcome {
 }
 
 fn follow(spec: &QuerySpec, format: &Format, context: &mut Context) -> Outcome {
-    let places = context.places()?;
+    let way = context.way()?;
     let style = Style::of(format, context);
     let mut error = None;
     let out = &mut context.out;
@@ -302,15 +304,15 @@ fn follow(spec: &QuerySpec, format: &Format, context: &mut Context) -> Outcome {
         error = printed.err();
         error.is_none()
     };
-    let outcome = match daemon(&places)? {
-        Some(mut client) => {
+    let outcome = match way {
+        Way::Daemon(mut client) => {
             let query = spec.clone();
             client
                 .send(&Request::LogFollow { query })
                 .map_err(|error| Failure::of(&error))?;
             receive(&mut client, sink)
         }
-        None => {
+        Way::Here(places) => {
             records::follow(&places.log.directory, spec, sink).map_err(|error| read_failure(&error))
         }
     };
@@ -321,15 +323,16 @@ fn follow(spec: &QuerySpec, format: &Format, context: &mut Context) -> Outcome {
 }
 
 fn info(context: &mut Context) -> Outcome {
-    let places = context.places()?;
-    let info = match daemon(&places)? {
-        Some(mut client) => match client.ask(&Request::LogInfo) {
+    let info = match context.way()? {
+        Way::Daemon(mut client) => match client.ask(&Request::LogInfo) {
             Ok(Response::LogInfo(info)) => info,
             Ok(Response::Failed { message }) => return Err(Failure::new(printable(&message))),
             Ok(_) => return Err(Failure::new("the daemon gave an answer of another kind")),
             Err(error) => return Err(Failure::of(&error)),
         },
-        None => records::info(&places.log.directory).map_err(|error| Failure::of(&error))?,
+        Way::Here(places) => {
+            records::info(&places.log.directory).map_err(|error| Failure::of(&error))?
+        }
     };
     if context.json {
         let text = serde_json::to_string(&info).map_err(|error| Failure::of(&error))?;
@@ -369,21 +372,21 @@ fn print_info(info: &LogInfo, context: &mut Context) -> Outcome {
 }
 
 fn clear(backup: Option<&Path>, context: &mut Context) -> Outcome {
-    let places = context.places()?;
+    let way = context.way()?;
     // The daemon has a working directory of its own.
     let backup: Option<PathBuf> = backup
         .map(std::path::absolute)
         .transpose()
         .map_err(|error| Failure::of(&error))?;
-    match daemon(&places)? {
-        Some(mut client) => match client.ask(&Request::LogClear {
+    match way {
+        Way::Daemon(mut client) => match client.ask(&Request::LogClear {
             backup: backup.clone(),
         }) {
             Ok(Response::Failed { message }) => return Err(Failure::new(printable(&message))),
             Ok(_) => {}
             Err(error) => return Err(Failure::of(&error)),
         },
-        None => clear_here(&places, backup.as_deref())?,
+        Way::Here(places) => clear_here(&places, backup.as_deref())?,
     }
     if context.json {
         writeln!(

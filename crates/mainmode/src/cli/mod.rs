@@ -21,7 +21,7 @@ use clap::Parser as _;
 pub use args::{Args, Command, DemoArgs};
 pub use output::Out;
 
-use crate::config::{Config, DEFAULT_PATH, Places};
+use crate::config::{Config, ConfigErrors, DEFAULT_PATH, Places};
 use crate::control::{Client, ClientError};
 
 /// Why a command failed: what to say on stderr, and the exit code.
@@ -69,6 +69,12 @@ impl Failure {
     }
 }
 
+impl From<ConfigErrors> for Failure {
+    fn from(errors: ConfigErrors) -> Self {
+        Self::new(errors.to_string())
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
@@ -88,6 +94,8 @@ pub type Outcome = Result<(), Failure>;
 /// What every command gets: where the configuration is, and how to print.
 pub struct Context {
     file: Option<PathBuf>,
+    /// The control socket, whatever the configuration says.
+    socket: Option<PathBuf>,
     /// Whether JSON was asked for.
     pub json: bool,
     /// Where output goes.
@@ -102,17 +110,47 @@ impl Context {
 
     /// Where log and control socket are. Where the default file is absent or closed to us, they are
     /// where they are by default.
-    fn places(&self) -> Result<Places, Failure> {
+    fn places(&self) -> Result<Places, ConfigErrors> {
         if self.file.is_none() && std::fs::File::open(self.path()).is_err() {
             return Ok(Places::default());
         }
-        Config::places(self.path()).map_err(|errors| Failure::new(errors.to_string()))
+        Config::places(self.path())
+    }
+
+    /// The way to the log and the policy. With `--socket` it is the daemon there, or none.
+    fn way(&self) -> Result<Way, Failure> {
+        if let Some(socket) = &self.socket {
+            return match daemon(socket)? {
+                Some(client) => Ok(Way::Daemon(client)),
+                None => Err(Failure::new(format!(
+                    "no daemon answers at {}",
+                    socket.display()
+                ))),
+            };
+        }
+        let places = self.places().map_err(|errors| {
+            Failure::new(format!(
+                "{errors}\na daemon that runs can be reached nevertheless: --socket PATH, its control socket"
+            ))
+        })?;
+        Ok(match daemon(&places.control.socket)? {
+            Some(client) => Way::Daemon(client),
+            None => Way::Here(places),
+        })
     }
 }
 
+/// How a command gets at what it is about.
+enum Way {
+    /// Through the daemon, which runs.
+    Daemon(Client),
+    /// Without one: it is in these places.
+    Here(Places),
+}
+
 /// A connection to the daemon; nothing when none runs.
-fn daemon(places: &Places) -> Result<Option<Client>, Failure> {
-    match Client::connect(&places.control.socket) {
+fn daemon(socket: &Path) -> Result<Option<Client>, Failure> {
+    match Client::connect(socket) {
         Ok(client) => Ok(Some(client)),
         Err(ClientError::NoDaemon(_)) => Ok(None),
         Err(error) => Err(Failure::of(&error)),
@@ -121,13 +159,13 @@ fn daemon(places: &Places) -> Result<Option<Client>, Failure> {
 
 /// A connection to the daemon, for what cannot do without.
 fn daemon_needed(context: &Context) -> Result<Client, Failure> {
-    let places = context.places()?;
-    daemon(&places)?.ok_or_else(|| {
-        Failure::new(format!(
+    match context.way()? {
+        Way::Daemon(client) => Ok(client),
+        Way::Here(places) => Err(Failure::new(format!(
             "no daemon answers at {}; start it with: mainmode run",
             places.control.socket.display()
-        ))
-    })
+        ))),
+    }
 }
 
 /// The program: reads the command line, does what it says, gives the exit code.
@@ -135,6 +173,7 @@ pub fn main() -> ExitCode {
     let args = Args::parse();
     let mut context = Context {
         file: args.config,
+        socket: args.socket,
         json: args.json,
         out: Out::stdout(),
     };
@@ -153,6 +192,11 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command, context: &mut Context) -> Outcome {
+    if context.socket.is_some() && !command.talks_to_the_daemon() {
+        return Err(Failure::usage(
+            "--socket is for commands that talk to the daemon, and this one does not",
+        ));
+    }
     match command {
         Command::Demo(args) => crate::demo::run(&args, context),
         Command::Run => crate::daemon::run(check::load(context)?, context),

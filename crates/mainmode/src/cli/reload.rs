@@ -11,13 +11,19 @@ use crate::control::{Finding, Reloaded, Request, Response};
 
 /// What became of each connection; where the file is wrong, why, and 1.
 pub fn run(context: &mut Context) -> Outcome {
+    // Where not even the socket can be read from the file, the answer has the same form as the daemon's.
+    if context.json
+        && context.socket.is_none()
+        && let Err(errors) = context.places()
+    {
+        let findings = errors.0.iter().map(Finding::of).collect();
+        return print_json(&Reloaded::refused(findings), context);
+    }
     let Response::Reloaded(answer) = ask(&Request::Reload, context)? else {
         return Err(unexpected());
     };
     if context.json {
-        let text = serde_json::to_string(&answer).map_err(|error| Failure::of(&error))?;
-        writeln!(context.out, "{text}")?;
-        return answer.reloaded.then_some(()).ok_or_else(Failure::said);
+        return print_json(&answer, context);
     }
     if !answer.reloaded {
         let texts: Vec<String> = answer.findings.iter().map(shown).collect();
@@ -27,6 +33,12 @@ pub fn run(context: &mut Context) -> Outcome {
         note(shown(warning).trim_end());
     }
     print(&answer, context)
+}
+
+fn print_json(answer: &Reloaded, context: &mut Context) -> Outcome {
+    let text = serde_json::to_string(answer).map_err(|error| Failure::of(&error))?;
+    writeln!(context.out, "{text}")?;
+    answer.reloaded.then_some(()).ok_or_else(Failure::said)
 }
 
 /// The lines of a finding, each safe to show.

@@ -173,3 +173,70 @@ fn the_policy_and_the_log_are_changed_through_the_daemon() {
     let info = &us.place.run(&["log", "info", "--json"]).json()[0];
     assert_eq!((&info["records"], &info["first"]), (&1.into(), &2.into()));
 }
+
+#[test]
+fn the_socket_alone_leads_to_the_daemon_whatever_the_file_says() {
+    let [a, b, c, d] = ports();
+    let us = Daemon::start(&configuration([a, b], [c, d], PSK));
+    let good = std::fs::read_to_string(us.place.path("m.toml")).expect("read");
+    for broken in [
+        "[log\n".to_owned(),
+        good.replace("\"control\"", "\"elsewhere\""),
+    ] {
+        us.place.write("m.toml", &broken);
+        us.place.run(&["status"]).failed(1);
+        let reach = |words: &[&str]| us.place.run(&[words, &["--socket", "control"]].concat());
+        reach(&["status"]).good();
+        reach(&["down", "peer"]).good();
+        let set = ["audit", "set", "--subcategory", "IPsec Main Mode"];
+        reach(&set).good();
+        reach(&["audit", "get"]).good();
+        reach(&["log", "query"]).good();
+        reach(&["log", "follow", "--until", "1h"]).good();
+        reach(&["log", "info"]).good();
+        reach(&["log", "clear"]).good();
+        // The daemon reads the file for itself, and says what is wrong with it.
+        let refused = reach(&["reload", "--json"]);
+        assert_eq!(refused.code, 1, "{}", refused.stderr);
+        let answer: serde_json::Value = serde_json::from_str(&refused.stdout).expect("one object");
+        assert_eq!(answer["reloaded"], false);
+    }
+    us.place.write("m.toml", &good);
+    us.place.run(&["reload"]).good();
+}
+
+#[test]
+fn without_a_daemon_the_socket_leads_nowhere_and_nothing_else_is_looked_at() {
+    let place = Place::new("");
+    for words in [&["status"][..], &["log", "query"], &["audit", "get"]] {
+        let words = [words, &["--socket", "nobody"]].concat();
+        let said = place.run(&words).failed(1);
+        assert!(said.contains("no daemon answers at nobody"), "{said}");
+    }
+    for words in [&["check"][..], &["audit", "list"], &["log", "verify"]] {
+        let said = place
+            .run(&[words, &["--socket", "control"]].concat())
+            .failed(2);
+        assert!(said.contains("--socket is for commands"), "{said}");
+    }
+    let said = place.run(&["status"]).failed(1);
+    assert!(said.contains("start it with: mainmode run"), "{said}");
+}
+
+#[test]
+fn a_reload_of_what_is_no_toml_is_one_object_as_well() {
+    let place = Place::new("");
+    place.write("m.toml", "\n[log\n");
+    let ran = place.run(&["reload", "--json"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (1, ""));
+    let answer: serde_json::Value = serde_json::from_str(&ran.stdout).expect("one object");
+    assert_eq!(answer["reloaded"], false);
+    assert_eq!(answer["kept"], serde_json::json!([]));
+    assert_eq!(answer["findings"][0]["severity"], "error");
+    assert_eq!(answer["findings"][0]["line"], 2);
+    let said = place.run(&["reload"]).failed(1);
+    assert!(
+        said.contains("m.toml:2") && said.contains("--socket"),
+        "{said}"
+    );
+}
