@@ -18,7 +18,7 @@ use super::values;
 /// The most children of one connection: each is a Quick Mode of its own when the connection comes up.
 const MAX_CHILDREN: usize = 256;
 /// The most selectors of one side of a child. Each pair of them is an SA of its own.
-const MAX_SELECTORS: usize = 64;
+pub(crate) const MAX_SELECTORS: usize = 64;
 /// The most proposals of one child, as for Main Mode.
 const MAX_PROPOSALS: usize = 64;
 /// What is offered and accepted where the file says nothing.

@@ -3,7 +3,7 @@
 use super::given::{Given, Lacking, NO, Remarks, UNUSED, YES, lacking};
 use super::toml::Lines;
 use super::words;
-use crate::config::DataPlane;
+use crate::config::{DataPlane, child as rules};
 
 /// Charon's lifetime of an SA without a key that says another, in seconds.
 const REKEY_TIME: u64 = 3600;
@@ -71,11 +71,7 @@ const LACKING: &[Lacking] = &[
         "packets are not marked after an SA",
     ),
     lacking("tfc_padding", &["0"], "ESP is not padded to hide sizes"),
-    lacking(
-        "hw_offload",
-        &["no", "auto"],
-        "there is no offloading to hardware",
-    ),
+    lacking("hw_offload", NO, "there is no offloading to hardware"),
     lacking("copy_df", YES, "DF is always copied"),
     lacking("copy_ecn", YES, "ECN is always copied"),
     lacking("copy_dscp", &["out"], "DSCP is copied outward alone"),
@@ -210,13 +206,52 @@ fn selectors(
     }
     if texts.len() > 1 {
         let why = format!(
-            "with IKEv1 charon takes the first selector alone, and so does what is written; mainmode can have all of \
-             them, each pair with an SA of its own: {here} = [\"{}\"]",
-            texts.join("\", \"").escape_debug()
+            "with IKEv1 charon takes the first selector alone, and so does what is written; {}",
+            beyond_the_first(&texts, here)
         );
         given.note(key, why, remarks);
     }
     true
+}
+
+/// What could be written of several selectors, as it would stand there, and what could not.
+fn beyond_the_first(texts: &[&str], here: &str) -> String {
+    let same = |one: &str, other: &str| rules::selector(one) == rules::selector(other);
+    let mut good: Vec<String> = Vec::new();
+    let mut bad: Vec<String> = Vec::new();
+    // No more than can be written: they are compared with each other.
+    let considered = texts.iter().take(rules::MAX_SELECTORS);
+    for text in considered {
+        match words::selector(text) {
+            // 10.1.0.1 and 10.1.0.1/32 are one, which cannot stand there twice.
+            Ok(selector) if good.iter().any(|other| same(other, &selector)) => {}
+            Ok(selector) => good.push(selector),
+            Err(why) => bad.push(format!("\"{}\": {why}", text.escape_debug())),
+        }
+    }
+    let mut parts: Vec<String> = Vec::new();
+    if good.len() > 1 {
+        let mut line = Lines::default();
+        line.put_list(here, &good);
+        let all = if bad.is_empty() && texts.len() <= rules::MAX_SELECTORS {
+            "all"
+        } else {
+            "several"
+        };
+        let written: Vec<&str> = line.lines().collect();
+        parts.push(format!(
+            "mainmode can have {all} of them, each pair with an SA of its own: {}",
+            written.concat()
+        ));
+    }
+    if !bad.is_empty() {
+        parts.push(format!("it cannot be had here: {}", bad.join("; ")));
+    }
+    if parts.is_empty() {
+        "the others are the same".to_owned()
+    } else {
+        parts.join("; ")
+    }
 }
 
 /// What is offered; whether anything is.

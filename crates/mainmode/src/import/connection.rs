@@ -9,6 +9,7 @@ use super::credentials::Credentials;
 use super::given::{Given, Lacking, Remarks, UNUSED, YES, in_order, lacking};
 use super::pools::{self, Pools};
 use super::settings::{Place, Section};
+use super::strays;
 use super::toml::Lines;
 use super::words;
 use crate::config::{DataPlane, values};
@@ -447,7 +448,10 @@ fn keyingtries(given: &mut Given<'_>, start: Action, remarks: &mut Remarks) {
     };
     match words::number(&value.text) {
         Some(1) => {}
-        Some(0) if start == Action::Start => {}
+        Some(0) if start == Action::Start => {
+            let why = "start = \"auto\" is what is written: one attempt follows the other, as long as it takes";
+            given.note("keyingtries", why, remarks);
+        }
         _ => {
             let why = "each beginning has one attempt; with start = \"auto\" another follows, as long as it takes";
             given.left_out("keyingtries", why, remarks);
@@ -467,6 +471,7 @@ fn children(given: &mut Given<'_>, plane: DataPlane, body: &mut Body, remarks: &
     let Some(section) = given.section.sections.get("children") else {
         return;
     };
+    strays::keys(section, &format!("{}.children", given.path), remarks);
     let mut starts: Vec<(Action, Place, String)> = Vec::new();
     for (name, section) in in_order(section) {
         let mut child = Given::new(section, format!("{}.children.{name}", given.path));

@@ -11,6 +11,7 @@ mod given;
 mod pools;
 mod references;
 mod settings;
+mod strays;
 mod toml;
 mod words;
 mod xauth;
@@ -101,6 +102,7 @@ fn import(root: &Section, folder: &Path, missing: &[Missing], plane: DataPlane) 
         }
     }
     others(root, &credentials, &mut remarks);
+    strays::name(root, &mut remarks);
     let mut remarks = remarks.0;
     remarks.sort_by(|a, b| a.place.cmp(&b.place));
     remarks.dedup();

@@ -19,7 +19,17 @@ const BEHIND: usize = 1 << 24;
 /// A circle, or more than can be meant.
 pub fn resolve(root: &Section) -> Result<Section, SettingsError> {
     let mut resolver = Resolver { root, copied: 0 };
-    resolver.section(root, 0)
+    let mut whole = resolver.section(root, 0)?;
+    gather(root, &mut whole.references);
+    Ok(whole)
+}
+
+/// All references of a tree.
+fn gather(section: &Section, all: &mut Vec<(String, Place)>) {
+    all.extend(section.references.iter().cloned());
+    for inner in section.sections.values() {
+        gather(inner, all);
+    }
 }
 
 struct Resolver<'a> {

@@ -75,7 +75,7 @@ pub struct Section {
     pub values: BTreeMap<String, Value>,
     /// The sections in it.
     pub sections: BTreeMap<String, Section>,
-    /// The sections it inherits from, by their whole names.
+    /// The sections it inherits from, by their whole names. Once they are followed: of the root those of the whole tree.
     pub references: Vec<(String, Place)>,
 }
 

@@ -49,7 +49,7 @@ fn a_whole_connection_becomes_its_equal() {
         Path::new("/etc/swanctl/swanctl.conf"),
         "defaults {\n version = 1\n proposals = aes256-sha256-modp2048, aes128-sha1-modp1536\n dpd_delay = 30s\n }\n\
          connections {\n gw : defaults {\n local_addrs = 192.0.2.1\n remote_addrs = 198.51.100.7\n \
-         rekey_time = 2h\n over_time = 10m\n encap = yes\n fragmentation = force\n dpd_timeout = 90\n keyingtries = 0\n\
+         rekey_time = 2h\n over_time = 10m\n encap = yes\n fragmentation = force\n dpd_timeout = 90\n\
          local { auth = psk\n id = gw.example }\n remote { auth = psk\n id = fqdn:branch.example }\n\
          children { net {\n local_ts = 10.1.0.0/16\n remote_ts = 10.2.3.4/16[tcp/22]\n esp_proposals = aes256gcm16-ecp256\n\
          rekey_time = 30m\n life_bytes = 500M\n mark_in = 42\n mark_out = 0x2a\n start_action = start\n dpd_action = restart\n\
@@ -106,6 +106,7 @@ fn every_setting_without_an_equal_is_named_with_its_line() {
         "rand_time = 1h",
         "unique = replace",
         "keyingtries = 3",
+        "keyingtries = 0",
         "local_addrs = 10.0.0.0/8",
         "rekey_time = 0",
         "rekey_time = soon",
@@ -146,6 +147,7 @@ fn every_setting_without_an_equal_is_named_with_its_line() {
         "set_mark_out = 1",
         "tfc_padding = mtu",
         "hw_offload = yes",
+        "hw_offload = auto",
         "copy_df = no",
         "copy_ecn = no",
         "copy_dscp = in",
@@ -181,6 +183,103 @@ fn every_setting_without_an_equal_is_named_with_its_line() {
         assert!(said.left_out && said.place.line == 6, "{key}: {said:?}");
         loaded(&imported);
     }
+}
+
+/// Several selectors are told of as they could be written, and what could not is told apart.
+#[test]
+fn what_is_said_of_more_selectors_is_what_mainmode_takes() {
+    for (texts, written, cannot) in [
+        (
+            "10.1.0.0/16,10.2.3.4/16,10.1.9.9/16,10.3.0.1,10.3.0.1/32",
+            "local = [\"10.1.0.0/16\", \"10.2.0.0/16\", \"10.3.0.1\"]",
+            None,
+        ),
+        (
+            "10.1.0.0/16,10.2.0.0/16[tcp/80-90]",
+            "",
+            Some("\"10.2.0.0/16[tcp/80-90]\""),
+        ),
+        (
+            "10.1.0.0/16[/53], 10.2.0.0/16[tcp/80-90], 10.3.0.0/16",
+            "local = [\"10.1.0.0/16[any/53]\", \"10.3.0.0/16\"]",
+            Some("\"10.2.0.0/16[tcp/80-90]\""),
+        ),
+    ] {
+        let imported = connection(&format!(
+            "remote_addrs = 192.0.2.1\nchildren {{ net {{\nlocal_ts = {texts}\n}} }}"
+        ));
+        assert_eq!(
+            remarks(&imported),
+            [("connections.gw.children.net.local_ts", false)]
+        );
+        let why = &imported.remarks[0].why;
+        assert!(!why.contains('\\'), "{why}");
+        assert_eq!(why.contains("cannot be had"), cannot.is_some(), "{why}");
+        assert!(cannot.is_none_or(|text| why.contains(text)), "{why}");
+        assert_eq!(why.contains("local = "), !written.is_empty(), "{why}");
+        assert!(why.contains(written), "{why}");
+        // Put in its place, it is taken.
+        if !written.is_empty() {
+            let text = imported.text.lines().map(|line| {
+                if line.starts_with("local = [") {
+                    written
+                } else {
+                    line
+                }
+            });
+            let text = text.collect::<Vec<_>>().join("\n");
+            let loaded = Config::from_text(Path::new("/m.toml"), text, false);
+            loaded.unwrap_or_else(|errors| panic!("{errors}"));
+        }
+    }
+}
+
+#[test]
+fn attempts_without_an_end_are_what_start_auto_does_and_that_is_said() {
+    let imported = connection(
+        "remote_addrs = 192.0.2.1\nkeyingtries = 0\nchildren { net { start_action = start } }",
+    );
+    assert_eq!(remarks(&imported), [("connections.gw.keyingtries", false)]);
+    assert!(!imported.incomplete());
+}
+
+#[test]
+fn what_stands_where_swanctl_reads_nothing_is_named_with_its_line() {
+    let imported = text(
+        Path::new("/etc/swanctl/swanctl.conf"),
+        "top = 1\n\
+         conn {\n a { version = 1 }\n }\n\
+         defaults { version = 1 }\n\
+         templates {\n used { proposals = aes256-sha256-modp2048 }\n unused { version = 1 }\n key = 1\n }\n\
+         connections {\n a = b\n gw : defaults, templates.used {\n remote_addrs = 192.0.2.1\n local { auth = psk }\n\
+         remote { auth = psk\n id = b.example }\n children {\n c = d\n net { }\n }\n }\n }\n\
+         pools {\n e = f\n }\n\
+         authorities {\n g = h\n cleared =\n }\n\
+         secrets {\n i = HUSH\n ike { secret = \"correct horse battery staple\" }\n }\n",
+        DataPlane::Kernel,
+    );
+    let said: Vec<(&str, usize, bool)> = imported
+        .remarks
+        .iter()
+        .map(|one| (one.setting.as_str(), one.place.line, one.left_out))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ("top", 1, true),
+            ("conn", 2, true),
+            ("templates.unused", 8, true),
+            ("templates.key", 9, true),
+            ("connections.a", 12, true),
+            ("connections.gw.children.c", 19, true),
+            ("pools.e", 25, true),
+            ("authorities.g", 28, true),
+            ("secrets.i", 32, true),
+        ]
+    );
+    assert!(imported.incomplete());
+    assert!(!format!("{:?}", imported.remarks).contains("HUSH"));
+    assert_eq!(loaded(&imported).config.connections.len(), 1);
 }
 
 #[test]

@@ -41,6 +41,17 @@ fn what_has_no_equal_is_3_and_named_with_file_and_line() {
 }
 
 #[test]
+fn a_misspelt_section_is_3_and_named_with_file_and_line() {
+    let place = Place::new("");
+    let text = CONNECTION.replacen("connections", "\nconn", 1);
+    place.write("swanctl.conf", &text);
+    let ran = place.run(&["import", "swanctl.conf"]);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    let said = "swanctl.conf:2: left out: conn: ";
+    assert!(ran.stderr.starts_with(said), "{}", ran.stderr);
+}
+
+#[test]
 fn a_file_that_swanctl_would_not_read_is_1_and_nothing_is_written() {
     let place = Place::new("");
     place.write("swanctl.conf", "connections {\n gw {\n");
