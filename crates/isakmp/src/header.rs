@@ -51,7 +51,7 @@ impl ExchangeType {
     pub const QUICK_MODE: Self = Self(32);
     /// New Group Mode (RFC 2409 section 5.6).
     pub const NEW_GROUP_MODE: Self = Self(33);
-    /// IKE_SA_INIT of IKE version 2 (RFC 7296 section 3.1).
+    /// `IKE_SA_INIT` of IKE version 2 (RFC 7296 section 3.1).
     pub const IKE_SA_INIT: Self = Self(34);
     /// Main mode of AuthIP ([MS-AIPS] section 2.2.1).
     pub const AUTHIP_MAIN_MODE: Self = Self(243);

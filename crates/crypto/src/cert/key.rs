@@ -11,7 +11,7 @@ use openssl::rsa::Rsa;
 use serde::{Deserialize, Serialize};
 
 use super::fault::{Fault, Refusal};
-use super::limits::{MAX_RSA_BITS, MAX_RSA_EXPONENT_BITS, MIN_RSA_EXPONENT};
+use super::limits::{MAX_RSA_BITS, MAX_RSA_EXPONENT_BITS, MIN_RSA_EXPONENT, MIN_SECURITY_BITS};
 use super::token::TokenKey;
 use crate::Secret;
 
@@ -234,19 +234,34 @@ impl PublicKey {
     /// # Errors
     /// A [`Refusal`] with [`Fault::WeakKey`].
     pub fn check(&self, min_rsa_bits: u32, whose: &str) -> Result<(), Refusal> {
-        let weak = |why: String| Err(Refusal::new(Fault::WeakKey, why));
+        let (kind, bits, least) = match self.kind {
+            KeyKind::Rsa(bits) => ("RSA key", bits, min_rsa_bits),
+            _ => (
+                "strength of the key",
+                self.key.security_bits(),
+                MIN_SECURITY_BITS,
+            ),
+        };
+        if bits < least {
+            return Err(weak(format!(
+                "the {kind} of {whose} has {bits} bits; {least} are the least"
+            )));
+        }
+        self.check_make(whose)
+    }
+
+    /// Whether the key can be computed with, and not for ever.
+    ///
+    /// # Errors
+    /// A [`Refusal`] with [`Fault::WeakKey`].
+    pub(super) fn check_make(&self, whose: &str) -> Result<(), Refusal> {
         let KeyKind::Rsa(bits) = self.kind else {
             return Ok(());
         };
-        if bits < min_rsa_bits {
-            return weak(format!(
-                "the RSA key of {whose} has {bits} bits; {min_rsa_bits} are the least"
-            ));
-        }
         if bits > MAX_RSA_BITS {
-            return weak(format!(
+            return Err(weak(format!(
                 "the RSA key of {whose} has {bits} bits; {MAX_RSA_BITS} are the most"
-            ));
+            )));
         }
         let rsa = self.key.rsa()?;
         let (modulus, exponent) = (rsa.n(), rsa.e());
@@ -256,12 +271,16 @@ impl PublicKey {
             || !exponent.is_bit_set(0)
             || !modulus.is_bit_set(0)
         {
-            return weak(format!(
+            return Err(weak(format!(
                 "the RSA key of {whose} has a modulus or an exponent that no key should have"
-            ));
+            )));
         }
         Ok(())
     }
+}
+
+fn weak(why: String) -> Refusal {
+    Refusal::new(Fault::WeakKey, why)
 }
 
 impl PartialEq for PublicKey {

@@ -29,6 +29,10 @@ pub const MIN_RSA_EXPONENT: u32 = 65_537;
 /// The shortest RSA modulus unless the policy says otherwise, in bits (NIST SP 800-57 part 1).
 pub const MIN_RSA_BITS: u32 = 2048;
 
+/// The least strength of a key that is not RSA, in bits: that of RSA with 2048, DSA with 2048, and curves of 224 bits (NIST
+/// SP 800-57 part 1).
+pub const MIN_SECURITY_BITS: u32 = 112;
+
 /// The most names of one certificate that an identity is looked for in.
 pub const MAX_NAMES: usize = 512;
 

@@ -182,6 +182,14 @@ fn usages_and_lengths_are_checked() {
     assert_eq!(fault(&check, &trust), Some(Fault::WeakHash));
     check.policy.allow_sha1 = true;
     assert_eq!(fault(&check, &trust), None);
+    // That it may be SHA-1 is not that it may be any key.
+    lab.make_key("sub", "ec:P-192");
+    let ca = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n";
+    lab.issue_for_key("sub", "root", ca, "");
+    lab.issue("gw", "sub", san);
+    let mut check = lab.peer("gw", &["sub"]);
+    check.policy.allow_sha1 = true;
+    assert_eq!(fault(&check, &trust), Some(Fault::WeakKey));
     // ECDSA over MD5 does not exist.
     lab.make_key("old", "rsa:2048");
     lab.openssl("req -x509 -new -key old.key -subj /CN=old -days 1000 -out old.pem");

@@ -3,6 +3,7 @@
 
 use crypto::{Cipher, CryptoError, Hash, Secret};
 use isakmp::{Chain, Header, PayloadType, RawPayload, Trailing, parse_chain};
+use zeroize::Zeroizing;
 
 /// What phase 1 leaves for the exchanges under it.
 #[derive(Clone, Debug)]
@@ -48,7 +49,7 @@ impl Proof<'_> {
 pub(crate) struct Opened {
     pub chain: Chain,
     /// The decrypted bytes, padding included: what HASH(1) is computed over.
-    pub plaintext: Vec<u8>,
+    pub plaintext: Zeroizing<Vec<u8>>,
 }
 
 /// Why a ciphertext gave no payloads.
@@ -76,8 +77,10 @@ impl Keys {
         if body.is_empty() || !body.len().is_multiple_of(block) {
             return Err(OpenError::Length);
         }
-        let plaintext =
-            crypto::decrypt(self.cipher, &self.cipher_key, iv, body).map_err(OpenError::Crypto)?;
+        // It may hold a user's password (XAUTH).
+        let plaintext = Zeroizing::new(
+            crypto::decrypt(self.cipher, &self.cipher_key, iv, body).map_err(OpenError::Crypto)?,
+        );
         match parse_chain(header.next_payload, &plaintext, Trailing::Padding) {
             Ok(chain) => Ok(Opened { chain, plaintext }),
             Err(error) if first_payload_sound(header.next_payload, &plaintext) => Err(
@@ -91,8 +94,11 @@ impl Keys {
     /// block is the next IV of the chain.
     pub(crate) fn seal(&self, iv: &[u8], chain: &[u8]) -> Result<Vec<u8>, CryptoError> {
         let block = self.cipher.row().block;
-        let mut plaintext = chain.to_vec();
-        plaintext.resize(chain.len().next_multiple_of(block), 0);
+        let len = chain.len().next_multiple_of(block);
+        // With room at once: what grows leaves a copy behind.
+        let mut plaintext = Zeroizing::new(Vec::with_capacity(len));
+        plaintext.extend_from_slice(chain);
+        plaintext.resize(len, 0);
         crypto::encrypt(self.cipher, &self.cipher_key, iv, &plaintext)
     }
 

@@ -379,13 +379,20 @@ fn clear(backup: Option<&Path>, context: &mut Context) -> Outcome {
         .transpose()
         .map_err(|error| Failure::of(&error))?;
     match way {
-        Way::Daemon(mut client) => match client.ask(&Request::LogClear {
-            backup: backup.clone(),
-        }) {
-            Ok(Response::Failed { message }) => return Err(Failure::new(printable(&message))),
-            Ok(_) => {}
-            Err(error) => return Err(Failure::of(&error)),
-        },
+        Way::Daemon(mut client) => {
+            let folder = backup.as_deref().and_then(Path::parent);
+            // Where we may not write, the daemon may.
+            let witness = folder.and_then(|folder| tempfile::NamedTempFile::new_in(folder).ok());
+            let request = Request::LogClear {
+                backup: backup.clone(),
+                witness: witness.as_ref().map(|witness| witness.path().to_owned()),
+            };
+            match client.ask(&request) {
+                Ok(Response::Failed { message }) => return Err(Failure::new(printable(&message))),
+                Ok(_) => {}
+                Err(error) => return Err(Failure::of(&error)),
+            }
+        }
         Way::Here(places) => clear_here(&places, backup.as_deref())?,
     }
     if context.json {

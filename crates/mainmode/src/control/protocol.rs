@@ -54,6 +54,9 @@ pub enum Request {
     LogClear {
         /// Where all records are first copied to.
         backup: Option<PathBuf>,
+        /// A file of the client's beside it: a daemon that does not see that has another folder of this name.
+        #[serde(default)]
+        witness: Option<PathBuf>,
     },
     /// Records of the log.
     LogQuery {
@@ -382,8 +385,8 @@ mod tests {
 
     #[test]
     fn what_changes_something_is_for_administrators() {
-        let backup = None;
-        assert!(Request::LogClear { backup }.changes_something());
+        let (backup, witness) = (None, None);
+        assert!(Request::LogClear { backup, witness }.changes_something());
         let change = PolicyChange::Clear;
         assert!(Request::AuditChange { change }.changes_something());
         assert!(Request::Reload.changes_something());

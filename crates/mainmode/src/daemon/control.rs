@@ -61,7 +61,15 @@ impl Handler for Shared {
             Request::Reload => Response::Reloaded(self.reload(&peer.subject())),
             Request::Monitor { snapshot } => return self.monitor(*snapshot, replies),
             Request::AuditChange { change } => self.change_policy(change.clone(), peer),
-            Request::LogClear { backup } => {
+            Request::LogClear { witness, .. }
+                if witness.as_ref().is_some_and(|witness| !witness.exists()) =>
+            {
+                Response::failed(
+                    "the daemon sees another folder there: it runs with a /tmp, /home or the like of its own (PrivateTmp, \
+                     ProtectHome); nothing was cleared. Name a folder that is the same for both, such as the log's",
+                )
+            }
+            Request::LogClear { backup, .. } => {
                 let (subject, backup) = (peer.subject(), backup.clone());
                 match self
                     .log

@@ -4,6 +4,8 @@ use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use mainmode::control::{Client, Request, Response};
+
 use crate::place::Place;
 
 /// Long enough for anything here, so that only what never comes fails.
@@ -167,6 +169,18 @@ fn the_policy_and_the_log_are_changed_through_the_daemon() {
         .run(&["audit", "get", "--json", "--subcategory", "IPsec Main Mode"])
         .json()[0];
     assert_eq!(row["setting"], "Success and Failure");
+    // As a daemon with a /tmp of its own would find it.
+    let mut client = Client::connect(&us.place.path("control")).expect("the daemon");
+    let request = Request::LogClear {
+        backup: Some(us.place.path("old.db")),
+        witness: Some(us.place.path("seen by the caller alone")),
+    };
+    let refused = client.ask(&request).expect("an answer");
+    assert!(
+        matches!(&refused, Response::Failed { message } if message.contains("nothing was cleared")),
+        "{refused:?}"
+    );
+    assert!(!us.place.path("old.db").exists());
     us.place.run(&["log", "clear", "--backup", "old.db"]).good();
     assert_eq!(events(&us), [1102]);
     assert!(us.place.path("old.db").exists());
