@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use audit::Cause;
-use isakmp::{Cookie, Datagram, ExchangeType, ParseError, Payload, PayloadType, Trailing, non_esp};
+use audit::{Cause, KeyMod};
+use isakmp::{Cookie, Datagram, ExchangeType, Payload, PayloadType, Trailing, non_esp};
 
 use crate::endpoint::{Endpoint, Party};
+use crate::first_message;
 use crate::ikev1::duplicates::{Seen, digest};
 use crate::ikev1::fragments::Assembled;
 use crate::ikev1::informational::{self, SaStep};
@@ -86,8 +87,11 @@ impl Endpoint {
     fn message(&mut self, now: Instant, route: Route, whole: &[u8], may_be_fragment: bool) {
         let datagram = match Datagram::parse(whole) {
             Ok(datagram) => datagram,
-            Err(ParseError::Version { .. }) if self.is_of_version_2(now, route, whole) => return,
             Err(error) => {
+                if let Some(header) = first_message::of_version_2(whole) {
+                    let module = (KeyMod::IkeV2, "IKE version 2");
+                    return self.not_spoken(now, route, &header, module);
+                }
                 let detail = error.to_string();
                 self.invalid(
                     now,

@@ -167,31 +167,17 @@ impl Endpoint {
             let why = format!("an AuthIP {} message without negotiation", header.exchange);
             return self.odd(now, received, Cause::PacketOutOfPlace, &why);
         }
-        self.not_spoken(now, received.route, &header, KeyMod::AuthIp);
-    }
-
-    /// Whether this begins an IKE SA of version 2, which is not spoken: then it has its verdict now.
-    pub(crate) fn is_of_version_2(&mut self, now: Instant, route: Route, whole: &[u8]) -> bool {
-        const VERSION_2: u8 = 2;
-        // The flag I of the original initiator, and not R of an answer (RFC 7296 section 3.1).
-        const FROM_INITIATOR: u8 = 0x08;
-        let begins = |header: &Header| {
-            header.major == VERSION_2
-                && header.exchange == ExchangeType::IKE_SA_INIT
-                && header.flags.0 == FROM_INITIATOR
-                && !header.initiator_cookie.is_zero()
-                && header.responder_cookie.is_zero()
-                && usize::try_from(header.length) == Ok(whole.len())
-        };
-        let Some(header) = Header::parse(whole).ok().filter(begins) else {
-            return false;
-        };
-        self.not_spoken(now, route, &header, KeyMod::IkeV2);
-        true
+        self.not_spoken(now, received.route, &header, (KeyMod::AuthIp, "AuthIP"));
     }
 
     /// A peer begins with a keying module that is not spoken: one verdict, however often it says so, and no answer.
-    fn not_spoken(&mut self, now: Instant, route: Route, header: &Header, key_mod: KeyMod) {
+    pub(crate) fn not_spoken(
+        &mut self,
+        now: Instant,
+        route: Route,
+        header: &Header,
+        (key_mod, name): (KeyMod, &str),
+    ) {
         let origin = (route.remote, header.initiator_cookie);
         if self.remembered.refused(now, &origin).is_some() {
             return;
@@ -211,15 +197,25 @@ impl Endpoint {
         } else {
             Cause::KeyingModuleRefused
         };
-        let name = match key_mod {
-            KeyMod::IkeV2 => "IKE version 2",
-            KeyMod::AuthIp => "AuthIP",
-            KeyMod::IkeV1 => "IKE version 1",
-        };
         self.core.started(&mut self.counters);
         self.remembered
             .refuse(now, REFUSAL_HOLD, origin, Vec::new());
         let failure = Failure::local(cause).with(format!("the peer began with {name}"));
         self.fail(now, &n, failure);
     }
+}
+
+/// The header of a message that begins an IKE SA of version 2 (RFC 7296 section 3.1).
+pub(crate) fn of_version_2(whole: &[u8]) -> Option<Header> {
+    const VERSION_2: u8 = 2;
+    // The flag I of the original initiator, and not R of an answer.
+    const FROM_INITIATOR: u8 = 0x08;
+    Header::parse(whole).ok().filter(|header| {
+        header.major == VERSION_2
+            && header.exchange == ExchangeType::IKE_SA_INIT
+            && header.flags.0 == FROM_INITIATOR
+            && !header.initiator_cookie.is_zero()
+            && header.responder_cookie.is_zero()
+            && usize::try_from(header.length) == Ok(whole.len())
+    })
 }

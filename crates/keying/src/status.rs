@@ -169,7 +169,7 @@ pub struct Status {
     pub counters: Counters,
 }
 
-/// A Main Mode SA at `now`.
+/// A Main Mode SA.
 pub(crate) fn main_mode(sa: &Sa) -> MainModeSa {
     MainModeSa {
         mmsa_id: sa.mmsa_id,

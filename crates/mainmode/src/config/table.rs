@@ -345,13 +345,18 @@ impl<'a> Field<'a> {
         example: &str,
     ) -> Option<Table<'a>> {
         let DeValue::Table(entries) = self.value else {
-            if holds_secrets(name) {
-                self.hide_texts(findings);
-            }
-            self.wrong_kind(findings, "a table", example);
+            self.no_table(name, findings, "a table", example);
             return None;
         };
         Some(Table::new(name, self.span.clone(), entries, findings))
+    }
+
+    /// Says that the table `name` was wanted.
+    fn no_table(&self, name: &str, findings: &mut Findings, wanted: &str, example: &str) {
+        if holds_secrets(name) {
+            self.hide_texts(findings);
+        }
+        self.wrong_kind(findings, wanted, example);
     }
 
     /// The value as a list of tables; a single table is a list of one.
@@ -367,10 +372,7 @@ impl<'a> Field<'a> {
             }
             DeValue::Array(items) => items,
             _ => {
-                if holds_secrets(name) {
-                    self.hide_texts(findings);
-                }
-                self.wrong_kind(findings, "a table or a list of tables", example);
+                self.no_table(name, findings, "a table or a list of tables", example);
                 return None;
             }
         };

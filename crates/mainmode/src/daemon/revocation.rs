@@ -427,22 +427,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let issuer = ca(folder.path(), "true");
         ca(folder.path(), "false");
-        let known = Arc::new(Known::default());
-        let fetchers = Fetchers::new(known.clone());
+        let known = Known::default();
+        let from = |url: &str| Fetch::Crl {
+            url: url.to_owned(),
+            issuer: issuer.clone(),
+        };
         let issued_on = |list: Vec<u8>| {
             let (url, server) = server(1, list.leak());
-            let fetch = Fetch::Crl {
-                // One place, whatever its port.
-                url: url.clone(),
-                issuer: issuer.clone(),
-            };
-            let answer = ask(&fetch, TIMEOUT).unwrap_or(Answer::Nothing);
+            let answer = ask(&from(&url), TIMEOUT).unwrap_or(Answer::Nothing);
             server.join().unwrap();
-            let place = Fetch::Crl {
-                url: "http://ca.example/".to_owned(),
-                issuer: issuer.clone(),
-            };
-            fetchers.known.keep(place, answer);
+            // One place, though each server here has a port of its own.
+            known.keep(from("http://ca.example/"), answer);
             let evidence = known.evidence();
             let lists = evidence.crls.iter().map(Crl::this_update);
             lists
