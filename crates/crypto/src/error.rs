@@ -60,6 +60,9 @@ pub enum CryptoError {
     /// A private value of our own that no key of the group can have.
     #[error("the private value does not fit the group")]
     BadPrivateValue,
+    /// AWS-LC could not do its work: out of memory.
+    #[error("AWS-LC failed, and does not say why")]
+    AwsLc,
     /// OpenSSL could not do its work: out of memory, no randomness, an algorithm switched off.
     #[error("OpenSSL failed: {0}")]
     Library(#[from] ErrorStack),
@@ -70,7 +73,9 @@ impl CryptoError {
     pub fn is_peers_fault(&self) -> bool {
         match self {
             Self::BadPublicValue(_) | Self::NotWholeBlocks { .. } => true,
-            Self::WrongLength { .. } | Self::BadPrivateValue | Self::Library(_) => false,
+            Self::WrongLength { .. } | Self::BadPrivateValue | Self::AwsLc | Self::Library(_) => {
+                false
+            }
         }
     }
 }

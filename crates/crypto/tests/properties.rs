@@ -1,7 +1,11 @@
 //! What holds for any input.
 
 use crypto::esp::{ESP_CIPHERS, ESP_INTEGRITIES, EspProposal, EspProposalError};
-use crypto::{CIPHERS, Cipher, CryptoError, GROUPS, HASHES, Proposal, ProposalError, Secret};
+use crypto::{
+    CIPHERS, Cipher, CryptoError, GROUPS, Group, HASHES, Proposal, ProposalError, Secret,
+};
+use openssl::derive::Deriver;
+use openssl::pkey::{Id, PKey};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -42,6 +46,19 @@ proptest! {
         prop_assert_eq!(ciphertext.len(), plaintext.len());
         prop_assert_ne!(&ciphertext, &plaintext);
         prop_assert_eq!(crypto::decrypt(cipher, &key, &iv, &ciphertext).unwrap(), plaintext);
+    }
+
+    /// OpenSSL, which does not compute ours.
+    #[test]
+    fn x25519_is_what_openssl_computes(ours in any::<[u8; 32]>(), theirs in any::<[u8; 32]>()) {
+        let key = PKey::private_key_from_raw_bytes(&ours, Id::X25519).unwrap();
+        let share = crypto::share_from_private(Group::X25519, &Secret::new(ours.to_vec())).unwrap();
+        prop_assert_eq!(&share.public, &key.raw_public_key().unwrap());
+        let peer = PKey::public_key_from_raw_bytes(&theirs, Id::X25519).unwrap();
+        let mut deriver = Deriver::new(&key).unwrap();
+        deriver.set_peer(&peer).unwrap();
+        let shared = crypto::agree(Group::X25519, &share.private, &theirs).unwrap();
+        prop_assert_eq!(shared.as_bytes(), deriver.derive_to_vec().unwrap());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The chain of payloads in a message body (RFC 2408 section 3.2).
 
+use zeroize::Zeroize as _;
+
 use crate::{
     error::ParseError,
     payload::PayloadType,
@@ -12,12 +14,22 @@ pub const MAX_PAYLOADS: usize = 64;
 
 /// One payload without its generic header: what HASH(1) and its like are computed over, once
 /// [`emit_chain`] has put the headers back.
+///
+/// The body of an attributes payload, which may have a password, is wiped when it is dropped.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RawPayload {
     /// What kind of payload.
     pub kind: PayloadType,
     /// The bytes after the 4-byte generic header.
     pub body: Vec<u8>,
+}
+
+impl Drop for RawPayload {
+    fn drop(&mut self) {
+        if self.kind == PayloadType::ATTRIBUTES {
+            self.body.zeroize();
+        }
+    }
 }
 
 /// All payloads of a message, in order.

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use zeroize::Zeroize as _;
+
 use crate::{
-    attribute::Attribute,
+    attribute::{Attribute, AttributeValue},
     error::{Fault, ParseError},
     payload::PayloadType,
     reader::Reader,
@@ -81,8 +83,8 @@ pub mod class {
     pub const UNITY_LOCAL_LAN: u16 = 28678;
 }
 
-/// An attributes payload.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+/// An attributes payload. XAUTH's have a password: the values do not print, and are wiped when they are dropped.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ConfigAttributes {
     /// Request, reply, set or acknowledgement.
     pub kind: ConfigType,
@@ -90,6 +92,27 @@ pub struct ConfigAttributes {
     pub identifier: u16,
     /// The values, or what is asked for with empty ones.
     pub attributes: Vec<Attribute>,
+}
+
+impl fmt::Debug for ConfigAttributes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let classes: Vec<u16> = self.attributes.iter().map(|a| a.class).collect();
+        f.debug_struct("ConfigAttributes")
+            .field("kind", &self.kind)
+            .field("identifier", &self.identifier)
+            .field("classes", &classes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for ConfigAttributes {
+    fn drop(&mut self) {
+        for attribute in &mut self.attributes {
+            if let AttributeValue::Long(value) = &mut attribute.value {
+                value.zeroize();
+            }
+        }
+    }
 }
 
 impl ConfigAttributes {
@@ -135,6 +158,23 @@ mod tests {
             ]
         );
         assert_eq!(request.emit(), body);
+    }
+
+    #[test]
+    fn its_values_do_not_print() {
+        let attributes = ConfigAttributes {
+            kind: ConfigType::REPLY,
+            identifier: 7,
+            attributes: vec![Attribute::long(class::XAUTH_USER_PASSWORD, *b"4711")],
+        };
+        let shown = format!(
+            "{attributes:?} {:?}",
+            crate::Payload::Attributes(attributes.clone())
+        );
+        assert!(
+            shown.contains("16522") && !shown.contains("52, 55"),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl From<crypto::CryptoError> for Failure {
         use crypto::CryptoError;
         let failure = match &error {
             CryptoError::BadPublicValue(_) => Failure::local(Cause::KeInvalid),
-            CryptoError::BadPrivateValue => Failure::local(Cause::DhFailure),
+            CryptoError::BadPrivateValue | CryptoError::AwsLc => Failure::local(Cause::DhFailure),
             CryptoError::NotWholeBlocks { .. }
             | CryptoError::WrongLength { .. }
             | CryptoError::Library(_) => Failure::local(Cause::EncryptFailure),

@@ -8,6 +8,8 @@ use isakmp::{
     Attribute, AttributeValue, Cookie, Datagram, ExchangeType, Payload, PayloadType, RawPayload,
 };
 
+use zeroize::Zeroizing;
+
 use super::negotiation::header;
 use super::protection::Keys;
 
@@ -80,8 +82,11 @@ pub(crate) fn build(
 ) -> Result<(Vec<u8>, Vec<u8>), CryptoError> {
     let payload = Payload::Attributes(config.clone()).to_raw();
     let (_, rest) = isakmp::emit_chain(std::slice::from_ref(&payload));
+    let rest = Zeroizing::new(rest);
     let hash = Payload::Hash(keys.hash_1(message_id, &rest)?).to_raw();
     let (first, chain) = isakmp::emit_chain(&[hash, payload]);
+    // A user's password may be in it.
+    let chain = Zeroizing::new(chain);
     let ciphertext = match iv {
         Some(iv) => keys.seal(iv, &chain)?,
         None => keys.seal(&keys.exchange_iv(last_block, message_id)?, &chain)?,

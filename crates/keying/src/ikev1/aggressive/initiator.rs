@@ -69,7 +69,7 @@ pub(crate) fn share_made(
     };
     let methods = Method::all_of(&connection, n.role, true);
     let offer = proposals::offer(&methods, &suites(&connection), Lifetime::of(&connection));
-    let sa = Payload::Sa(offer).to_raw();
+    let mut sa = Payload::Sa(offer).to_raw();
     let nonce = core.bytes(OUR_NONCE_LEN);
     let local_id = own_identity(n, &connection);
     let id = identification(&local_id);
@@ -88,7 +88,7 @@ pub(crate) fn share_made(
     n.local_name = Some(local_id.to_string());
     n.state = State::AggressiveSent {
         sent: Box::new(AggressiveSent {
-            sa_body: sa.body,
+            sa_body: std::mem::take(&mut sa.body),
             public,
             private,
             nonce,
