@@ -13,6 +13,7 @@ use x509_cert::ext::pkix::{
     SubjectAltName, SubjectKeyIdentifier,
 };
 
+use super::algorithm;
 use super::dn;
 use super::key::PublicKey;
 use super::limits::{MAX_CERTIFICATE_LEN, MAX_NAMES, MAX_URL_LEN};
@@ -77,7 +78,7 @@ struct Facts {
     serial: Vec<u8>,
     not_before: i64,
     not_after: i64,
-    signature_algorithm: ObjectIdentifier,
+    broken_signature: bool,
     alt_names: Vec<AltName>,
     basic_constraints: Option<BasicConstraints>,
     key_usage: Option<KeyUsage>,
@@ -209,8 +210,9 @@ impl Certificate {
         self.facts.subject_key_id.as_deref()
     }
 
-    pub(super) fn signature_algorithm(&self) -> ObjectIdentifier {
-        self.facts.signature_algorithm
+    /// Whether it is signed over MD5 or worse.
+    pub(super) fn has_broken_signature(&self) -> bool {
+        self.facts.broken_signature
     }
 
     pub(super) fn serial(&self) -> &[u8] {
@@ -278,7 +280,7 @@ impl Facts {
             serial: tbs.serial_number().as_bytes().to_vec(),
             not_before: seconds(tbs.validity().not_before),
             not_after: seconds(tbs.validity().not_after),
-            signature_algorithm: parsed.signature_algorithm().oid,
+            broken_signature: algorithm::is_broken(parsed.signature_algorithm()),
             alt_names: Vec::new(),
             basic_constraints: extension(tbs)?,
             key_usage: extension(tbs)?,

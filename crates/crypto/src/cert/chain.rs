@@ -64,13 +64,6 @@ const USAGES: &[ObjectIdentifier] = &[
     ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.7"),  // ipsecUser
 ];
 
-/// Signatures over MD2, MD4 and MD5 (RFC 8017 appendix C), which are never taken.
-const BROKEN: &[ObjectIdentifier] = &[
-    ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.2"),
-    ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.3"),
-    ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.4"),
-];
-
 /// A chain that was found good at a moment: the peer's certificate first, a trusted one last. The two are one
 /// where the peer's own is trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,7 +150,7 @@ fn find_chain(
             .current_cert()
             .and_then(|certificate| certificate.subject_name().to_der().ok())
             .map_or_else(|| leaf.subject_words().to_owned(), |name| words(&name));
-        Ok(Err((context.error(), at_fault)))
+        Ok(Err((context.error(), context.error_depth(), at_fault)))
     })?;
     match outcome {
         Ok(found) if found.is_empty() => Err(Refusal::new(Fault::Internal, "no chain")),
@@ -178,7 +171,10 @@ fn find_chain(
             })
             .collect::<Result<_, _>>()
             .map(Chain),
-        Err((error, at_fault)) => Err(refusal(error.as_raw(), error.error_string(), &at_fault)),
+        // OpenSSL looks at the signature and then the validity of each, from the root down.
+        Err((error, depth, at_fault)) => {
+            Err(refusal(error.as_raw(), error.error_string(), &at_fault).before_leaf(depth > 0))
+        }
     }
 }
 
@@ -293,7 +289,7 @@ fn check_strength(chain: &Chain, policy: Policy) -> Result<(), Refusal> {
             .check(policy.min_rsa_bits, certificate.subject_words())?;
     }
     for (certificate, _) in chain.issued() {
-        if BROKEN.contains(&certificate.signature_algorithm()) {
+        if certificate.has_broken_signature() {
             return Err(Refusal::new(
                 Fault::WeakHash,
                 format!(

@@ -9,8 +9,10 @@ use openssl::x509::{CrlStatus, X509Crl};
 use x509_cert::ext::Extensions;
 use x509_cert::ext::pkix::crl::dp::IssuingDistributionPoint;
 use x509_cert::ext::pkix::name::DistributionPointName;
+use x509_cert::spki::AlgorithmIdentifierOwned;
 use x509_cert::time::Time;
 
+use super::algorithm;
 use super::certificate::{Certificate, seconds, words};
 use super::dn;
 use super::limits::{CLOCK_SKEW, MAX_CRL_LEN};
@@ -39,6 +41,7 @@ struct Facts {
     issuer: Vec<u8>,
     this_update: i64,
     next_update: Option<i64>,
+    broken_signature: bool,
     scope: Result<Scope, String>,
 }
 
@@ -63,31 +66,35 @@ struct Head {
     this_update: i64,
     next_update: Option<i64>,
     extensions: Option<Extensions>,
+    broken_signature: bool,
 }
 
 /// RFC 5280 section 5.1, passing over the list of what is revoked: it can be long.
 fn head(der: &[u8]) -> der::Result<Head> {
     AnyRef::from_der(der)?.sequence(|outer| {
-        let head = AnyRef::decode(outer)?.sequence(|list| {
-            let _version = Option::<u8>::decode(list)?;
-            let _algorithm = AnyRef::decode(list)?;
-            let issuer = AnyRef::decode(list)?.to_der()?;
-            let this_update = seconds(Time::decode(list)?);
-            let next_update = Option::<Time>::decode(list)?.map(seconds);
-            if !list.is_finished() && Tag::peek(list)? == Tag::Sequence {
-                let _revoked = AnyRef::decode(list)?;
-            }
-            let extensions = ContextSpecific::<Extensions>::decode_explicit(list, TagNumber(0))?;
-            Ok::<_, der::Error>(Head {
-                issuer,
-                this_update,
-                next_update,
-                extensions: extensions.map(|extensions| extensions.value),
-            })
-        })?;
-        let _algorithm = AnyRef::decode(outer)?;
+        let (issuer, this_update, next_update, extensions) =
+            AnyRef::decode(outer)?.sequence(|list| {
+                let _version = Option::<u8>::decode(list)?;
+                let _algorithm = AnyRef::decode(list)?;
+                let issuer = AnyRef::decode(list)?.to_der()?;
+                let this_update = seconds(Time::decode(list)?);
+                let next_update = Option::<Time>::decode(list)?.map(seconds);
+                if !list.is_finished() && Tag::peek(list)? == Tag::Sequence {
+                    let _revoked = AnyRef::decode(list)?;
+                }
+                let extensions =
+                    ContextSpecific::<Extensions>::decode_explicit(list, TagNumber(0))?;
+                Ok::<_, der::Error>((issuer, this_update, next_update, extensions))
+            })?;
+        let algorithm = AlgorithmIdentifierOwned::decode(outer)?;
         let _signature = AnyRef::decode(outer)?;
-        Ok(head)
+        Ok(Head {
+            issuer,
+            this_update,
+            next_update,
+            extensions: extensions.map(|extensions| extensions.value),
+            broken_signature: algorithm::is_broken(&algorithm),
+        })
     })
 }
 
@@ -110,6 +117,7 @@ impl Crl {
             issuer: head.issuer,
             this_update: head.this_update,
             next_update: head.next_update,
+            broken_signature: head.broken_signature,
             scope: scope(head.extensions.as_ref()),
         })))
     }
@@ -135,7 +143,7 @@ impl Crl {
     }
 
     fn is_signed_with(&self, issuer: &Certificate) -> bool {
-        matches!(self.0.crl.verify(issuer.key().pkey()), Ok(true))
+        !self.0.broken_signature && matches!(self.0.crl.verify(issuer.key().pkey()), Ok(true))
     }
 
     /// Whether it could speak of this certificate.
@@ -154,6 +162,9 @@ impl Crl {
         let unknown = |why: &str| Status::Unknown(format!("the CRL {why}"));
         if issuer.key_usage().is_some_and(|usage| !usage.crl_sign()) {
             return unknown("is of a CA whose key usage has no cRLSign");
+        }
+        if facts.broken_signature {
+            return unknown("is signed over MD5 or worse");
         }
         if !self.is_signed_with(issuer) {
             return unknown("is not signed by the issuer of the certificate");

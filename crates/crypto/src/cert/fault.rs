@@ -52,6 +52,9 @@ pub struct Refusal {
     pub fault: Fault,
     /// What was seen, as a sentence without its full stop; names are made safe to print.
     pub detail: String,
+    /// Whether an issuer was refused before anybody looked at what it signed: then the peer's certificate may
+    /// be forged.
+    pub before_leaf: bool,
 }
 
 impl Refusal {
@@ -60,6 +63,16 @@ impl Refusal {
         Refusal {
             fault,
             detail: detail.to_string(),
+            before_leaf: false,
+        }
+    }
+
+    /// The same, found before the signature of the peer's certificate was looked at.
+    #[must_use]
+    pub(super) fn before_leaf(self, before_leaf: bool) -> Self {
+        Refusal {
+            before_leaf,
+            ..self
         }
     }
 }

@@ -10,6 +10,7 @@
 //!
 //! There is no clock and no network here: the caller says what time it is and fetches what is asked for.
 
+mod algorithm;
 mod certificate;
 mod chain;
 mod credential;

@@ -20,6 +20,7 @@ use openssl::x509::X509;
 use openssl::x509::store::X509StoreBuilder;
 
 use self::asn1::{Basic, CertId, CertStatus, Response, SingleResponse};
+use super::algorithm;
 use super::certificate::Certificate;
 use super::dn;
 use super::limits::{
@@ -78,6 +79,7 @@ struct Facts {
     basic: OcspBasicResponse,
     statuses: Vec<SingleResponse>,
     certificates: Vec<Certificate>,
+    broken_signature: bool,
 }
 
 impl OcspAnswer {
@@ -106,10 +108,12 @@ impl OcspAnswer {
             .iter()
             .filter_map(|certificate| Certificate::from_der(&certificate.to_der().ok()?).ok())
             .collect();
+        let broken_signature = algorithm::is_broken(&parsed.algorithm);
         Ok(OcspAnswer(Arc::new(Facts {
             basic,
             statuses: parsed.data.responses,
             certificates,
+            broken_signature,
         })))
     }
 
@@ -141,6 +145,9 @@ impl OcspAnswer {
         else {
             return unknown("is about another certificate");
         };
+        if self.0.broken_signature {
+            return unknown("is signed over MD5 or worse");
+        }
         if !self.is_signed_for(issuer, at) {
             return unknown("is not signed by the issuer of the certificate or one that it names");
         }
@@ -165,6 +172,9 @@ impl OcspAnswer {
 
     /// RFC 6960 section 4.2.2.2: signed by the issuer, or by one that the issuer itself has named for it.
     fn is_signed_for(&self, issuer: &Certificate, at: i64) -> bool {
+        if self.0.broken_signature {
+            return false;
+        }
         let mut signers: Vec<X509> = vec![issuer.x509().clone()];
         signers.extend(
             self.0
@@ -194,6 +204,7 @@ fn is_delegate(signer: &Certificate, issuer: &Certificate, at: i64) -> bool {
         && signer
             .extended_key_usage()
             .is_some_and(|usages| usages.contains(&OCSP_SIGNING))
+        && !signer.has_broken_signature()
         && signer.key().check(super::limits::MIN_RSA_BITS, "").is_ok()
         && matches!(signer.x509().verify(issuer.key().pkey()), Ok(true))
 }

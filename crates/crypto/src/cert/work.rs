@@ -120,7 +120,7 @@ impl CheckPeer {
             Ok(fetches) if fetches.is_empty() => Checked::Accepted(shown),
             Ok(fetches) => Checked::NeedsFetch { fetches, shown },
             Err(refusal) => Checked::Refused {
-                proven: proven && comes_after_its_signature(refusal.fault),
+                proven: proven && comes_after_its_signature(&refusal),
                 refusal,
                 shown,
             },
@@ -269,15 +269,16 @@ impl CheckPeer {
 }
 
 /// Whether a fault is found only in a certificate whose own signature was found right.
-fn comes_after_its_signature(fault: Fault) -> bool {
-    matches!(
-        fault,
+fn comes_after_its_signature(refusal: &Refusal) -> bool {
+    let found_later = matches!(
+        refusal.fault,
         Fault::Expired
             | Fault::NotYetValid
             | Fault::NameMismatch
             | Fault::Revoked
             | Fault::RevocationUnknown
-    )
+    );
+    found_later && !refusal.before_leaf
 }
 
 mod hash_by_name {

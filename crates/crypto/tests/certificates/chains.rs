@@ -145,6 +145,26 @@ fn a_refusal_says_whether_the_peer_proved_that_the_certificate_is_its_own() {
 }
 
 #[test]
+fn a_forged_certificate_of_an_issuer_that_has_expired_proves_nothing() {
+    let lab = Lab::new();
+    lab.root("root");
+    lab.issue("sub", "root", CA);
+    lab.issue("gw", "sub", "subjectAltName=DNS:gw.example\n");
+    let mut check = lab.peer("gw", &["sub"]);
+    *check.certificates[0].last_mut().unwrap() ^= 1;
+    let later = now() + 200 * DAY;
+    let checked = check.run(&lab.trust(&["root"]), &[&Evidence::default()], later);
+    let Checked::Refused {
+        refusal, proven, ..
+    } = checked
+    else {
+        panic!("taken");
+    };
+    assert_eq!((refusal.fault, proven), (Fault::Expired, false));
+    assert!(refusal.detail.contains("CN=sub"), "{refusal}");
+}
+
+#[test]
 fn usages_and_lengths_are_checked() {
     let lab = Lab::new();
     lab.root("root");
@@ -193,11 +213,18 @@ fn usages_and_lengths_are_checked() {
     // ECDSA over MD5 does not exist.
     lab.make_key("old", "rsa:2048");
     lab.openssl("req -x509 -new -key old.key -subj /CN=old -days 1000 -out old.pem");
-    lab.issue_for_key("gw", "old", san, "-md5");
-    let mut check = lab.peer("gw", &[]);
-    check.policy.allow_sha1 = true;
     let trust = lab.trust(&["old"]);
-    assert_eq!(fault(&check, &trust), Some(Fault::WeakHash));
+    let pss = "-sigopt rsa_padding_mode:pss";
+    for (options, expected) in [
+        ("-md5", Some(Fault::WeakHash)),
+        (&*format!("-sha1 {pss}"), None),
+        (&*format!("-sha256 {pss}"), None),
+    ] {
+        lab.issue_for_key("gw", "old", san, options);
+        let mut check = lab.peer("gw", &[]);
+        check.policy.allow_sha1 = true;
+        assert_eq!(fault(&check, &trust), expected, "{options}");
+    }
 }
 
 #[test]

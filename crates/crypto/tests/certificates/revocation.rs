@@ -175,6 +175,39 @@ fn places_are_asked_only_for_a_chain_that_is_trusted_and_proven() {
 }
 
 #[test]
+fn a_crl_or_an_answer_that_is_signed_over_md5_says_nothing() {
+    let lab = Lab::new();
+    lab.make_key("root", "rsa:2048");
+    lab.openssl(
+        "req -x509 -new -key root.key -subj /C=CH/O=Example/CN=root -days 1000 -out root.pem \
+         -addext keyUsage=critical,keyCertSign,cRLSign",
+    );
+    lab.issue("gw", "root", "subjectAltName=DNS:gw.example\n");
+    let ca = "ca -config ca.cnf -keyfile root.key -cert root.pem";
+    lab.openssl(&format!("{ca} -valid gw.pem"));
+    let request = ocsp_request(&lab.certificate("gw"), &lab.certificate("root")).unwrap();
+    std::fs::write(lab.path("request"), request).unwrap();
+    let trust = lab.trust(&["root"]);
+    let mut check = lab.peer("gw", &[]);
+    check.policy.revocation = Revocation::Strict;
+    for (hash, expected) in [("md5", Some(Fault::RevocationUnknown)), ("sha256", None)] {
+        lab.openssl(&format!("{ca} -gencrl -md {hash} -out root.crl"));
+        let found = fault_with(&check, &trust, &crl(&lab));
+        assert_eq!(found, expected, "CRL, {hash}");
+        lab.openssl(&format!(
+            "ocsp -index index.txt -CA root.pem -rsigner root.pem -rkey root.key -rmd {hash} \
+             -reqin request -respout answer -ndays 10"
+        ));
+        let evidence = Evidence {
+            crls: Vec::new(),
+            ocsp: vec![OcspAnswer::read(&lab.read("answer")).unwrap()],
+        };
+        let found = fault_with(&check, &trust, &evidence);
+        assert_eq!(found, expected, "OCSP, {hash}");
+    }
+}
+
+#[test]
 fn a_crl_or_an_answer_that_was_changed_says_nothing_good() {
     let lab = lab();
     let trust = lab.trust(&["root"]);
