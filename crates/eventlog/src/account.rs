@@ -86,9 +86,10 @@ impl Counters {
     }
 
     /// Applies a change.
-    pub(crate) fn apply(&mut self, change: &AccountChange) {
+    pub fn apply(&mut self, change: &AccountChange) {
         let quick_mode = &mut self.quick_mode;
         let (counter, by) = match change {
+            AccountChange::Counted(counted) => return self.add(counted),
             AccountChange::Started => (&mut self.negotiations, 1),
             AccountChange::Established(_) => (&mut self.established, 1),
             AccountChange::Failed => (&mut self.failed, 1),
@@ -177,6 +178,8 @@ pub enum AccountChange {
     },
     /// So many verdicts were counted instead of written.
     HeldBack(u64),
+    /// Many changes in one that tell of no SA by name.
+    Counted(Counters),
     /// A Quick Mode started.
     QuickModeStarted,
     /// It ended in an IPsec SA; with the SA when its 5451 is in the same entry.
@@ -188,6 +191,24 @@ pub enum AccountChange {
         /// Its `QuickModeSaId`.
         qmsa_id: u64,
     },
+}
+
+impl AccountChange {
+    /// Whether it tells of an SA by name: it counts, and changes the list of what a crash would orphan.
+    pub fn names_an_sa(&self) -> bool {
+        match self {
+            AccountChange::Established(sa) => sa.is_some(),
+            AccountChange::QuickModeEstablished(sa) => sa.is_some(),
+            AccountChange::Ended { .. } | AccountChange::QuickModeEnded { .. } => true,
+            AccountChange::Started
+            | AccountChange::Failed
+            | AccountChange::Superseded
+            | AccountChange::HeldBack(_)
+            | AccountChange::Counted(_)
+            | AccountChange::QuickModeStarted
+            | AccountChange::QuickModeFailed => false,
+        }
+    }
 }
 
 /// Changes without a record that wait for the next transaction, in no more memory than they need.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use audit::{Event, Extra, Policy, QuickModeEnded};
-use eventlog::{AccountChange, Entry, LiveIpsecSa, LiveSa, LogError, Service};
+use eventlog::{AccountChange, Counters, Entry, LiveIpsecSa, LiveSa, LogError, Service};
 use keying::{Account, AuditOutput, Ticket};
 
 use crate::config::WhenUnwritable;
@@ -38,38 +38,57 @@ pub struct Journal {
 /// Account changes that have no event, or whose event could not be written: they count all the same.
 /// They go with the next event, so that the account on disk knows no end without its beginning.
 #[derive(Debug, Default)]
-struct Unrecorded(Mutex<Vec<AccountChange>>);
+struct Unrecorded(Mutex<Changes>);
+
+/// Changes in no more memory than the SAs need of which they tell: strangers can make the others without end.
+#[derive(Debug, Default)]
+struct Changes {
+    counted: Counters,
+    of_sas: Vec<AccountChange>,
+}
+
+impl Changes {
+    fn add(&mut self, change: AccountChange) {
+        if change.names_an_sa() {
+            self.of_sas.push(change);
+        } else {
+            self.counted.apply(&change);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.counted == Counters::default() && self.of_sas.is_empty()
+    }
+}
 
 impl Unrecorded {
-    fn with<T>(&self, f: impl FnOnce(&mut Vec<AccountChange>) -> T) -> T {
+    fn with<T>(&self, f: impl FnOnce(&mut Changes) -> T) -> T {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn add(&self, changes: impl IntoIterator<Item = AccountChange>) {
-        self.with(|list| {
-            for change in changes {
-                match (list.last_mut(), &change) {
-                    (Some(AccountChange::HeldBack(sum)), AccountChange::HeldBack(n)) => *sum += n,
-                    _ => list.push(change),
-                }
-            }
-        });
+        self.with(|held| changes.into_iter().for_each(|change| held.add(change)));
     }
 
     fn take(&self) -> Vec<AccountChange> {
-        self.with(std::mem::take)
+        let Changes { counted, of_sas } = self.with(std::mem::take);
+        let counted = (counted != Counters::default()).then_some(AccountChange::Counted(counted));
+        counted.into_iter().chain(of_sas).collect()
     }
 
     /// Puts back what was taken, before what came since.
-    fn put_back(&self, mut taken: Vec<AccountChange>) {
-        self.with(|list| {
-            taken.append(list);
-            *list = taken;
+    fn put_back(&self, taken: Vec<AccountChange>) {
+        self.with(|held| {
+            let since = std::mem::take(&mut held.of_sas);
+            taken
+                .into_iter()
+                .chain(since)
+                .for_each(|change| held.add(change));
         });
     }
 
     fn is_empty(&self) -> bool {
-        self.with(|list| list.is_empty())
+        self.with(|held| held.is_empty())
     }
 }
 

@@ -278,6 +278,32 @@ fn a_quick_mode_that_the_policy_does_not_ask_for_is_counted_and_owes_no_5452() {
 }
 
 #[test]
+fn strangers_who_are_refused_while_the_log_stands_still_take_no_memory() {
+    let unrecorded = Unrecorded::default();
+    unrecorded.add([AccountChange::Ended { mmsa_id: 1 }]);
+    for _ in 0..10_000 {
+        unrecorded.add([AccountChange::Started, AccountChange::Failed]);
+        unrecorded.add([AccountChange::HeldBack(1)]);
+    }
+    let taken = unrecorded.take();
+    assert!(unrecorded.is_empty());
+    unrecorded.add([AccountChange::Started, AccountChange::Ended { mmsa_id: 2 }]);
+    unrecorded.put_back(taken);
+    let counted = Counters {
+        negotiations: 10_001,
+        failed: 10_000,
+        held_back: 10_000,
+        ..Counters::default()
+    };
+    let expected = [
+        AccountChange::Counted(counted),
+        AccountChange::Ended { mmsa_id: 1 },
+        AccountChange::Ended { mmsa_id: 2 },
+    ];
+    assert_eq!(unrecorded.take(), expected);
+}
+
+#[test]
 fn a_full_queue_loses_no_ticket_and_nothing_of_the_account() {
     for (setting, asked) in [(Some(Setting::BOTH), true), (None, false)] {
         let mut desk = Desk::new(setting, WhenUnwritable::Continue);
