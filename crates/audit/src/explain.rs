@@ -155,7 +155,7 @@ impl fmt::Display for EventExplanation {
 impl fmt::Display for ReasonExplanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let symbol = self.reason.symbol().unwrap_or_default();
-        writeln!(f, "{} ERROR_IPSEC_{symbol}", self.reason.0)?;
+        writeln!(f, "{} {symbol}", self.reason.0)?;
         writeln!(f, "{}", self.reason.text())?;
         if self.causes.is_empty() {
             return writeln!(f, "\nThis version never gives this reason.");

@@ -28,9 +28,9 @@ impl Reason {
         self.row().map_or("Unknown error occurred", |row| row.2)
     }
 
-    /// The symbol less `ERROR_IPSEC_`, such as `IKE_AUTH_FAIL`.
-    pub fn symbol(self) -> Option<&'static str> {
-        self.row().map(|row| row.1)
+    /// The symbol of Windows' headers, such as `ERROR_IPSEC_IKE_AUTH_FAIL`.
+    pub fn symbol(self) -> Option<String> {
+        self.row().map(|row| format!("{PREFIX}{}", row.1))
     }
 
     /// The reason that a code (decimal, or hexadecimal as `0x35E9`), or a symbol with or without its
@@ -498,7 +498,8 @@ mod tests {
             );
         }
         assert_eq!(Reason(13_805).text(), "Negotiation timed out");
-        assert_eq!(Reason(13_868).symbol(), Some("IKE_POLICY_MATCH"));
+        let symbol = Reason(13_868).symbol();
+        assert_eq!(symbol.as_deref(), Some("ERROR_IPSEC_IKE_POLICY_MATCH"));
         assert_eq!(Reason::from_code_or_symbol("13800"), None);
         assert_eq!(Reason::from_code_or_symbol("ERROR_IPSEC_"), None);
         assert_eq!(Reason::from_code_or_symbol("é"), None);

@@ -67,7 +67,7 @@ causes! {
         in [4652, 4653] {
             NoAnswer "no-answer" 13_805
                 "the peer did not answer the first message"
-                "Check that the address is right, that the peer runs IKE, and that UDP 500 and 4500 pass every firewall on the way."
+                "Check that address and port are right, that the peer runs IKE there, and that UDP 500 and 4500, or the ports that the connection names, pass every firewall on the way."
             SilenceAfterMessage2 "silence-after-message-2" 13_805
                 "the peer answered message 1 and then nothing to message 3"
                 "Message 3 is larger than message 1: look for a path that drops large packets or port 4500, and read the log of the peer."
@@ -466,9 +466,6 @@ causes! {
             PeerDead "peer-dead"
                 "the peer stopped answering"
                 "Find out whether the peer or the path to it is down. Dead peer detection asks again as `dpd` says."
-            Shutdown "shutdown"
-                "the daemon shut down"
-                "Nothing to change, if it was meant."
             OrphanedByCrash "orphaned-by-crash"
                 "it was alive when the daemon died; this was found at the next start"
                 "Find out what ended the daemon: the journal of that moment says it."
@@ -488,6 +485,9 @@ causes! {
             DeletedByOperator "deleted-by-operator"
                 "it was brought down here"
                 "Nothing to change."
+            Shutdown "shutdown"
+                "the daemon shut down"
+                "Nothing to change, if it was meant."
         }
         in [5452] {
             MainModeEnded "main-mode-ended"

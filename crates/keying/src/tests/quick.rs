@@ -179,6 +179,21 @@ fn several_children_of_several_pairs_stand_under_one_main_mode() {
 }
 
 #[test]
+fn an_ipsec_sa_that_a_shutdown_deletes_says_so_on_both_of_its_events() {
+    let mut net = pair_of(33, |_, _| {});
+    up(&mut net, A);
+    net.run(10 * SECOND);
+    assert_eq!(net.shared(), 1);
+    net.command(A, Command::Shutdown);
+    net.run(SECOND);
+    for (host, cause) in [(A, Cause::Shutdown), (B, Cause::DeletedByPeer)] {
+        for event in [5049, 5452] {
+            assert_eq!(net.hosts[host].causes(event), [cause], "{host} {event}");
+        }
+    }
+}
+
+#[test]
 fn auto_children_begin_with_the_sa_whoever_began_that_and_once() {
     for (seed, auto) in [[true, false], [false, true], [true, true]]
         .into_iter()

@@ -74,16 +74,7 @@ impl Endpoint {
                 qmsa_id: id,
                 child: live.child.name.clone(),
             });
-            // A shutdown deletes; 5049 knows no such cause.
-            let cause = match cause {
-                Cause::Shutdown => Cause::DeletedByOperator,
-                cause => cause,
-            };
-            let extra = Extra {
-                cause: Some(cause),
-                ..extra.clone()
-            };
-            self.core.audit(event, Some(live.activity), extra);
+            self.core.audit(event, Some(live.activity), extra.clone());
         }
         let event = Event::QuickModeEnded(QuickModeEnded {
             local: traffic(&live.pair.local),
