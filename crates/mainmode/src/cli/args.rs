@@ -153,11 +153,10 @@ pub enum AuditCommand {
         #[command(flatten)]
         which: Which,
     },
-    /// Change the setting of a subcategory
+    /// Change the setting of subcategories
     Set {
-        /// Name or GUID; several are separated by commas
-        #[arg(long, value_name = "NAME|GUID", required = true, value_delimiter = ',')]
-        subcategory: Vec<String>,
+        #[command(flatten)]
+        which: Which,
         /// Success audits; enabled where neither this nor --failure is given
         #[arg(
             long,
@@ -197,10 +196,10 @@ pub enum AuditCommand {
 /// Which part of the policy.
 #[derive(Debug, ClapArgs)]
 pub struct Which {
-    /// Subcategories, by name or GUID, separated by commas
+    /// Subcategories, by name or GUID, separated by commas; "*" is all of them
     #[arg(
         long,
-        value_name = "NAME|GUID",
+        value_name = "NAME|GUID|*",
         value_delimiter = ',',
         conflicts_with = "category"
     )]

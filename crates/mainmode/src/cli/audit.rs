@@ -25,10 +25,10 @@ pub fn run(command: AuditCommand, context: &mut Context) -> Outcome {
         AuditCommand::Get { which } => get(&which, context),
         AuditCommand::List { which } => list(&which, context),
         AuditCommand::Set {
-            subcategory,
+            which,
             success,
             failure,
-        } => set(&subcategory, success, failure, context),
+        } => set(&which, success, failure, context),
         AuditCommand::Backup { file } => backup(&file, context),
         AuditCommand::Restore { file } => restore(&file, context),
         AuditCommand::Clear => {
@@ -108,11 +108,15 @@ fn subcategory(text: &str) -> Result<Subcategory, Failure> {
 /// The subcategories that are meant, grouped by category.
 fn chosen(which: &Which) -> Result<Vec<Subcategory>, Failure> {
     if !which.subcategory.is_empty() {
-        return which
-            .subcategory
-            .iter()
-            .map(|text| subcategory(text))
-            .collect();
+        let mut chosen = Vec::new();
+        for text in &which.subcategory {
+            if text == "*" {
+                chosen.extend(Category::ALL.into_iter().flat_map(Category::subcategories));
+            } else {
+                chosen.push(subcategory(text)?);
+            }
+        }
+        return Ok(chosen);
     }
     let mut categories = Vec::new();
     for text in &which.category {
@@ -213,15 +217,16 @@ fn list(which: &Which, context: &mut Context) -> Outcome {
 }
 
 fn set(
-    names: &[String],
+    which: &Which,
     success: Option<Switch>,
     failure: Option<Switch>,
     context: &mut Context,
 ) -> Outcome {
-    let subcategories: Vec<Subcategory> = names
-        .iter()
-        .map(|name| subcategory(name))
-        .collect::<Result<_, _>>()?;
+    if which.subcategory.is_empty() && which.category.is_empty() && which.all.is_none() {
+        let what = "say which: --subcategory NAME, or --category NAME; `audit list` has the names";
+        return Err(Failure::usage(what));
+    }
+    let subcategories = chosen(which)?;
     let on = |switch: Option<Switch>| switch.map(|switch| switch == Switch::Enable);
     // As auditpol has it: success is meant where nothing is said.
     let success = on(success).or(failure.is_none().then_some(true));
@@ -284,8 +289,13 @@ fn restore(file: &Path, context: &mut Context) -> Outcome {
     let (policy, unknown) =
         Policy::from_csv(&text).map_err(|error| Failure::new(format!("{shown}: {error}")))?;
     for row in &unknown {
+        let why = if Subcategory::from_name_or_guid(&row.guid).is_some() {
+            format!("is for the account {} alone", printable(&row.target))
+        } else {
+            "is not about a subcategory of this program".to_owned()
+        };
         note(&format!(
-            "{shown}:{}: \"{}\" ({}) is not about a subcategory of this program, and is left alone",
+            "{shown}:{}: \"{}\" ({}) {why}, and is left alone",
             row.line,
             printable(&row.name),
             printable(&row.guid)

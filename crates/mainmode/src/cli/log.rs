@@ -135,7 +135,9 @@ impl Row {
         let what = match (cause, reason) {
             (Some(cause), Some(reason)) => format!("{cause} ({reason})"),
             (Some(cause), None) => format!("{title} ({cause})"),
-            _ => transform(&record.record).unwrap_or_else(|| title.to_owned()),
+            _ => transform(&record.record)
+                .or_else(|| policy_change(&record.record))
+                .unwrap_or_else(|| title.to_owned()),
         };
         let absent = || "-".to_owned();
         Self {
@@ -157,15 +159,25 @@ impl Row {
     }
 }
 
+/// The words that a parameter string such as `%%8237` stands for; anything else stands for itself.
+fn words(value: &str) -> &str {
+    let number = value
+        .strip_prefix("%%")
+        .and_then(|number| number.parse().ok());
+    number.and_then(audit::parameter).unwrap_or(value)
+}
+
+/// Whose setting changed, and how.
+fn policy_change(record: &Record) -> Option<String> {
+    let subcategory = words(record.value("SubcategoryId")?);
+    let changes = record.value("AuditPolicyChanges")?;
+    let changes: Vec<&str> = changes.split(", ").map(words).collect();
+    Some(format!("{subcategory}: {}", changes.join(", ")))
+}
+
 /// What an SA was established with.
 fn transform(record: &Record) -> Option<String> {
-    let word = |field| {
-        let value = record.value(field)?;
-        let number = value
-            .strip_prefix("%%")
-            .and_then(|number| number.parse().ok());
-        Some(number.and_then(audit::parameter).unwrap_or(value))
-    };
+    let word = |field| record.value(field).map(words);
     let (cipher, integrity) = (word("MMCipherAlg")?, word("MMIntegrityAlg")?);
     let group = word("DHGroup")?;
     Some(format!("established with {cipher}, {integrity}, {group}"))

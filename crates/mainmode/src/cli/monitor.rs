@@ -4,14 +4,17 @@ use std::io::Write as _;
 
 use audit::printable;
 
-use super::connection::{seconds, unexpected};
-use super::output::{BAD, CARE, FAINT, GOOD, styled};
+use super::connection::{ask, seconds, unexpected};
+use super::output::{BAD, CARE, FAINT, GOOD, note, styled};
 use super::{Context, Failure, Outcome, daemon_needed};
 use crate::control::monitor::{Failed, Happened, MonitorEvent, Peer, Traffic};
 use crate::control::{Request, Response};
 
 /// Prints what happens, until it is interrupted or the daemon ends.
 pub fn run(snapshot: bool, connections: &[String], context: &mut Context) -> Outcome {
+    if !connections.is_empty() {
+        name_unknown(connections, context)?;
+    }
     let mut client = daemon_needed(context)?;
     client
         .send(&Request::Monitor { snapshot })
@@ -30,6 +33,22 @@ pub fn run(snapshot: bool, connections: &[String], context: &mut Context) -> Out
             _ => return Err(unexpected()),
         }
     }
+}
+
+/// A reload may add what is not there yet, so it is waited for; but who mistyped a name is to know.
+fn name_unknown(connections: &[String], context: &Context) -> Outcome {
+    let Response::Status(status) = ask(&Request::Status, context)? else {
+        return Err(unexpected());
+    };
+    for name in connections {
+        if !status.connections.iter().any(|there| there.name == *name) {
+            let name = printable(name);
+            note(&format!(
+                "there is no connection \"{name}\" now; events come when a reload adds it"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn print(event: &MonitorEvent, context: &mut Context) -> Outcome {

@@ -35,17 +35,31 @@ pub fn read(
     }
     let mut ways: Vec<Auth> = Vec::with_capacity(tables.len());
     for table in &tables {
+        let psks = ["psk", "psk-file"].map(|name| table.get(name));
+        if let Some(psk) = psks.iter().flatten().next()
+            && table
+                .get("hybrid")
+                .is_some_and(|field| field.boolean(findings) == Some(true))
+        {
+            findings.error_help(
+                psk.key_span.clone(),
+                "hybrid authentication has no pre-shared key: one side signs, and the other is a user (XAUTH)",
+                "write `certificate` and `key` on the side that signs, `ca` on the user's, or take out \"hybrid\"",
+            );
+            continue;
+        }
         if certificate::KEYS.iter().any(|name| table.has(name)) {
             let signatures = certificate::read(table, source, findings);
             ways.extend(signatures.map(|way| Auth::Signatures(Box::new(way))));
-            for name in ["psk", "psk-file"] {
-                if let Some(field) = table.get(name) {
-                    findings.error_help(
-                        field.key_span,
-                        format!("\"{name}\" and a key to sign with are two ways to authenticate"),
-                        "make auth a list of two tables: the one that is preferred first",
-                    );
-                }
+            for field in psks.into_iter().flatten() {
+                findings.error_help(
+                    field.key_span,
+                    format!(
+                        "\"{}\" and a key to sign with are two ways to authenticate",
+                        field.name
+                    ),
+                    "make auth a list of two tables: the one that is preferred first",
+                );
             }
             continue;
         }

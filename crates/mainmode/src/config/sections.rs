@@ -1,7 +1,7 @@
 //! The sections beside the connections: `[audit]`, `[log]`, `[listen]`, `[control]`, `[debug]`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use audit::{Setting, Subcategory};
 use eventlog::{MIN_SIZE, Retention};
@@ -108,6 +108,12 @@ pub fn audit(top: &Table<'_>, source: &Source, findings: &mut Findings) -> Audit
     config
 }
 
+/// What is there and no folder, so that a folder of this path cannot be made.
+fn in_the_way(path: &Path) -> Option<&Path> {
+    let there = path.ancestors().find(|part| part.exists())?;
+    (!there.is_dir()).then_some(there)
+}
+
 /// `[log]`.
 pub fn log(top: &Table<'_>, source: &Source, findings: &mut Findings) -> LogConfig {
     let mut config = LogConfig::default();
@@ -121,6 +127,16 @@ pub fn log(top: &Table<'_>, source: &Source, findings: &mut Findings) -> LogConf
         source,
         findings,
     ) {
+        if let (Some(field), Some(file)) = (table.get("directory"), in_the_way(&path)) {
+            findings.error_help(
+                field.span,
+                format!(
+                    "the log cannot be kept there: {} is no folder",
+                    file.display()
+                ),
+                "name a folder; it is made where it is not there",
+            );
+        }
         config.directory = path;
     }
     if let Some(size) = table

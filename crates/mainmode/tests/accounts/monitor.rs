@@ -1,6 +1,6 @@
 //! The stream of events: each up has its down, each failure its cause, and a reader that is slow is told so.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process::Child;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -204,6 +204,14 @@ fn who_comes_late_is_told_what_is_up_and_who_asks_for_one_connection_hears_of_it
     );
     let mut other = Monitor::listening(&north, &["--snapshot", "--connection", "other"]);
     assert_eq!(other.next()["event"], "reloaded");
+    let _ = other.process.kill();
+    let mut said = String::new();
+    let mut stderr = other.process.stderr.take().expect("a pipe");
+    stderr.read_to_string(&mut said).expect("what it said");
+    assert!(
+        said.contains("there is no connection \"other\" now"),
+        "{said}"
+    );
     drop(other);
     // People read words.
     let mut process = north.begin(&["monitor", "--snapshot"]);

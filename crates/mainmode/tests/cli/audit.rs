@@ -72,6 +72,8 @@ fn each_half_is_set_alone_and_each_change_is_a_4719() {
             .collect()
     };
     assert_eq!(lower(&seen), lower(&expected));
+    let table = place.run(&["log", "query", "--id", "4719"]).good();
+    assert!(table.contains("IPsec Main Mode: Failure added"), "{table}");
 }
 
 #[test]
@@ -109,7 +111,36 @@ fn a_subcategory_that_does_not_exist_is_a_wrong_word() {
             .len(),
         3
     );
+    for which in ["--subcategory", "--category"] {
+        let words = ["audit", "list", which, "*", "--json"];
+        assert_eq!(place.run(&words).json().len(), 4);
+    }
     assert_eq!(place.run(&["audit", "list", "--json"]).json().len(), 4);
+}
+
+#[test]
+fn a_category_is_set_whole_and_nothing_is_set_where_none_is_named() {
+    let place = Place::new("");
+    let said = place
+        .run(&["audit", "set", "--failure", "enable"])
+        .failed(2);
+    assert!(said.contains("--subcategory NAME"), "{said}");
+    let words = [
+        "audit",
+        "set",
+        "--category",
+        "Logon/Logoff",
+        "--failure",
+        "enable",
+    ];
+    place.run(&words).good();
+    for (subcategory, expected) in [
+        (MAIN_MODE, "Failure"),
+        ("IPsec Extended Mode", "Failure"),
+        ("IPsec Driver", "Not configured"),
+    ] {
+        assert_eq!(setting(&place, subcategory), expected, "{subcategory}");
+    }
 }
 
 #[test]
@@ -194,7 +225,8 @@ fn rows_about_something_else_are_named_and_left_alone() {
     let csv = format!(
         "Machine Name,Policy Target,Subcategory,Subcategory GUID,Inclusion Setting,Exclusion Setting,Setting Value\r\n\
          DC,System,Logon,{{0CCE9215-69AE-11D9-BED3-505054503030}},Success,,1\r\n\
-         DC,System,{MAIN_MODE},{MAIN_MODE_GUID},Success and Failure,,3\r\n"
+         DC,System,{MAIN_MODE},{MAIN_MODE_GUID},Success and Failure,,3\r\n\
+         DC,S-1-5-21-1-2-3-1104,{MAIN_MODE},{MAIN_MODE_GUID},Success,,1\r\n"
     );
     // As tools on Windows write it.
     let mut wide = vec![0xff, 0xfe];
@@ -206,6 +238,9 @@ fn rows_about_something_else_are_named_and_left_alone() {
         "{}",
         ran.stderr
     );
+    let user =
+        "{0CCE9218-69AE-11D9-BED3-505054503030}) is for the account S-1-5-21-1-2-3-1104 alone";
+    assert!(ran.stderr.contains(user), "{}", ran.stderr);
     ran.good();
     assert_eq!(setting(&place, MAIN_MODE), "Success and Failure");
     place.write("bad.csv", "not,a,policy\n1,2,3\n");
