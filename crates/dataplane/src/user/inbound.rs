@@ -43,6 +43,8 @@ pub(super) struct Inbound {
     device: Arc<SyncDevice>,
     /// One datagram behind the other.
     datagrams: Vec<u8>,
+    /// Room for the packets of a batch, empty.
+    packets: Vec<Packet<'static>>,
     joined: GROTable,
     waiting: Waiting,
 }
@@ -55,6 +57,7 @@ impl Inbound {
             wire,
             device,
             datagrams: vec![0; ROOM],
+            packets: Vec::with_capacity(BATCH),
             joined: GROTable::new(),
             waiting: Waiting::default(),
         }
@@ -94,6 +97,7 @@ impl Inbound {
         let mut packets = Vec::with_capacity(found.len());
         for early in &mut found {
             self.open(
+                &shared,
                 &tables,
                 &mut early.packet,
                 &early.arrival,
@@ -114,7 +118,7 @@ impl Inbound {
         let shared = Arc::clone(&self.shared);
         let mut datagrams = std::mem::take(&mut self.datagrams);
         let mut room = datagrams.as_mut_slice();
-        let mut packets = Vec::with_capacity(BATCH);
+        let mut packets: Vec<Packet<'_>> = std::mem::take(&mut self.packets);
         for _ in 0..DATAGRAMS {
             if room.len() < MAX_DATAGRAM {
                 break;
@@ -126,7 +130,8 @@ impl Inbound {
             room = rest;
             if !self.wire.udp {
                 if let Some((packet, arrival)) = unwrapped(bytes, &arrival) {
-                    self.open(&shared.tables(), packet, &arrival, now(), &mut packets);
+                    let tables = shared.tables();
+                    self.open(&shared, &tables, packet, &arrival, now(), &mut packets);
                 }
                 continue;
             }
@@ -142,25 +147,25 @@ impl Inbound {
                     });
                 } else if packet != KEEPALIVE {
                     let (tables, now) = tables.get_or_insert_with(|| (shared.tables(), now()));
-                    self.open(tables, packet, &arrival, *now, &mut packets);
+                    self.open(&shared, tables, packet, &arrival, *now, &mut packets);
                 }
             }
         }
         self.flush(&mut packets);
-        drop(packets);
+        self.packets = emptied(packets);
         self.datagrams = datagrams;
     }
 
     /// Opens an ESP packet, and puts what is in it among those for the device.
     fn open<'a>(
         &mut self,
+        shared: &Shared,
         tables: &Tables,
         packet: &'a mut [u8],
         arrival: &Arrival,
         now: u64,
         packets: &mut Vec<Packet<'a>>,
     ) {
-        let shared = Arc::clone(&self.shared);
         let teller = &shared.teller;
         let from = arrival.from.ip();
         let Some((spi, low)) = header(packet) else {
@@ -243,6 +248,15 @@ impl Inbound {
     }
 }
 
+/// The same room for packets of another batch: `collect` takes over what it comes from.
+fn emptied<'a>(mut packets: Vec<Packet<'_>>) -> Vec<Packet<'a>> {
+    packets.clear();
+    packets
+        .into_iter()
+        .map(|_| unreachable!("none is left"))
+        .collect()
+}
+
 /// SPI and sequence number, which no decryption changes.
 fn header(packet: &[u8]) -> Option<(u32, u32)> {
     let (spi, rest) = packet.split_first_chunk()?;
@@ -302,4 +316,20 @@ fn unwrapped<'a>(packet: &'a mut [u8], arrival: &Arrival) -> Option<(&'a mut [u8
     let header_len = usize::from(packet.first()? & 15) * 4;
     arrival.traffic_class = *packet.get(1)?;
     Some((packet.get_mut(header_len..)?, arrival))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_for_a_batch_is_used_again() {
+        let mut datagram = vec![0; 64];
+        let mut packets = Vec::with_capacity(BATCH);
+        packets.push(Packet::new(&mut datagram, 16..40));
+        let room = packets.as_ptr().cast::<u8>();
+        let packets = emptied(packets);
+        assert!(packets.is_empty() && packets.capacity() == BATCH);
+        assert_eq!(packets.as_ptr().cast::<u8>(), room);
+    }
 }

@@ -120,7 +120,7 @@ fn aes_cbc_packets_of_rfc_3602_come_out_in_both_directions() {
         let suite = |direction| Suite {
             kind: Kind::Cbc,
             row: EspCipher::Aes128.row(),
-            context: Some(
+            engine: Engine::OpenSsl(
                 context(
                     direction,
                     Kind::Cbc,

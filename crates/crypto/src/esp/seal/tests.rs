@@ -74,6 +74,37 @@ proptest! {
     }
 
     #[test]
+    fn what_one_library_seals_the_other_seals_alike_and_opens(
+        cipher in select(vec![
+            EspCipher::Aes128Gcm16,
+            EspCipher::Aes192Gcm16,
+            EspCipher::Aes256Gcm16,
+            EspCipher::ChaCha20Poly1305,
+        ]),
+        esn: bool,
+        seed: u8,
+        payload in prop::collection::vec(any::<u8>(), 0..1500),
+        sequence: u64,
+    ) {
+        let (mut ours, _) = pair((cipher, None), esn, seed);
+        let (mut theirs, mut opener) = pair((cipher, None), esn, seed);
+        let [key, _] = keys(cipher, None, seed);
+        let row = cipher.row();
+        let openssl = |direction| {
+            let (kind, name) = implementation(cipher).unwrap();
+            let key = &key.as_bytes()[..row.key_len];
+            Engine::OpenSsl(context(direction, kind, row, name.unwrap(), key).unwrap())
+        };
+        theirs.suite.engine = openssl(Direction::Seal);
+        opener.suite.engine = openssl(Direction::Open);
+        prop_assert!(matches!(ours.suite.engine, Engine::AwsLc(_)));
+        let mut packet = sealed(&mut ours, &payload, 4, sequence);
+        prop_assert_eq!(&packet, &sealed(&mut theirs, &payload, 4, sequence));
+        let found = opener.open(&mut packet, sequence).unwrap();
+        prop_assert_eq!(&packet[found.payload], payload);
+    }
+
+    #[test]
     fn a_packet_with_any_bit_changed_is_refused(
         suite in select(suites()),
         esn: bool,
