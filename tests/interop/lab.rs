@@ -234,6 +234,8 @@ impl Lab {
                 let nodad = if address.contains(':') { "nodad" } else { "" };
                 lines.push(format!("addr add {address} dev {device} {nodad}"));
             }
+            // A capture is to see each datagram, also of those that the host was given as one.
+            lines.push(format!("link set {device} gso_max_segs 1"));
             lines.push(format!("link set {device} up"));
             self.ip_on(host, &lines)?;
         }

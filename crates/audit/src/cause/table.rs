@@ -225,10 +225,10 @@ causes! {
                 "The computer is overloaded: give it more cores or fewer negotiations at a time."
             DhFailure "dh-failure" 13_864
                 "our own Diffie-Hellman computation failed"
-                "The cryptographic library failed: look at the messages of the daemon and update OpenSSL."
+                "The cryptographic library failed: look at the messages of the daemon, and update it: the library is part of it."
             EncryptFailure "encrypt-failure" 13_866
                 "our own encryption failed"
-                "The cryptographic library failed: look at the messages of the daemon and update OpenSSL."
+                "The cryptographic library failed: look at the messages of the daemon, and update it: the library is part of it."
             OutOfMemory "out-of-memory" 13_859
                 "memory ran out"
                 "Give the daemon more memory, or find what uses it."
