@@ -116,6 +116,14 @@ impl Cause {
         }
     }
 
+    /// The same before we have sent a proof of our identity, which nobody can have refused then.
+    pub fn from_early_notify(notify: u16) -> Cause {
+        match notify {
+            23 | 24 => Self::from_other_notify(notify),
+            _ => Self::from_peer_notify(notify),
+        }
+    }
+
     /// The cause that an error notification of the peer stands for in Quick Mode, where an ID is a
     /// traffic selector (RFC 2409 5.5) and who the peer is has long been settled.
     pub fn from_quick_mode_notify(notify: u16) -> Cause {

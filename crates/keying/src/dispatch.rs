@@ -62,25 +62,32 @@ impl Endpoint {
         let header = &datagram.header;
         let cookies = (header.initiator_cookie, header.responder_cookie);
         let party = self.by_own_cookie.get(&cookies.0);
-        let flight = match party.or_else(|| self.by_cookies.get(&cookies)) {
+        let fate = match party.or_else(|| self.by_cookies.get(&cookies)) {
             Some(Party::Negotiation(id)) => {
                 let negotiation = self.negotiations.get_mut(id);
-                negotiation.and_then(|negotiation| negotiation.flight.as_mut())
+                negotiation.and_then(|negotiation| match &mut negotiation.flight {
+                    Some(flight) => Some(&mut flight.fate),
+                    None if header.exchange == negotiation.exchange => {
+                        Some(&mut negotiation.answer)
+                    }
+                    None => None,
+                })
             }
             Some(Party::Sa(id)) => {
                 let quick = self.quick_by_message.get(&(*id, header.message_id));
                 let quick = quick.and_then(|quick| self.quick.get_mut(quick));
-                quick.and_then(|quick| quick.flight.as_mut())
+                let flight = quick.and_then(|quick| quick.flight.as_mut());
+                flight.map(|flight| &mut flight.fate)
             }
             _ => None,
         };
-        if let Some(flight) = flight {
+        if let Some(fate) = fate {
             let cause = if out_of_memory {
                 Cause::OutOfMemory
             } else {
                 Cause::NotSent
             };
-            flight.unsent = Some(Failure::local(cause).with(why));
+            fate.unsent = Some(Failure::local(cause).with(why));
         }
     }
 
@@ -265,6 +272,7 @@ impl Endpoint {
             Seen::Before => return self.keep(n),
             Seen::Last(datagrams) => {
                 let datagrams = datagrams.to_vec();
+                n.answer.again();
                 self.core.transmit(n.route, &datagrams);
                 return self.keep(n);
             }
@@ -425,7 +433,26 @@ impl Endpoint {
         if sa.route != before {
             self.moved(id, before.remote);
         }
+        self.after(now, id, received, step);
+    }
+
+    /// Does what a message under an SA asks for.
+    fn after(&mut self, now: Instant, id: u64, received: &Received<'_>, step: SaStep) {
+        let Received {
+            route,
+            datagram,
+            whole,
+        } = received;
+        let header = &datagram.header;
+        let exchange = header.exchange;
         match step {
+            SaStep::Several(steps) => {
+                for step in steps {
+                    if self.sas.contains_key(&id) {
+                        self.after(now, id, received, step);
+                    }
+                }
+            }
             SaStep::Stay => self.schedule(Party::Sa(id)),
             SaStep::Invalid(cause, why) => {
                 let quick = exchange == ExchangeType::QUICK_MODE;

@@ -44,6 +44,8 @@ pub const MAX_REMEMBERED: usize = 8_192;
 /// Message IDs remembered for an SA's life. DPD every 30 s for 8 hours uses 2,000. Past this the SA
 /// takes no more exchanges.
 pub const MAX_MESSAGE_IDS: usize = 16_384;
+/// With so many used the SA is replaced: what is left carries it until its successor stands.
+pub const REPLACE_MESSAGE_IDS: usize = MAX_MESSAGE_IDS / 8 * 7;
 /// Bytes of a reassembled message: a UDP datagram's own limit.
 pub const MAX_MESSAGE: usize = 65_535;
 /// Fragments of one message: their number is one byte, and 0 is not used.

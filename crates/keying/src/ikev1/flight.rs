@@ -14,30 +14,23 @@ pub(crate) struct Flight {
     pub left: u32,
     pub wait: Duration,
     pub next: Instant,
-    /// Why the system did not send it, the last time.
+    pub fate: Fate,
+}
+
+/// Whether the system sent a message.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fate {
+    /// Why it did not, the last time.
     pub unsent: Option<Failure>,
     /// An earlier try went out.
     went_out: bool,
 }
 
-impl Flight {
-    /// What was sent just now.
-    pub(crate) fn new(
-        core: &mut Core,
-        now: Instant,
-        retransmit: Retransmit,
-        datagrams: Vec<Vec<u8>>,
-    ) -> Self {
-        let Retransmit { tries, first, .. } = retransmit;
-        let wait = core.jitter(first);
-        Flight {
-            datagrams,
-            left: tries,
-            wait: first,
-            next: after(now, wait),
-            unsent: None,
-            went_out: false,
-        }
+impl Fate {
+    /// It is tried once more.
+    pub(crate) fn again(&mut self) {
+        self.went_out |= self.unsent.is_none();
+        self.unsent = None;
     }
 
     /// Why it never went out, where it did not.
@@ -58,6 +51,26 @@ impl Flight {
             _ => silence,
         }
     }
+}
+
+impl Flight {
+    /// What was sent just now.
+    pub(crate) fn new(
+        core: &mut Core,
+        now: Instant,
+        retransmit: Retransmit,
+        datagrams: Vec<Vec<u8>>,
+    ) -> Self {
+        let Retransmit { tries, first, .. } = retransmit;
+        let wait = core.jitter(first);
+        Flight {
+            datagrams,
+            left: tries,
+            wait: first,
+            next: after(now, wait),
+            fate: Fate::default(),
+        }
+    }
 
     /// Sends it once more, and waits longer than before; `false`: it was sent as often as it may.
     pub(crate) fn again(
@@ -73,8 +86,7 @@ impl Flight {
         self.left -= 1;
         self.wait = longer(self.wait, factor);
         self.next = after(now, core.jitter(self.wait));
-        self.went_out |= self.unsent.is_none();
-        self.unsent = None;
+        self.fate.again();
         core.transmit(route, &self.datagrams);
         true
     }

@@ -45,6 +45,8 @@ pub(crate) enum SaStep {
     Answered(Asking, ConfigAttributes),
     /// The peer confirms a Quick Mode that names this SPI.
     Connected(Vec<u8>),
+    /// One after the other, as long as the SA stands.
+    Several(Vec<SaStep>),
 }
 
 /// Builds an INFORMATIONAL under keys: its message ID and the message.
@@ -241,12 +243,21 @@ fn transaction_answered(
     }
 }
 
-/// The first payload acts, what follows it does not.
+/// Each payload acts: HASH(1) covers them all.
 fn informational(core: &mut Core, sa: &mut Sa, rest: &[RawPayload]) -> SaStep {
-    let Some(first) = rest.first().and_then(|raw| Payload::parse(raw).ok()) else {
-        return SaStep::Stay;
-    };
-    match first {
+    let mut answered = false;
+    let payloads = rest.iter().filter_map(|raw| Payload::parse(raw).ok());
+    let steps = payloads.map(|payload| told(core, sa, payload, &mut answered));
+    let mut steps: Vec<SaStep> = steps.filter(|step| !matches!(step, SaStep::Stay)).collect();
+    match steps.len() {
+        0 | 1 => steps.pop().unwrap_or(SaStep::Stay),
+        _ => SaStep::Several(steps),
+    }
+}
+
+/// What one payload of an INFORMATIONAL says. A message is answered once, however often it asks.
+fn told(core: &mut Core, sa: &mut Sa, payload: Payload, answered: &mut bool) -> SaStep {
+    match payload {
         Payload::Delete(delete)
             if delete.protocol == ProtocolId::ISAKMP
                 && delete.spis.iter().any(|spi| is_of(spi, sa.cookies())) =>
@@ -263,7 +274,9 @@ fn informational(core: &mut Core, sa: &mut Sa, rest: &[RawPayload]) -> SaStep {
                 let answer =
                     self::notification(sa.cookies(), NotifyType::R_U_THERE_ACK, notification.data);
                 // A lost answer is asked for again.
-                let _ = send(core, sa, &[answer]);
+                if !std::mem::replace(answered, true) {
+                    let _ = send(core, sa, &[answer]);
+                }
                 SaStep::Stay
             }
             // It refused our last message of phase 1 after we took the SA for established.
@@ -340,10 +353,20 @@ fn failure_of(n: &Negotiation, kind: NotifyType) -> Failure {
                 | NotifyType::INVALID_HASH_INFORMATION
                 | NotifyType::PAYLOAD_MALFORMED
         );
+    // Nothing that the peer could have found wrong has been sent.
+    let before_our_proof = matches!(
+        n.state,
+        State::SaSent { .. }
+            | State::MakingShare { .. }
+            | State::KeSent { .. }
+            | State::AggressiveSent { .. }
+    );
     let cause = if about_message_5 && n.certificates.is_some() {
         Cause::CertificateRefusedByPeer
     } else if about_message_5 {
         Cause::AuthenticationRefused
+    } else if before_our_proof {
+        Cause::from_early_notify(kind.0)
     } else {
         Cause::from_peer_notify(kind.0)
     };

@@ -12,7 +12,7 @@ use rand_core::Rng as _;
 
 use super::authentication::Method;
 use super::duplicates::Duplicates;
-use super::flight::Flight;
+use super::flight::{Fate, Flight};
 use super::messages::Requested;
 use super::nat::Nat;
 use super::sa::Sa;
@@ -173,6 +173,8 @@ pub(crate) struct Negotiation {
     pub early: Vec<Early>,
     /// The initiator's message that waits for an answer.
     pub flight: Option<Flight>,
+    /// What became of the responder's last answer, which duplicates of what it answers bring again.
+    pub answer: Fate,
     pub evidence: Option<Evidence>,
     /// When this state has lasted too long: a responder's wait for the peer, anybody's for a job.
     pub deadline: Option<Instant>,
@@ -281,6 +283,7 @@ impl Negotiation {
             duplicates: Duplicates::default(),
             early: Vec::new(),
             flight: None,
+            answer: Fate::default(),
             evidence: None,
             deadline: None,
             replaces: None,
@@ -360,16 +363,19 @@ impl Negotiation {
             // What is left waits for the log.
             _ => Cause::LogUnwritable,
         });
-        match &self.flight {
-            Some(flight) => flight.silence(silence),
-            None => silence,
-        }
+        self.fate().silence(silence)
+    }
+
+    /// What became of our last message.
+    fn fate(&self) -> &Fate {
+        self.flight
+            .as_ref()
+            .map_or(&self.answer, |flight| &flight.fate)
     }
 
     /// How far our messages came: what never went out is none.
     pub(crate) fn has_sent(&self) -> MmState {
-        let flight = self.flight.as_ref();
-        match (&self.state, flight.and_then(Flight::never_sent), self.sent) {
+        match (&self.state, self.fate().never_sent(), self.sent) {
             // XAUTH's messages come after all of these.
             (State::Xauth(_), _, sent) | (_, None, sent) => sent,
             (_, Some(_), MmState::None | MmState::SentFirst) => MmState::None,
@@ -444,6 +450,7 @@ impl Negotiation {
         let datagrams = self.datagrams(message);
         core.transmit(self.route, &datagrams);
         self.duplicates.answered(&datagrams);
+        self.answer = Fate::default();
         self.sent = sent;
         self.await_peer(now);
         if self.exchange == ExchangeType::AGGRESSIVE {

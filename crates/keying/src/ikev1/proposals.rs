@@ -171,9 +171,11 @@ impl Meaning {
                 }
                 oakley::LIFE_DURATION => {
                     match u16::try_from(life_type.take().unwrap_or(0)) {
-                        // An SA that ends as it begins is none.
-                        Ok(oakley::LIFE_SECONDS) if value > 0 => meaning.seconds = Some(value),
-                        Ok(oakley::LIFE_KILOBYTES) if value > 0 => meaning.kilobytes = Some(value),
+                        // None is meant by 0: strongSwan's `rekey_time = 0` offers it.
+                        Ok(oakley::LIFE_SECONDS) => meaning.seconds = (value > 0).then_some(value),
+                        Ok(oakley::LIFE_KILOBYTES) => {
+                            meaning.kilobytes = (value > 0).then_some(value);
+                        }
                         _ => meaning.unusable = true,
                     }
                     continue;
@@ -241,7 +243,13 @@ impl Meaning {
             },
             None => " (no authentication method)".to_owned(),
         };
-        format!("{cipher}-{hash}-{group}{auth}")
+        // Else the operator would read that what fits does not.
+        let odd = if self.unusable {
+            " with an attribute that is unknown, twice there or no number"
+        } else {
+            ""
+        };
+        format!("{cipher}-{hash}-{group}{auth}{odd}")
     }
 }
 
@@ -634,6 +642,30 @@ mod tests {
                 .push(extra.clone());
             assert!(choose(&psk(), &ours, &offered).is_err(), "{extra:?}");
         }
+    }
+
+    #[test]
+    fn a_lifetime_of_zero_is_none_and_ours_counts() {
+        let ours = suites(&["aes256-sha256-modp2048"]);
+        let offered = offer(&psk(), &ours, time(Duration::ZERO));
+        let (chosen, answer) = choose(&psk(), &ours, &offered).unwrap();
+        assert_eq!(chosen.lifetime, None);
+        assert_eq!(chosen.effective_lifetime(time(HOUR)).time, HOUR);
+        assert_eq!(
+            answer.proposals[0].transforms,
+            offered.proposals[0].transforms
+        );
+    }
+
+    #[test]
+    fn what_would_fit_but_for_an_odd_attribute_is_told_so() {
+        let ours = suites(&["aes256-sha256-modp2048"]);
+        let mut offered = offer(&psk(), &ours, time(HOUR));
+        let list = &mut offered.proposals[0].transforms[0].attributes;
+        list.push(Attribute::short(16_384, 1));
+        let refusal = choose(&psk(), &ours, &offered).unwrap_err();
+        let odd = "aes256-sha256-modp2048 with an attribute that is unknown";
+        assert!(refusal.detail.contains(odd), "{}", refusal.detail);
     }
 
     #[test]

@@ -95,6 +95,8 @@ pub(crate) struct Volume {
     limit: Option<u64>,
     /// How much it carries before it is replaced, until that has begun.
     replace_after: Option<u64>,
+    /// It is replaced before its message IDs are used up, until that has begun.
+    replace_by_ids: bool,
 }
 
 impl Volume {
@@ -113,6 +115,7 @@ impl Volume {
             carried: 0,
             limit,
             replace_after,
+            replace_by_ids: part.is_some(),
         }
     }
 
@@ -202,11 +205,13 @@ impl Sa {
         volume.carried = volume
             .carried
             .saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
-        if volume
+        let heavy = volume
             .replace_after
-            .is_some_and(|after| volume.carried >= after)
-        {
+            .is_some_and(|after| volume.carried >= after);
+        let spent = volume.replace_by_ids && self.message_ids.len() >= REPLACE_MESSAGE_IDS;
+        if heavy || spent {
             volume.replace_after = None;
+            volume.replace_by_ids = false;
             self.replace_at = Some(self.established);
         }
     }

@@ -119,6 +119,31 @@ fn what_could_not_be_sent_is_not_called_silence() {
 }
 
 #[test]
+fn an_answer_that_could_not_be_sent_is_not_called_silence_either() {
+    let cases = [
+        (1, MmState::None, Cause::SilenceAfterMessage1),
+        (3, MmState::SentFirst, Cause::SilenceAfterMessage3),
+    ];
+    for (heard, state, silence) in cases {
+        for unsent in [true, false] {
+            let mut net = pair(11);
+            silent_after(&mut net, heard);
+            net.up(A);
+            let last = usize::from(heard > 1);
+            net.run_unsent(B, false, |place, _| unsent && place >= last);
+            let failed = net.hosts[B].failure();
+            let cause = if unsent { Cause::NotSent } else { silence };
+            assert_eq!(failed.cause, cause);
+            assert_eq!(failed.state == state, unsent);
+            let extra = &net.hosts[B].of(4653)[0].extra;
+            let detail = unsent.then_some("Network is unreachable");
+            assert_eq!(extra.detail.as_deref(), detail);
+            net.finish();
+        }
+    }
+}
+
+#[test]
 fn when_our_own_diffie_hellman_fails_it_is_called_so_in_both_roles() {
     for host in [A, B] {
         let mut net = pair(12);
@@ -465,7 +490,20 @@ fn a_public_value_of_the_wrong_size_never_reaches_a_worker() {
 }
 
 #[test]
+fn a_proof_that_was_not_given_is_not_called_refused() {
+    let failed = answered_by(NotifyType::AUTHENTICATION_FAILED);
+    assert_eq!(failed.cause, Cause::PeerNotifyOther);
+}
+
+#[test]
 fn a_notify_of_the_peer_keeps_its_name() {
+    let failed = answered_by(NotifyType::INVALID_PAYLOAD_TYPE);
+    let expected = Cause::PeerNotify(NotifyErr::InvalidPayloadType);
+    assert_eq!(failed.cause, expected);
+}
+
+/// The verdict of an initiator whose message 1 is answered with this notification.
+fn answered_by(kind: NotifyType) -> audit::MainModeFailed {
     let mut net = pair(24);
     silent_after(&mut net, 0);
     net.up(A);
@@ -478,15 +516,12 @@ fn a_notify_of_the_peer_keeps_its_name() {
         .unwrap()
         .initiator_cookie;
     let cookies = (cookie, isakmp::Cookie([9; 8]));
-    let notify = messages::refusal(cookies, 3, NotifyType::INVALID_PAYLOAD_TYPE);
+    let notify = messages::refusal(cookies, 3, kind);
     net.inject(A, b, a, &notify);
     net.run(Duration::from_secs(6));
-    let failed = net.hosts[A].failure();
-    assert_eq!(
-        failed.cause,
-        Cause::PeerNotify(NotifyErr::InvalidPayloadType)
-    );
+    let failed = net.hosts[A].failure().clone();
     net.finish();
+    failed
 }
 
 #[test]

@@ -110,6 +110,34 @@ fn a_quick_mode_gets_a_protected_refusal_and_leaves_the_sa_alone() {
 }
 
 #[test]
+fn a_delete_counts_wherever_in_its_message_it_stands() {
+    let of_esp = Payload::Delete(isakmp::Delete {
+        doi: isakmp::DOI_IPSEC,
+        protocol: ProtocolId(3),
+        spi_size: 4,
+        spis: vec![vec![1, 2, 3, 4]],
+    });
+    let other = Payload::Notification(Notification {
+        doi: isakmp::DOI_IPSEC,
+        protocol: ProtocolId::ISAKMP,
+        spi: Vec::new(),
+        kind: NotifyType(24_576),
+        data: Vec::new(),
+    });
+    for before in [of_esp.to_raw(), other.to_raw()] {
+        let mut net = pair(62);
+        net.establish();
+        let (a, b) = net.ends();
+        let delete = crate::ikev1::informational::delete(sa(&net, A).cookies());
+        let payloads = [before, delete.clone(), delete];
+        let message = protected(&net, A, ExchangeType::INFORMATIONAL, 0x77, &payloads);
+        net.inject(B, a, b, &message);
+        net.run(SECOND);
+        assert_eq!(net.hosts[B].causes(4655), [Cause::DeletedByPeer]);
+    }
+}
+
+#[test]
 fn every_changed_bit_of_a_message_under_the_sa_is_refused() {
     let mut net = pair(61);
     net.establish();

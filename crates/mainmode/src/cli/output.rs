@@ -34,6 +34,8 @@ impl Out {
             .then(|| Table::new().width())
             .flatten()
             .map(usize::from)
+            // As some serial consoles say.
+            .filter(|width| *width > 0)
     }
 }
 

@@ -160,8 +160,10 @@ fn read(path: &Path) -> Result<(String, bool), String> {
 fn document<'a>(source: &'a Source, findings: &mut Findings) -> Option<toml::Spanned<DeTable<'a>>> {
     let (document, errors) = DeTable::parse_recoverable(source.text());
     for error in &errors {
+        let span = error.span().unwrap_or(0..0);
+        findings.hide(source.unparsed(span.start));
         findings.error_help(
-            error.span().unwrap_or(0..0),
+            span,
             format!("this is not TOML: {}", error.message()),
             "see https://toml.io for how TOML is written",
         );

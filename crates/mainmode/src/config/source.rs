@@ -102,6 +102,23 @@ impl Source {
         (shown.trim_end().to_owned(), start, len.max(1))
     }
 
+    /// What may be a secret in the line in which a byte stands, though nobody could parse it: all behind the first
+    /// `=`, or the whole line, which may go on with a text of several.
+    pub fn unparsed(&self, at: usize) -> Range<usize> {
+        let line = self.lines.partition_point(|&start| start <= self.floor(at));
+        let begin = self.lines[line - 1];
+        let end = self
+            .lines
+            .get(line)
+            .map_or(self.text.len(), |next| next - 1);
+        let text = &self.text[begin..end];
+        match text.find('=') {
+            Some(equals) => begin + equals + 1..end,
+            None if text.trim_start().starts_with('[') => end..end,
+            None => begin..end,
+        }
+    }
+
     fn floor(&self, at: usize) -> usize {
         let mut at = at.min(self.text.len());
         while !self.text.is_char_boundary(at) {

@@ -43,9 +43,7 @@ impl<'a> Table<'a> {
                 None => {
                     unknown_key(name, text, key.span(), findings);
                     // It may be a secret under a mistyped key.
-                    if holds_secrets(name) {
-                        hide_all(value, findings);
-                    }
+                    hide_all(value, findings);
                 }
                 Some(known) => {
                     if let Some(what) = known.not_yet {
@@ -105,17 +103,16 @@ fn holds_secrets(table: &str) -> bool {
         .any(|name| table.starts_with(name))
 }
 
-/// Shows none of the texts in a value.
+/// Shows nothing of a value.
 fn hide_all(value: &Spanned<DeValue<'_>>, findings: &mut Findings) {
     match value.get_ref() {
-        DeValue::String(_) => findings.hide(value.span()),
         DeValue::Array(items) => items.iter().for_each(|item| hide_all(item, findings)),
         DeValue::Table(entries) => {
             for value in entries.values() {
                 hide_all(value, findings);
             }
         }
-        _ => {}
+        _ => findings.hide(value.span()),
     }
 }
 

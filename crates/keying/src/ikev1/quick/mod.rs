@@ -225,14 +225,19 @@ impl Quick {
             QuickState::Establishing(_) | QuickState::Moving => Cause::LogUnwritable,
         });
         match &self.flight {
-            Some(flight) => flight.silence(silence),
+            Some(flight) => flight.fate.silence(silence),
             None => silence,
         }
     }
 
     /// How far our messages came: what never went out is none.
     pub(crate) fn has_sent(&self) -> QmState {
-        match (self.flight.as_ref().and_then(Flight::never_sent), self.sent) {
+        match (
+            self.flight
+                .as_ref()
+                .and_then(|flight| flight.fate.never_sent()),
+            self.sent,
+        ) {
             (None, sent) => sent,
             (Some(_), QmState::None | QmState::SentFirst) => QmState::None,
             (Some(_), QmState::SentFinal | QmState::Complete) => QmState::SentFirst,
