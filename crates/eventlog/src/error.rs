@@ -55,6 +55,9 @@ pub enum LogError {
         /// What is wrong with it.
         what: String,
     },
+    /// The file was removed, or another put in its place, while it was written.
+    #[error("the log's file {} was removed while the daemon wrote it", .0.display())]
+    Removed(PathBuf),
     /// The directory holds no log.
     #[error("there is no log in {}", .0.display())]
     NoLog(PathBuf),

@@ -133,6 +133,13 @@ pub(crate) struct Carried {
     pub(crate) archives: Vec<(u64, String)>,
 }
 
+/// Device and inode of the file that has this name.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let meta = std::fs::metadata(path).ok()?;
+    Some((meta.dev(), meta.ino()))
+}
+
 /// An open segment.
 pub(crate) struct Segment {
     pub(crate) path: PathBuf,
@@ -140,6 +147,8 @@ pub(crate) struct Segment {
     pub(crate) header: Header,
     pub(crate) codec: Codec,
     layout: i64,
+    /// Which file of the disk it is.
+    identity: Option<(u64, u64)>,
     /// Up to how many bytes of stored records the size need not be looked at again.
     room: u64,
 }
@@ -242,8 +251,14 @@ impl Segment {
             header,
             codec,
             layout,
+            identity: identity(path),
             room: 0,
         })
+    }
+
+    /// False once its file was removed, or another took its place: what is written then goes nowhere.
+    pub(crate) fn is_in_place(&self) -> bool {
+        identity(&self.path) == self.identity
     }
 
     /// Takes a segment of the layout before to the one of now, whole or not at all.

@@ -463,6 +463,9 @@ impl Writer {
         let Some(mut active) = self.active.take() else {
             return Err(LogError::NoLog(self.options.directory.clone()));
         };
+        if !active.is_in_place() {
+            return Err(LogError::Removed(active.path.clone()));
+        }
         let work = || -> rusqlite::Result<()> {
             // By statements that stay prepared; after an error the connection goes, and with it what was
             // begun.

@@ -27,6 +27,28 @@ fn ids(records: &[StoredRecord]) -> Vec<u64> {
 }
 
 #[test]
+fn a_log_that_somebody_removed_is_not_written_and_is_again_once_it_is_back() {
+    let dir = tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), Retention::Overwrite);
+    writer.append(&[failed(1)]).unwrap();
+    let away = tempdir().unwrap();
+    let moved = |from: &std::path::Path, to: &std::path::Path| {
+        for file in std::fs::read_dir(from).unwrap() {
+            let file = file.unwrap();
+            std::fs::rename(file.path(), to.join(file.file_name())).unwrap();
+        }
+    };
+    moved(dir.path(), away.path());
+    let refused = writer.append(&[failed(2)]);
+    assert!(matches!(refused, Err(LogError::Removed(_))), "{refused:?}");
+    assert!(writer.append(&[failed(2)]).is_err());
+    moved(away.path(), dir.path());
+    assert_eq!(writer.append(&[failed(3)]).unwrap().ids, [Some(2)]);
+    writer.close().unwrap();
+    assert_eq!(ids(&all(&Reader::open(dir.path()).unwrap())), [1, 2, 3]);
+}
+
+#[test]
 fn ids_begin_at_one_and_go_on_over_restarts() {
     let dir = tempdir().unwrap();
     let (mut writer, recovery) = open(dir.path(), Retention::Overwrite);

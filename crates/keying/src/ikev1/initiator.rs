@@ -21,7 +21,6 @@ use super::state::{Heard, KeSent, Proving, State};
 use crate::config::Connection;
 use crate::core::Core;
 use crate::endpoint::Party;
-use crate::identity::Identity;
 use crate::job::{Job, JobResult};
 use crate::limits::{JOB_TIMEOUT, OUR_NONCE_LEN};
 
@@ -365,7 +364,10 @@ pub(crate) fn message_6(
     match proves {
         Proves::Psk | Proves::Hash => match check_hash(n, proving, &heard.message) {
             Ok(()) => accepted(core, n, now, heard),
-            Err(step) => step,
+            Err(step) => {
+                n.remote_name = Some(heard.message.said());
+                step
+            }
         },
         Proves::Signature(method) => {
             let (proving, nat) = (proving.clone(), *nat);
@@ -405,10 +407,7 @@ fn accepted(core: &mut Core, n: &mut Negotiation, now: Instant, heard: Heard) ->
         last_block,
         ..
     } = heard;
-    n.remote_name = Some(Identity::describe(
-        message.identification.id_type.0,
-        &message.identification.data,
-    ));
+    n.remote_name = Some(message.said());
     let (State::IdSent { proving, nat }, Some(connection)) = (&n.state, n.connection.clone())
     else {
         return Step::Stay;

@@ -254,6 +254,13 @@ pub(crate) struct IdentityMessage {
     pub initial_contact: bool,
 }
 
+impl IdentityMessage {
+    /// Who the sender says it is, for the operator.
+    pub(crate) fn said(&self) -> String {
+        Identity::describe(self.identification.id_type.0, &self.identification.data)
+    }
+}
+
 impl Default for IdentityMessage {
     fn default() -> Self {
         IdentityMessage {

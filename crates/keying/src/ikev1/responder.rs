@@ -231,7 +231,10 @@ pub(crate) fn message_5(
                 choose_connection(n, &mut proving, nat, &heard);
                 accepted(core, n, now, proving, nat, heard)
             }
-            Err(step) => step,
+            Err(step) => {
+                n.remote_name = Some(heard.message.said());
+                step
+            }
         },
         Proves::Signature(method) => {
             // Whom we trust depends on who the peer says it is.
@@ -297,7 +300,7 @@ fn accepted(
     // All is proven, the peer's new port with it.
     n.route = heard.route;
     let presented = &heard.message.identification;
-    n.remote_name = Some(Identity::describe(presented.id_type.0, &presented.data));
+    n.remote_name = Some(heard.message.said());
     let Some(connection) = n.connection.clone() else {
         return Step::Stay;
     };

@@ -18,7 +18,7 @@ use super::unity::Nets;
 use crate::config::{Connection, Fragmentation};
 use crate::identity::Identity;
 use crate::inner::Inner;
-use crate::limits::{Bucket, MIN_WAIT, PROBE_GRACE, after};
+use crate::limits::{Bucket, MIN_WAIT, PROBE_GRACE, REPLACE_MESSAGE_IDS, after};
 
 /// A Main Mode SA.
 #[derive(Clone, Debug)]

@@ -213,8 +213,7 @@ pub(crate) fn check_signature(
         .and_then(|hash| certificates::check(core, n, &connection, &proving, method, &heard, hash));
     match job {
         Ok(job) => {
-            let presented = &heard.message.identification;
-            n.remote_name = Some(Identity::describe(presented.id_type.0, &presented.data));
+            n.remote_name = Some(heard.message.said());
             n.deadline = Some(now + CHECK_TIMEOUT);
             n.state = State::CheckingPeer {
                 job,

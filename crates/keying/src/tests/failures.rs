@@ -293,7 +293,9 @@ fn a_hash_that_is_wrong_under_the_right_key_is_told_apart() {
         true
     });
     fail(&mut net);
-    assert_eq!(net.hosts[B].failure().cause, Cause::HashMismatch);
+    let failed = net.hosts[B].failure();
+    assert_eq!(failed.cause, Cause::HashMismatch);
+    assert_eq!(failed.remote_name.as_deref(), Some("192.0.2.1"));
     net.finish();
 }
 

@@ -14,6 +14,7 @@ use crate::ikev1::messages::Payloads;
 use crate::ikev1::negotiation::header;
 use crate::ikev1::sa::{Sa, Volume};
 use crate::io::Command;
+use crate::limits::REPLACE_MESSAGE_IDS;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -455,6 +456,32 @@ fn an_sa_that_nobody_replaces_ends_when_it_carried_as_much_as_it_may() {
     assert!(net.hosts.iter().all(|h| h.endpoint.sas.is_empty()));
     let causes: Vec<_> = net.hosts.iter().flat_map(|h| h.causes(4655)).collect();
     assert!(causes.contains(&Cause::Expired), "{causes:?}");
+    net.finish();
+}
+
+#[test]
+fn an_sa_is_replaced_before_its_message_ids_are_used_up() {
+    let mut net = pair_with(75, |_, c| {
+        c.lifetime = 100_000 * SECOND;
+        c.dpd = Some(Dpd {
+            delay: 5 * SECOND,
+            timeout: 20 * SECOND,
+        });
+    });
+    net.establish();
+    let used = u32::try_from(REPLACE_MESSAGE_IDS).unwrap();
+    let sa = net.hosts[A].endpoint.sas.values_mut().next().unwrap();
+    sa.message_ids.extend(0x4000_0000..0x4000_0000 + used);
+    net.run(20 * SECOND);
+    for host in [A, B] {
+        let causes = net.hosts[host].causes(4655);
+        assert!(
+            causes.len() == 1 && causes[0] != Cause::Expired,
+            "{causes:?}"
+        );
+        assert_eq!(net.hosts[host].endpoint.sas.len(), 1);
+    }
+    net.agree();
     net.finish();
 }
 

@@ -103,6 +103,12 @@ fn check_unicast(address: IpAddr) -> Result<(), String> {
     if broadcast || address.is_multicast() {
         return Err(format!("\"{address}\" is not the address of one host"));
     }
+    // What comes from such a host comes from its IPv4 address.
+    if let IpAddr::V6(v6) = address
+        && let Some(v4) = v6.to_ipv4_mapped()
+    {
+        return Err(format!("\"{address}\" is an IPv4 address: write \"{v4}\""));
+    }
     Ok(())
 }
 

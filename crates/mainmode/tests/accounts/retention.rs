@@ -232,6 +232,21 @@ fn a_crash_with_a_full_log_keeps_no_daemon_from_starting_and_the_account_balance
     north.verify();
 }
 
+#[test]
+fn a_log_that_was_removed_is_noticed_and_with_refuse_lets_no_sa_stand() {
+    let (north, _south) = nearly_full(27, REFUSE);
+    std::fs::remove_dir_all(north.path("log")).expect("removed");
+    let verdict = north.run(&["up", "peer", "--json"]);
+    assert_eq!(verdict.code, Some(1), "{verdict:?}");
+    assert!(verdict.stdout.contains("log-unwritable"), "{verdict:?}");
+    let status = north.status();
+    assert!(
+        status.alerts[0].contains("the log cannot be written"),
+        "{status:?}"
+    );
+    assert!(status.main_mode_sas.is_empty(), "{status:?}");
+}
+
 /// How large the daemon's files may become, from now on: a disk without room, without privileges.
 fn limit_files(side: &Side, limit: &str) {
     let status = Command::new("prlimit")

@@ -285,7 +285,7 @@ fn accepted(
     heard: Heard,
 ) -> Step {
     let presented = &heard.message.identification;
-    n.remote_name = Some(Identity::describe(presented.id_type.0, &presented.data));
+    n.remote_name = Some(heard.message.said());
     let Some(connection) = n.connection.clone() else {
         return Step::Stay;
     };
