@@ -16,7 +16,7 @@ fn an_error_is_1_with_place_and_help_on_stderr() {
     let place = Place::new("[[connection]]\nnam = \"branch\"\n");
     let said = place.run(&["check"]).failed(1);
     let unknown = "m.toml:7:1: error: unknown key \"nam\" in a [[connection]]\n  |\n\
-                   7 | nam = \"branch\"\n  | ^^^\n  help: did you mean \"name\"?\n";
+                   7 | nam = ********\n  | ^^^\n  help: did you mean \"name\"?\n";
     assert!(said.contains(unknown), "{said}");
     assert!(
         said.contains("m.toml:6:1: error: \"remote\" is missing"),
