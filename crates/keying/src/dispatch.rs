@@ -65,13 +65,7 @@ impl Endpoint {
         let fate = match party.or_else(|| self.by_cookies.get(&cookies)) {
             Some(Party::Negotiation(id)) => {
                 let negotiation = self.negotiations.get_mut(id);
-                negotiation.and_then(|negotiation| match &mut negotiation.flight {
-                    Some(flight) => Some(&mut flight.fate),
-                    None if header.exchange == negotiation.exchange => {
-                        Some(&mut negotiation.answer)
-                    }
-                    None => None,
-                })
+                negotiation.and_then(|negotiation| negotiation.fate_of(header.exchange))
             }
             Some(Party::Sa(id)) => {
                 let quick = self.quick_by_message.get(&(*id, header.message_id));
@@ -438,13 +432,7 @@ impl Endpoint {
 
     /// Does what a message under an SA asks for.
     fn after(&mut self, now: Instant, id: u64, received: &Received<'_>, step: SaStep) {
-        let Received {
-            route,
-            datagram,
-            whole,
-        } = received;
-        let header = &datagram.header;
-        let exchange = header.exchange;
+        let header = &received.datagram.header;
         match step {
             SaStep::Several(steps) => {
                 for step in steps {
@@ -455,8 +443,8 @@ impl Endpoint {
             }
             SaStep::Stay => self.schedule(Party::Sa(id)),
             SaStep::Invalid(cause, why) => {
-                let quick = exchange == ExchangeType::QUICK_MODE;
-                self.odd_during(now, *route, Party::Sa(id), quick, cause, why);
+                let quick = header.exchange == ExchangeType::QUICK_MODE;
+                self.odd_during(now, received.route, Party::Sa(id), quick, cause, why);
             }
             SaStep::ChildrenDeleted(delete) => {
                 self.schedule(Party::Sa(id));
@@ -468,7 +456,7 @@ impl Endpoint {
             }
             SaStep::Asked(heard) => {
                 self.schedule(Party::Sa(id));
-                self.transaction_asked(now, id, header.message_id, &heard, whole);
+                self.transaction_asked(now, id, header.message_id, &heard, received.whole);
             }
             SaStep::Answered(what, config) => {
                 self.schedule(Party::Sa(id));

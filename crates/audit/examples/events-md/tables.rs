@@ -123,7 +123,8 @@ fn causes() -> String {
 /// The Windows reasons that this version gives.
 fn reasons() -> String {
     let mut out = String::from("| code | symbol | text | causes |\n| --- | --- | --- | --- |\n");
-    for &(code, symbol, text) in REASONS {
+    for &(code, _, text) in REASONS {
+        let symbol = Reason(code).symbol().unwrap_or_default();
         let causes: Vec<String> = Cause::ALL
             .iter()
             .filter(|c| c.reason() == Some(Reason(code)))
@@ -132,7 +133,7 @@ fn reasons() -> String {
         if !causes.is_empty() {
             writeln!(
                 out,
-                "| {code} | ERROR_IPSEC_{symbol} | {text} | {} |",
+                "| {code} | {symbol} | {text} | {} |",
                 causes.join(", ")
             )
             .unwrap();

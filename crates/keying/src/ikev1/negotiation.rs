@@ -373,6 +373,14 @@ impl Negotiation {
             .map_or(&self.answer, |flight| &flight.fate)
     }
 
+    /// The same, where a message of this exchange is our last one: the responder's answers alone are none of another.
+    pub(crate) fn fate_of(&mut self, exchange: ExchangeType) -> Option<&mut Fate> {
+        match &mut self.flight {
+            Some(flight) => Some(&mut flight.fate),
+            None => (exchange == self.exchange).then_some(&mut self.answer),
+        }
+    }
+
     /// How far our messages came: what never went out is none.
     pub(crate) fn has_sent(&self) -> MmState {
         match (&self.state, self.fate().never_sent(), self.sent) {

@@ -111,7 +111,7 @@ fn chosen(which: &Which) -> Result<Vec<Subcategory>, Failure> {
         let mut chosen = Vec::new();
         for text in &which.subcategory {
             if text == "*" {
-                chosen.extend(Category::ALL.into_iter().flat_map(Category::subcategories));
+                chosen.extend(Subcategory::ALL);
             } else {
                 chosen.push(subcategory(text)?);
             }
