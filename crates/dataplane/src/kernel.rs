@@ -261,7 +261,11 @@ impl Plane for Kernel {
             let found = self
                 .state(key)
                 .map_err(|f| f.during("counting what an IPsec SA carries"))?;
-            let (info, last_used) = found.ok_or(PlaneError::NoSuchSa(id))?;
+            // Where a hard limit has ended it, the next packet asks for another: a state that waits for keys, of the same
+            // name. Only such have a number of their asking.
+            let (info, last_used) = found
+                .filter(|(info, _)| info.seq == 0)
+                .ok_or(PlaneError::NoSuchSa(id))?;
             let flow = Flow {
                 bytes: info.lifetime_cur.bytes,
                 packets: info.lifetime_cur.packets,
