@@ -9,6 +9,8 @@ use std::path::Path;
 pub enum Topology {
     /// One cable, 192.0.2.1 and 192.0.2.2, `2001:db8::1` and `::2`.
     Plain,
+    /// One cable, `fe80::1` and `fe80::2` at its `eth0`.
+    LinkLocal,
     /// We are 10.9.0.1 behind a box that masquerades as 192.0.2.254; the peer is 192.0.2.2.
     NatUs,
     /// The peer is 10.9.0.2 behind a box that masquerades as 192.0.2.254; we are 192.0.2.1.
@@ -28,6 +30,7 @@ impl Topology {
     pub fn from_name(name: &str) -> Outcome<Self> {
         Ok(match name {
             "plain" => Self::Plain,
+            "link-local" => Self::LinkLocal,
             "nat-us" => Self::NatUs,
             "nat-peer" => Self::NatPeer,
             "switch" => Self::Switch,
@@ -40,7 +43,7 @@ impl Topology {
 
     /// Whether there is a NAT between us and the peer.
     pub fn has_nat(self) -> bool {
-        !matches!(self, Self::Plain | Self::Switch)
+        !matches!(self, Self::Plain | Self::LinkLocal | Self::Switch)
     }
 
     /// Whether there is a second peer's host.
@@ -56,6 +59,7 @@ impl Topology {
             (Self::Plain | Self::Switch, true) => {
                 ("2001:db8::1", "2001:db8::1", "2001:db8::2", "2001:db8::2")
             }
+            (Self::LinkLocal, _) => ("fe80::1", "fe80::1", "fe80::2", "fe80::2"),
             (Self::NatUs | Self::NatUsAndSecond, _) => {
                 ("10.9.0.1", "192.0.2.254", "192.0.2.2", "192.0.2.2")
             }
@@ -114,7 +118,7 @@ impl Lab {
         };
         let second = topology.has_second().then_some("second");
         let between: &[_] = match topology {
-            Topology::Plain => &[],
+            Topology::Plain | Topology::LinkLocal => &[],
             Topology::Switch => &["switch"],
             Topology::NatBoth => &["nat", "nat-peer"],
             _ => &["nat"],
@@ -128,6 +132,12 @@ impl Lab {
                 lab.cable(
                     ("us", "eth0", &["192.0.2.1/24", "2001:db8::1/64"]),
                     ("peer", "eth0", &["192.0.2.2/24", "2001:db8::2/64"]),
+                )?;
+            }
+            Topology::LinkLocal => {
+                lab.cable(
+                    ("us", "eth0", &["fe80::1/64"]),
+                    ("peer", "eth0", &["fe80::2/64"]),
                 )?;
             }
             Topology::NatUs => {

@@ -115,6 +115,16 @@ pub fn read(
     let auth = auth?;
     let local = with_identity(local, &auth, &local_span, findings);
     check_families(&local, &remote, &local_span, findings);
+    if matches!(remote.address, RemoteAddress::LinkLocal(..))
+        && dataplane != DataPlane::None
+        && !children.is_empty()
+    {
+        findings.not_yet(
+            remote_span.clone(),
+            "an IPsec SA with a peer at an address of a link",
+            "write dataplane = \"none\", or an address that is not of the link",
+        );
+    }
     Some(WrittenConnection {
         connection: Connection {
             location: source.location(name_span.start),
@@ -587,6 +597,7 @@ fn check_families(local: &Local, remote: &Remote, span: &Range<usize>, findings:
     let remote_v4 = match &remote.address {
         RemoteAddress::Address(address) | RemoteAddress::Range(address, _) => address.is_ipv4(),
         RemoteAddress::Subnet(net) => net.addr().is_ipv4(),
+        RemoteAddress::LinkLocal(..) => false,
         RemoteAddress::Any | RemoteAddress::Host(_) => return,
     };
     if let Some(address) = local.address

@@ -1,6 +1,6 @@
 //! What a configuration says, once it has been read: types that cannot be wrong.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -318,6 +318,8 @@ pub enum RemoteAddress {
     Range(IpAddr, IpAddr),
     /// One.
     Address(IpAddr),
+    /// One on the link that this interface is at.
+    LinkLocal(Ipv6Addr, String),
     /// One, by its name in the DNS; in lower case.
     Host(String),
 }
@@ -329,6 +331,7 @@ impl std::fmt::Display for RemoteAddress {
             Self::Subnet(net) => net.fmt(f),
             Self::Range(first, last) => write!(f, "{first}-{last}"),
             Self::Address(address) => address.fmt(f),
+            Self::LinkLocal(address, interface) => write!(f, "{address}%{interface}"),
             Self::Host(name) => f.write_str(name),
         }
     }

@@ -109,6 +109,7 @@ fn remotes_overlap(a: &Remote, b: &Remote) -> bool {
         (R::Any, _) | (_, R::Any) => true,
         // Two peers at one address are told apart by their ports, where both name one.
         (R::Address(x), R::Address(y)) => x == y && !ports_differ(a, b),
+        (R::LinkLocal(x, _), R::LinkLocal(y, _)) => x == y && !ports_differ(a, b),
         (R::Host(x), R::Host(y)) => x == y && !ports_differ(a, b),
         (x, y) => match (span(x), span(y)) {
             (Some((first_x, last_x)), Some((first_y, last_y))) => {
@@ -126,6 +127,7 @@ fn span(address: &RemoteAddress) -> Option<(IpAddr, IpAddr)> {
         RemoteAddress::Subnet(net) => Some((net.network(), net.broadcast())),
         RemoteAddress::Range(first, last) => Some((*first, *last)),
         RemoteAddress::Address(address) => Some((*address, *address)),
+        RemoteAddress::LinkLocal(address, _) => Some(((*address).into(), (*address).into())),
         RemoteAddress::Any | RemoteAddress::Host(_) => None,
     }
 }

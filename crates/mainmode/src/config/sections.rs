@@ -223,6 +223,11 @@ fn addresses(field: &Field<'_>, findings: &mut Findings) -> Option<Vec<IpAddr>> 
                 format!("{address} is a multicast address"),
                 "write an address of this host, or \"0.0.0.0\" or \"::\" for all of them",
             ),
+            Ok(address) if values::is_of_a_link(address) => findings.error_help(
+                span,
+                format!("{address} is an address of each link, and does not say of which"),
+                "write \"::\": peers on a link are answered from the address that they asked",
+            ),
             Ok(address) => addresses.push(address),
             Err(_) => findings.error_help(
                 span,

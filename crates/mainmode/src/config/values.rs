@@ -1,6 +1,6 @@
 //! Values that are written as text: durations, sizes, addresses, host names, names.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -55,6 +55,11 @@ pub fn local_address(text: &str) -> Result<Option<IpAddr>, String> {
         return Err("the wildcard address is written \"any\"".to_owned());
     }
     check_unicast(address)?;
+    if is_of_a_link(address) {
+        return Err(format!(
+            "\"{address}\" is an address of each link: write \"any\", for the one that the peer's link has"
+        ));
+    }
     Ok(Some(address))
 }
 
@@ -68,7 +73,15 @@ pub fn remote_address(text: &str) -> Result<RemoteAddress, String> {
             return Err("the wildcard address is written \"any\"".to_owned());
         }
         check_unicast(address)?;
+        if is_of_a_link(address) {
+            return Err(format!(
+                "\"{address}\" is the address of a host on each link: say on which, as in \"{address}%eth0\""
+            ));
+        }
         return Ok(RemoteAddress::Address(address));
+    }
+    if let Some((address, interface)) = text.split_once('%') {
+        return on_link(address, interface);
     }
     if text.contains('/') {
         let net: IpNet = text
@@ -96,6 +109,32 @@ pub fn remote_address(text: &str) -> Result<RemoteAddress, String> {
         return Ok(RemoteAddress::Range(first, last));
     }
     host_name(text).map(RemoteAddress::Host)
+}
+
+/// Whether it says nothing without the interface of its link.
+pub fn is_of_a_link(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
+}
+
+/// A link-local address and its interface (RFC 4007 section 11).
+fn on_link(address: &str, interface: &str) -> Result<RemoteAddress, String> {
+    let link_local = address.parse().ok().filter(Ipv6Addr::is_unicast_link_local);
+    let Some(link_local) = link_local else {
+        return Err(format!(
+            "\"{}\" is no IPv6 address of a link: only of such is the interface to be said",
+            address.escape_debug()
+        ));
+    };
+    // What the system takes for a name: IFNAMSIZ is 16, with a zero at the end.
+    let is_name = (1..16).contains(&interface.len())
+        && !interface.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control());
+    if !is_name {
+        return Err(format!(
+            "\"{}\" is no name of an interface",
+            interface.escape_debug()
+        ));
+    }
+    Ok(RemoteAddress::LinkLocal(link_local, interface.to_owned()))
 }
 
 fn check_unicast(address: IpAddr) -> Result<(), String> {
@@ -211,6 +250,23 @@ mod tests {
             "192.0.2.9-192.0.2.5",
             "192.0.2.5-::9",
             "192.0.2.5-224.0.0.1",
+        ] {
+            assert!(remote_address(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(
+            remote_address("fe80::5%eth0.7"),
+            Ok(RemoteAddress::LinkLocal(
+                "fe80::5".parse().expect("v6"),
+                "eth0.7".to_owned()
+            ))
+        );
+        for wrong in [
+            "fe80::5",
+            "fe80::5%",
+            "fe80::5%eth0/64",
+            "2001:db8::5%eth0",
+            "192.0.2.5%eth0",
+            "fe80::5%a-name-of-16-char",
         ] {
             assert!(remote_address(wrong).is_err(), "{wrong}");
         }

@@ -1,6 +1,6 @@
 //! From the configuration to what the keying endpoint is told.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::sync::Arc;
 
 use eventlog::LogError;
@@ -33,6 +33,7 @@ pub fn connection(
             last: *last,
         },
         RemoteAddress::Address(address) => keyed::RemoteAddress::Host(*address),
+        RemoteAddress::LinkLocal(address, _) => keyed::RemoteAddress::Host((*address).into()),
         RemoteAddress::Host(name) => keyed::RemoteAddress::Name(name.clone()),
     };
     Ok(Arc::new(keyed::Connection {
@@ -164,6 +165,7 @@ pub fn route(
         )
     };
     let one;
+    let mut link = 0;
     let all = match &connection.remote.address {
         RemoteAddress::Any => return Err(cannot("any address")),
         RemoteAddress::Subnet(net) => return Err(cannot(&format!("the subnet {net}"))),
@@ -172,6 +174,11 @@ pub fn route(
         }
         RemoteAddress::Address(address) => {
             one = [*address];
+            &one[..]
+        }
+        RemoteAddress::LinkLocal(address, interface) => {
+            link = scope(interface)?;
+            one = [(*address).into()];
             &one[..]
         }
         RemoteAddress::Host(_) => named,
@@ -185,13 +192,22 @@ pub fn route(
     );
     let turns = all.iter().cycle().skip(attempt % all.len().max(1));
     for remote in turns.take(all.len()) {
-        let remote = SocketAddr::new(**remote, connection.remote.port);
+        let remote = match **remote {
+            IpAddr::V4(v4) => SocketAddr::new(v4.into(), connection.remote.port),
+            IpAddr::V6(v6) => SocketAddrV6::new(v6, connection.remote.port, 0, link).into(),
+        };
         match local.map_or_else(|| source_for(remote, listens), Ok) {
             Ok(local) => return Ok((SocketAddr::new(local, connection.local.port), remote)),
             Err(error) => why = error,
         }
     }
     Err(why)
+}
+
+/// The number that the system has for an interface.
+fn scope(interface: &str) -> Result<u32, String> {
+    nix::net::if_::if_nametoindex(interface)
+        .map_err(|error| format!("there is no interface {interface:?} now: {error}"))
 }
 
 /// The address that the system would send from, if that is one that we listen on; else the first that we do. Connecting a
@@ -285,6 +301,21 @@ mod tests {
         assert!(
             none.contains("listens on (::1, ::2) is of the family of 127.0.0.1:500"),
             "{none}"
+        );
+    }
+
+    #[test]
+    fn a_peer_on_a_link_is_asked_there() {
+        let route = |remote: &str| {
+            let connection = connection("::1", remote);
+            route(&connection, &[], 0, &[]).map(|(_, remote)| remote.to_string())
+        };
+        // Every Linux has it, as its first.
+        assert_eq!(route("fe80::5%lo").as_deref(), Ok("[fe80::5%1]:501"));
+        let why = route("fe80::5%nowhere").expect_err("no such interface");
+        assert!(
+            why.contains("there is no interface \"nowhere\" now"),
+            "{why}"
         );
     }
 
