@@ -21,6 +21,9 @@ pub struct Counters {
     pub ended: u64,
     /// Verdicts that were held back, counted instead of written.
     pub held_back: u64,
+    /// Events that the policy asked for and that are not in the log, of which no 4612 has told yet. Below zero while
+    /// the telling is counted before what it tells of.
+    pub untold: i64,
     /// The same of Quick Mode.
     pub quick_mode: QuickModeCounters,
 }
@@ -90,6 +93,8 @@ impl Counters {
         let quick_mode = &mut self.quick_mode;
         let (counter, by) = match change {
             AccountChange::Counted(counted) => return self.add(counted),
+            AccountChange::Discarded(events) => return self.owe(signed(*events)),
+            AccountChange::DiscardedTold(events) => return self.owe(-signed(*events)),
             AccountChange::Started => (&mut self.negotiations, 1),
             AccountChange::Established(_) => (&mut self.established, 1),
             AccountChange::Failed => (&mut self.failed, 1),
@@ -117,7 +122,12 @@ impl Counters {
         ] {
             *counter = counter.saturating_add(by);
         }
+        self.owe(other.untold);
         self.quick_mode.add(&other.quick_mode);
+    }
+
+    fn owe(&mut self, events: i64) {
+        self.untold = self.untold.saturating_add(events);
     }
 
     /// What a start finds after a crash: nobody negotiates any more, and of the SAs only those in the
@@ -178,6 +188,10 @@ pub enum AccountChange {
     },
     /// So many verdicts were counted instead of written.
     HeldBack(u64),
+    /// So many events that the policy asked for are not in the log: a 4612 is owed for them.
+    Discarded(u64),
+    /// So many of them the 4612 of this entry tells of.
+    DiscardedTold(u64),
     /// Many changes in one that tell of no SA by name.
     Counted(Counters),
     /// A Quick Mode started.
@@ -204,6 +218,8 @@ impl AccountChange {
             | AccountChange::Failed
             | AccountChange::Superseded
             | AccountChange::HeldBack(_)
+            | AccountChange::Discarded(_)
+            | AccountChange::DiscardedTold(_)
             | AccountChange::Counted(_)
             | AccountChange::QuickModeStarted
             | AccountChange::QuickModeFailed => false,
@@ -261,6 +277,10 @@ pub struct Recovery {
     pub new_log: bool,
 }
 
+fn signed(events: u64) -> i64 {
+    i64::try_from(events).unwrap_or(i64::MAX)
+}
+
 /// How a keying module stands in the account.
 pub(crate) fn key_mod_number(key_mod: KeyMod) -> i64 {
     match key_mod {
@@ -291,6 +311,7 @@ mod tests {
             interrupted: 3,
             ended: 40,
             held_back: 2,
+            untold: 2,
             quick_mode: QuickModeCounters {
                 negotiations: 50,
                 established: 30,

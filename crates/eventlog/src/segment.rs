@@ -13,6 +13,7 @@ use crate::tables::{
     hash, integer, live, live_ipsec, natural, put_live, put_live_ipsec, put_record, put_setting,
     put_state, read_state,
 };
+use crate::writer::UNTOLD;
 use crate::{Counters, LiveIpsecSa, LiveSa, LogError, dictionary};
 
 /// `application_id` of a segment: `MMlg`.
@@ -284,7 +285,8 @@ impl Segment {
                 "quick_negotiations, quick_established, quick_failed, quick_interrupted, quick_ended"
             }
         };
-        self.connection
+        let mut state = self
+            .connection
             .prepare_cached(&format!(
                 "SELECT head, head_hash, floor, floor_hash, oldest_time, newest_time, next_mmsa, full,
                    negotiations, established, failed, superseded, interrupted, ended, held_back,
@@ -292,7 +294,10 @@ impl Segment {
                  FROM state",
             ))
             .and_then(|mut row| row.query_row([], read_state))
-            .map_err(LogError::database(&self.path))
+            .map_err(LogError::database(&self.path))?;
+        let untold = self.setting(UNTOLD)?;
+        state.counters.untold = untold.and_then(|events| events.parse().ok()).unwrap_or(0);
+        Ok(state)
     }
 
     /// What the next segment would take over.

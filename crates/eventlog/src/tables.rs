@@ -145,6 +145,8 @@ pub(crate) fn read_state(row: &Row<'_>) -> rusqlite::Result<State> {
             interrupted: natural(row, 12)?,
             ended: natural(row, 13)?,
             held_back: natural(row, 14)?,
+            // A setting, and no column.
+            untold: 0,
             quick_mode: QuickModeCounters {
                 negotiations: natural(row, 15)?,
                 established: natural(row, 16)?,

@@ -26,6 +26,8 @@ pub(crate) const RETENTION: &str = "retention";
 pub(crate) const MAX_SIZE: &str = "max-size";
 /// `setting`: the next Quick Mode SA's ID that was not taken.
 const NEXT_QMSA: &str = "next-qmsa";
+/// `setting`: [`Counters::untold`].
+pub(crate) const UNTOLD: &str = "untold";
 /// `MMSAID` and `QuickModeSaId` count from 1.
 const FIRST_SA: u64 = 1;
 
@@ -473,6 +475,10 @@ impl Writer {
             connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
             f(connection, &mut state, &mut active.codec)?;
             put_state(connection, &state)?;
+            let untold = state.counters.untold;
+            if untold != self.state.counters.untold {
+                put_setting(connection, UNTOLD, &untold.to_string())?;
+            }
             connection.prepare_cached("COMMIT")?.execute([])?;
             Ok(())
         };

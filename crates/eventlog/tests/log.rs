@@ -287,7 +287,8 @@ fn orphans_and_lost_verdicts_are_reconciled_at_the_start() {
             begun,
             failed(3),
             account(&[AccountChange::Started, AccountChange::Superseded]),
-            account(&[AccountChange::HeldBack(5)]),
+            account(&[AccountChange::HeldBack(5), AccountChange::Discarded(4)]),
+            account(&[AccountChange::DiscardedTold(3)]),
         ])
         .unwrap();
     writer
@@ -309,6 +310,7 @@ fn orphans_and_lost_verdicts_are_reconciled_at_the_start() {
             interrupted: 2,
             ended: 3,
             held_back: 5,
+            untold: 1,
             quick_mode: QuickModeCounters::default(),
         }
     );

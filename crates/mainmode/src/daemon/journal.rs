@@ -129,9 +129,11 @@ impl Trouble {
         self.held_back.fetch_add(events, Ordering::SeqCst);
     }
 
-    /// Events that an earlier start owed were not written: its account has them already.
+    /// Events that an earlier start owed were not written, or not told of: the account has them already.
     pub fn missed(&self, events: u64) {
         self.discarded.fetch_add(events, Ordering::SeqCst);
+        // They have waited long enough.
+        self.tell.store(true, Ordering::SeqCst);
     }
 
     /// Events of this start that were counted and not written.
@@ -224,9 +226,9 @@ impl Journal {
                 let mut account = before;
                 // What is refused never was: its negotiation gets another event.
                 if !refuses {
-                    trouble.lose(1);
                     account.extend(own.into_iter().map(without_event));
-                    account.push(AccountChange::HeldBack(1));
+                    account.extend(discarded(1));
+                    trouble.lose(1);
                 }
                 unrecorded.put_back(account);
                 told(ticket, !refuses);
@@ -250,11 +252,12 @@ impl Journal {
 
     /// So many events were held back. They count for 4612 only if they would have been written.
     pub fn held_back(&self, event_id: u16, count: u64) {
-        self.unrecorded.add([AccountChange::HeldBack(count)]);
         let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
         if policy.asks_for(event_id) {
+            self.unrecorded.add(discarded(count));
             self.trouble.lose(count);
         } else {
+            self.unrecorded.add([AccountChange::HeldBack(count)]);
             self.trouble.held_back.fetch_add(count, Ordering::SeqCst);
         }
     }
@@ -276,8 +279,8 @@ impl Journal {
                     Ok(_) => trouble.over(),
                     Err(error) => {
                         trouble.note(&error);
+                        unrecorded.add(discarded(1));
                         trouble.lose(1);
-                        unrecorded.add([AccountChange::HeldBack(1)]);
                     }
                 });
         }
@@ -334,7 +337,7 @@ impl Journal {
         self.trouble.discarded.fetch_sub(told, Ordering::SeqCst);
         let count = u32::try_from(told).unwrap_or(u32::MAX);
         let record = Some(Event::AuditsDiscarded(count).into_record(None, Extra::default()));
-        let account = Vec::new();
+        let account = vec![AccountChange::DiscardedTold(told)];
         let trouble = self.trouble.clone();
         self.service
             .submit(Entry { record, account }, move |written| match written {
@@ -404,6 +407,14 @@ fn account_of(
         }],
         _ => Vec::new(),
     }
+}
+
+/// So many events that the policy asks for are not in the log.
+pub fn discarded(events: u64) -> [AccountChange; 2] {
+    [
+        AccountChange::HeldBack(events),
+        AccountChange::Discarded(events),
+    ]
 }
 
 /// The same change for an entry without record.

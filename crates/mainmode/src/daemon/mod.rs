@@ -359,13 +359,15 @@ fn settle(
             .into_iter()
             .flat_map(|entry| entry.account)
             .collect();
-        account.push(AccountChange::HeldBack(lost));
+        account.extend(journal::discarded(lost));
         let record = None;
         writer.append(&[Entry { record, account }])?;
         trouble.note(&error);
-        trouble.missed(lost);
     }
-    Ok(writer.counters())
+    let counters = writer.counters();
+    // Also what an earlier start had no time to tell of.
+    trouble.missed(u64::try_from(counters.untold).unwrap_or(0));
+    Ok(counters)
 }
 
 /// The control client of this process itself: what `up` and `down` do, without a socket.

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
-use crate::support::{EVERYTHING, Place, Side, alone, cause, finish, pair, until};
+use crate::support::{EVERYTHING, Place, Side, account_written, alone, cause, finish, pair, until};
 
 /// Sockets at loopback addresses of their own.
 fn sources(test: u8, count: u8) -> Vec<UdpSocket> {
@@ -32,6 +32,26 @@ fn send(
     side.verify();
 }
 
+/// Sends a daemon what no IKE message is.
+fn send_noise(side: &Side, sources: &[UdpSocket], total: u64) {
+    let address = {
+        let text = std::fs::read_to_string(side.path("m.toml")).expect("there");
+        let port = text.lines().find_map(|line| line.strip_prefix("port = "));
+        let ip = text
+            .lines()
+            .find_map(|line| line.strip_prefix("addresses = [\"")?.strip_suffix("\"]"));
+        format!("{}:{}", ip.expect("ip"), port.expect("port"))
+    };
+    send(
+        side,
+        address.parse().expect("an address"),
+        sources,
+        total,
+        |number| vec![0xff; 28 + usize::try_from(number % 50).expect("small")],
+        || side.counters().held_back + side.of(4976).len() as u64,
+    );
+}
+
 /// What the log told as discarded, in all.
 fn told(side: &Side) -> Vec<u64> {
     let number = |event: &serde_json::Value| {
@@ -44,24 +64,8 @@ fn told(side: &Side) -> Vec<u64> {
 #[test]
 fn a_flood_of_noise_writes_a_bounded_number_of_4976_and_one_4612_with_the_rest() {
     let (mut north, south) = pair(40, EVERYTHING, EVERYTHING);
-    let address = {
-        let text = std::fs::read_to_string(north.path("m.toml")).expect("there");
-        let port = text.lines().find_map(|line| line.strip_prefix("port = "));
-        let ip = text
-            .lines()
-            .find_map(|line| line.strip_prefix("addresses = [\"")?.strip_suffix("\"]"));
-        format!("{}:{}", ip.expect("ip"), port.expect("port"))
-    };
-    let to = address.parse().expect("an address");
     let total = 900;
-    send(
-        &north,
-        to,
-        &sources(40, 30),
-        total,
-        |number| vec![0xff; 28 + usize::try_from(number % 50).expect("small")],
-        || north.counters().held_back + north.of(4976).len() as u64,
-    );
+    send_noise(&north, &sources(40, 30), total);
     let written = north.of(4976).len() as u64;
     // 200 at once, then ten a second; and the promise is what it costs, not how fast this machine is.
     assert!((200..total / 2).contains(&written), "{written}");
@@ -75,6 +79,33 @@ fn a_flood_of_noise_writes_a_bounded_number_of_4976_and_one_4612_with_the_rest()
     north.verify();
     north.start();
     assert_eq!(north.counters().held_back, total - written);
+}
+
+#[test]
+fn what_was_held_back_before_a_kill_is_told_after_the_next_start_and_once_only() {
+    let (mut side, _silent) = alone(43, EVERYTHING);
+    let total = 600;
+    send_noise(&side, &sources(43, 2), total);
+    let held_back = total - side.of(4976).len() as u64;
+    account_written();
+    assert!(told(&side).is_empty());
+    side.kill();
+    side.start();
+    until("4612 tells of it", || !side.of(4612).is_empty());
+    assert_eq!(told(&side), [held_back]);
+    for stopped in [false, true] {
+        if stopped {
+            side.stop();
+        } else {
+            side.kill();
+        }
+        side.start();
+        assert_eq!(side.counters().held_back, held_back);
+        side.stop();
+        assert_eq!(told(&side), [held_back]);
+        side.start();
+    }
+    side.verify();
 }
 
 #[test]
