@@ -470,7 +470,7 @@ impl Endpoint {
                 self.end_sa(now, id, Cause::DeletedByPeer, false);
             }
             SaStep::Spent => {
-                self.end_sa(now, id, Cause::Expired, true);
+                self.end_sa(now, id, Cause::MessageIdsUsedUp, true);
             }
             SaStep::InitialContact => {
                 self.schedule(Party::Sa(id));

@@ -471,6 +471,9 @@ causes! {
                 "Find out what ended the daemon: the journal of that moment says it."
         }
         in [4655] {
+            MessageIdsUsedUp "message-ids-used-up"
+                "so many exchanges ran under it that replays could no longer be told from new ones"
+                "Find out what asks so often: dead peer detection (`dpd`), or children that are replaced every few seconds."
             InnerAddressRefused "inner-address-refused"
                 "the peer gave us no address within the tunnel (Mode Config)"
                 "Look whether the peer has a pool with a free address for this connection, of the family that we ask for."

@@ -58,6 +58,15 @@ impl Chosen {
             bytes: [self.lifetime_bytes, own.bytes].into_iter().flatten().min(),
         }
     }
+
+    /// Whether the peer, who knows its offer alone, would let an SA of this lifetime end before it replaces it.
+    pub(crate) fn outlasts(&self, effective: Lifetime) -> bool {
+        let longer = self.lifetime.unwrap_or(DEFAULT_LIFETIME) > effective.time;
+        let more = effective
+            .bytes
+            .is_some_and(|bytes| self.lifetime_bytes.is_none_or(|offered| offered > bytes));
+        longer || more
+    }
 }
 
 /// Our offer: one proposal, a transform for each method of authentication with each suite, the best first.

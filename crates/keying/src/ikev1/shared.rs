@@ -380,8 +380,12 @@ pub(crate) fn new_sa(
     })?;
     let lifetime = proving.chosen.effective_lifetime(Lifetime::of(connection));
     let part = core.rekey_part(n.role);
-    // Whoever began keeps it up, whether the daemon or the operator asked for it.
-    let replaces = n.role == Role::Initiator || connection.may_initiate;
+    // Whoever began keeps it up, whether the daemon or the operator asked for it. A client of remote access is not to be
+    // asked.
+    let alone = proving.chosen.outlasts(lifetime)
+        && connection.xauth.is_none()
+        && connection.mode_config.is_none();
+    let replaces = n.role == Role::Initiator || connection.may_initiate || alone;
     let replace_at = replaces.then(|| after(now, lifetime.time.mul_f64(part)));
     Ok(Sa {
         mmsa_id,

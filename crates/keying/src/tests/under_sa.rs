@@ -14,7 +14,7 @@ use crate::ikev1::messages::Payloads;
 use crate::ikev1::negotiation::header;
 use crate::ikev1::sa::{Sa, Volume};
 use crate::io::Command;
-use crate::limits::REPLACE_MESSAGE_IDS;
+use crate::limits::{MAX_MESSAGE_IDS, REPLACE_MESSAGE_IDS};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -456,6 +456,45 @@ fn an_sa_that_nobody_replaces_ends_when_it_carried_as_much_as_it_may() {
     assert!(net.hosts.iter().all(|h| h.endpoint.sas.is_empty()));
     let causes: Vec<_> = net.hosts.iter().flat_map(|h| h.causes(4655)).collect();
     assert!(causes.contains(&Cause::Expired), "{causes:?}");
+    net.finish();
+}
+
+#[test]
+fn who_answers_replaces_what_the_peer_would_let_end() {
+    for bytes in [false, true] {
+        let mut net = pair_with(76, |host, c| {
+            c.may_initiate = host == A;
+            c.lifetime = if bytes || host == A { 10_000 } else { 100 } * SECOND;
+            c.lifetime_bytes = (bytes && host == B).then_some(8_192);
+            c.dpd = bytes.then_some(Dpd {
+                delay: SECOND,
+                timeout: 10 * SECOND,
+            });
+        });
+        net.establish();
+        for _ in 0..300 {
+            net.run(SECOND);
+            assert!(net.hosts.iter().all(|h| !h.endpoint.sas.is_empty()));
+        }
+        let causes: Vec<_> = net.hosts.iter().flat_map(|h| h.causes(4655)).collect();
+        assert!(causes.contains(&Cause::Replaced), "{causes:?}");
+        assert!(!causes.contains(&Cause::Expired), "{causes:?}");
+        net.finish();
+    }
+}
+
+#[test]
+fn an_sa_whose_message_ids_are_used_up_ends_and_says_so() {
+    let mut net = pair_with(77, |_, c| c.may_initiate = false);
+    net.establish();
+    let used = u32::try_from(MAX_MESSAGE_IDS).unwrap();
+    let sa = net.hosts[B].endpoint.sas.values_mut().next().unwrap();
+    sa.message_ids.extend(0x4000_0000..0x4000_0000 + used);
+    sa.volume = Volume::new(None, None);
+    let connection = net.hosts[A].connections[0].name.clone();
+    net.command(A, Command::Terminate { connection });
+    net.run(SECOND);
+    assert_eq!(net.hosts[B].causes(4655), [Cause::MessageIdsUsedUp]);
     net.finish();
 }
 

@@ -59,7 +59,7 @@ impl Endpoint {
             Ok(None) => {}
             Err(SaStep::Invalid(cause, why)) => self.odd_quick(now, *route, mmsa_id, cause, why),
             Err(_) => {
-                self.end_sa(now, mmsa_id, Cause::Expired, true);
+                self.end_sa(now, mmsa_id, Cause::MessageIdsUsedUp, true);
             }
         }
     }
