@@ -134,6 +134,8 @@ impl Counters {
     /// account's lists (so many of Main Mode, and so many IPsec SAs) still wait for their 4655 and 5452;
     /// the rest had no event and have just ended.
     pub(crate) fn reconcile(&mut self, listed: u64, listed_ipsec: u64) {
+        // What was told of and not yet counted never will be.
+        self.untold = self.untold.max(0);
         self.interrupted = self.interrupted.saturating_add(self.pending());
         self.ended = self.established.saturating_sub(listed);
         let quick_mode = &mut self.quick_mode;
@@ -311,7 +313,7 @@ mod tests {
             interrupted: 3,
             ended: 40,
             held_back: 2,
-            untold: 2,
+            untold: -2,
             quick_mode: QuickModeCounters {
                 negotiations: 50,
                 established: 30,
@@ -322,6 +324,7 @@ mod tests {
         };
         assert_eq!((counters.pending(), counters.quick_mode.pending()), (12, 9));
         counters.reconcile(7, 4);
+        assert_eq!(counters.untold, 0);
         assert_eq!((counters.pending(), counters.quick_mode.pending()), (0, 0));
         assert_eq!(counters.interrupted, 15);
         assert_eq!(counters.quick_mode.interrupted, 10);

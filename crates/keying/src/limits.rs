@@ -140,6 +140,9 @@ pub const COLLISION: Duration = Duration::from_secs(20);
 /// How long a responder of Main Mode waits for its peer's Quick Mode before it begins its own `auto`
 /// children: the peer that began means to begin them.
 pub const AUTO_GRACE: Duration = Duration::from_secs(3);
+/// How long whoever sent the last message before Quick Mode waits before it begins one: a peer that takes message 1 first
+/// refuses it, and charon may while its threads are busy, though it came later. A round trip across an ocean.
+pub const LAST_WORD_GRACE: Duration = Duration::from_millis(100);
 /// SPIs in one delete that we send: it fits into one datagram of any path.
 pub const DELETED_AT_ONCE: usize = 128;
 /// The soft limit of bytes and packets: this part of the hard one.

@@ -147,9 +147,16 @@ impl Endpoint {
             sa.duplicates.drop_reply();
         }
         sa.done.retain(|_, done| done.until > now);
+        let ready = sa.children_at.is_some_and(|at| at <= now);
+        if ready {
+            sa.children_at = None;
+        }
         let auto = sa.auto_at.is_some_and(|at| at <= now);
         if sa.replace_at.is_some_and(|at| at <= now) {
             self.replace(now, id);
+        }
+        if ready {
+            self.begin_waiting_children(now, id);
         }
         if auto {
             self.begin_auto_children(now, id);

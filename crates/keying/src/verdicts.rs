@@ -19,7 +19,7 @@ use crate::ikev1::sa::Sa;
 use crate::ikev1::state::{Establishing, State};
 use crate::ikev1::xauth;
 use crate::io::{Account, Output, Ticket, Verdict, VerdictOutcome};
-use crate::limits::{AUTO_GRACE, ENDED_HOLD, LINGER, REFUSAL_HOLD, after};
+use crate::limits::{AUTO_GRACE, ENDED_HOLD, LAST_WORD_GRACE, LINGER, REFUSAL_HOLD, after};
 use crate::status::Counters;
 
 impl Core {
@@ -393,6 +393,9 @@ impl Endpoint {
                 Role::Responder => now + AUTO_GRACE,
             });
         }
+        // The acknowledgement that the user passed.
+        let has_last_word = n.method.and_then(|method| method.xauth) == Some(n.role);
+        sa.children_at = has_last_word.then(|| now + LAST_WORD_GRACE);
         self.sas_by_peer.insert(&sa.remote_id, mmsa_id);
         self.sas.insert(mmsa_id, Box::new(sa));
         self.schedule(party);
@@ -513,7 +516,8 @@ impl Endpoint {
                 .out
                 .push_back(Output::Deconfigured { mmsa_id: id });
         }
-        if !sa.configuring.is_over() && sa.inner_local.is_empty() {
+        let configuring = !sa.configuring.is_over() && sa.inner_local.is_empty();
+        if configuring || sa.children_at.is_some() {
             let connection = sa.connection.name.clone();
             for child in self.take_waiting(&connection) {
                 self.no_child(&connection, &child, sa.route.remote, cause);

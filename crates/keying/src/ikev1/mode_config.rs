@@ -19,7 +19,7 @@ use crate::config::{ConfigClient, ConfigServer, ModeConfig};
 use crate::endpoint::{Endpoint, Party};
 use crate::inner::Inner;
 use crate::io::Output;
-use crate::limits::{MAX_NAME_SERVERS, after};
+use crate::limits::{LAST_WORD_GRACE, MAX_NAME_SERVERS, after};
 
 /// The mask of an address that stands alone.
 const HOST_MASK: [u8; 4] = [255; 4];
@@ -293,7 +293,7 @@ impl Endpoint {
             return;
         }
         sa.configuring = Configuring::Done;
-        self.begin_waiting_children(now, id);
+        sa.children_at = Some(now + LAST_WORD_GRACE);
         self.schedule(Party::Sa(id));
     }
 

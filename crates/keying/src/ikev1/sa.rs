@@ -86,6 +86,8 @@ pub(crate) struct Sa {
     pub retire_at: Option<Instant>,
     /// When the children that begin with the SA do.
     pub auto_at: Option<Instant>,
+    /// When the first Quick Mode of ours may begin, where that is to come.
+    pub children_at: Option<Instant>,
 }
 
 /// What an SA carried, in bytes of messages that its key encrypts, both ways.
@@ -216,6 +218,11 @@ impl Sa {
         }
     }
 
+    /// Whether a Quick Mode of ours has to wait: for an address within the tunnel, or for the peer to be ready.
+    pub(crate) fn holds_children(&self) -> bool {
+        !self.configuring.is_over() || self.children_at.is_some()
+    }
+
     /// When the peer is taken for dead, where it is probed at all.
     pub(crate) fn dead_at(&self) -> Option<Instant> {
         let dpd = self.connection.dpd.filter(|_| self.peer.dpd)?;
@@ -276,6 +283,7 @@ impl Sa {
             self.keepalive_at,
             self.reply_until,
             self.auto_at,
+            self.children_at,
             self.retire_at,
             self.configuring.until(),
             self.asked.as_ref().map(|asked| asked.flight.next),

@@ -432,6 +432,7 @@ pub(crate) fn new_sa(
         quick_modes: Bucket::new(now, QUICK_BURST),
         retire_at: None,
         auto_at: None,
+        children_at: None,
     })
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use audit::Cause;
 use isakmp::ExchangeType;
 
-use super::net::{A, B, Net, filtered};
+use super::net::{A, B, Net, filtered, perfect};
 use super::pair_with;
 use super::quick::{self, SUITE, stands};
 use crate::child::{ChildOutcome, SelectorConfig};
@@ -84,6 +84,30 @@ fn a_child_is_between_the_address_that_was_given_and_the_net_behind_the_server()
         net.finish();
         assert!(given(&net).is_empty());
     }
+}
+
+#[test]
+fn a_quick_mode_of_the_server_overtakes_no_answer_that_is_late() {
+    let mut net = pair_of(false, |_, _| {});
+    let mut whole = perfect();
+    net.path = Box::new(move |rng, packet| {
+        let header = isakmp::Datagram::parse(&packet.bytes).unwrap().header;
+        let late = packet.sender == B && header.exchange == ExchangeType::TRANSACTION;
+        let mut passed = whole(rng, packet);
+        for (wait, _) in &mut passed {
+            *wait += if late {
+                Duration::from_millis(60)
+            } else {
+                Duration::ZERO
+            };
+        }
+        passed
+    });
+    quick::up(&mut net, B);
+    net.run(Duration::from_secs(5));
+    assert!(stands(&net));
+    assert!(net.hosts.iter().all(|host| host.of(4654).is_empty()));
+    net.finish();
 }
 
 #[test]

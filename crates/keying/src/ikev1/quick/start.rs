@@ -60,10 +60,10 @@ impl Endpoint {
             return self.no_child(connection, name, remote, Cause::ShuttingDown);
         }
         let newest = self.newest_sa(|sa| sa.connection.name == connection);
-        let configuring = newest
+        let held = newest
             .and_then(|id| self.sas.get(&id))
-            .is_some_and(|sa| !sa.configuring.is_over());
-        if configuring {
+            .is_some_and(|sa| sa.holds_children());
+        if held {
             self.waiting_children
                 .insert((connection.to_owned(), name.to_owned()));
         } else if let Some(mmsa_id) = newest {
@@ -210,7 +210,7 @@ impl Endpoint {
         let Some(sa) = self.sas.get(&mmsa_id) else {
             return;
         };
-        if !sa.configuring.is_over() {
+        if sa.holds_children() {
             return;
         }
         let connection = sa.connection.clone();
@@ -249,8 +249,8 @@ impl Endpoint {
         let Some(sa) = self.sas.get_mut(&mmsa_id) else {
             return;
         };
-        if !sa.configuring.is_over() {
-            sa.auto_at = Some(now + AUTO_GRACE);
+        if sa.holds_children() {
+            sa.auto_at = Some(sa.children_at.unwrap_or(now + AUTO_GRACE));
             return self.schedule(Party::Sa(mmsa_id));
         }
         sa.auto_at = None;
