@@ -277,6 +277,9 @@ pub struct Recovery {
     pub ended_uncounted: u64,
     /// True when the directory held no log before.
     pub new_log: bool,
+    /// True when somebody had taken the newest segment away, records and all: the log went on behind what was
+    /// left, at this start or since the one before. Told once; `verify` finds it for longer.
+    pub newest_removed: bool,
 }
 
 fn signed(events: u64) -> i64 {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::LogError;
 
-/// Segments are `security-0000000001.db` and so on, without gaps.
+/// Segments are `security-0000000001.db` and so on. A gap says that the segment that was the newest was taken away.
 const PREFIX: &str = "security-";
 const SUFFIX: &str = ".db";
 /// A segment in the making has this name until it is whole.

@@ -55,6 +55,14 @@ pub enum LogError {
         /// What is wrong with it.
         what: String,
     },
+    /// A file that is to be read on its own is none of a log.
+    #[error("{} is no file of a log: {what}", .path.display())]
+    NotALog {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        what: String,
+    },
     /// The file was removed, or another put in its place, while it was written.
     #[error("the log's file {} was removed while the daemon wrote it", .0.display())]
     Removed(PathBuf),

@@ -18,7 +18,8 @@
 //! another name until it is whole, and goes); a new segment beside one not yet closed (it is closed);
 //! segments below the floor (they go); a segment whose archive is named in the account (it is renamed).
 //! Whichever segment has the greatest number is the active one: the renaming that gives it its name is
-//! the instant at which it, the floor and the account in it count.
+//! the instant at which it, the floor and the account in it count. None of these states has a newest segment
+//! that is closed for good: then its successor was taken away, and the log goes on with a number left out.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -52,11 +53,13 @@ mod directory;
 mod encoding;
 mod error;
 mod export;
+mod fault;
 #[doc(hidden)]
 pub mod fuzzing;
 mod query;
 mod reader;
 mod retention;
+mod schema;
 mod segment;
 mod service;
 mod tables;
@@ -69,10 +72,11 @@ pub use account::{
 };
 pub use encoding::{Hash, MAX_RECORD, hash_from_hex, hex};
 pub use error::LogError;
+pub use fault::{Fault, FaultKind};
 pub use query::{Query, Records};
 pub use reader::{Info, Reader};
 pub use retention::{MIN_SIZE, Retention};
 pub use service::{ACCOUNT_DELAY, BATCH, Caller, QUEUE, Service};
-pub use verify::{Fault, FaultKind, Verified};
-pub use writer::{Appended, Options, Writer};
+pub use verify::Verified;
+pub use writer::{Appended, Options, SKIPPED_SAS, Writer};
 pub use xpath::{MAX_DEPTH, MAX_LENGTH, XPath, XPathError};

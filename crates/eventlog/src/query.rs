@@ -159,6 +159,10 @@ struct Cursor {
 }
 
 /// The records of a query, one after the other.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing of its own, and any of them may hold beside the others"
+)]
 pub struct Records {
     place: PathBuf,
     query: Query,
@@ -177,6 +181,11 @@ pub struct Records {
     buffer: VecDeque<StoredRecord>,
     given: u64,
     failed: bool,
+    /// Records up to this one were looked at, or need not be.
+    covered: u64,
+    /// A segment whose turn had come was removed.
+    gone: bool,
+    removed: Option<RangeInclusive<u64>>,
 }
 
 impl std::fmt::Debug for Records {
@@ -207,7 +216,29 @@ impl Records {
             buffer: VecDeque::new(),
             given: 0,
             failed: false,
+            covered: query.after_record.unwrap_or(0),
+            gone: false,
+            removed: None,
         }
+    }
+
+    /// IDs that the query asks for, by [`Query::after_record`], and that went (by a clearing, or by retention)
+    /// before it could look at them; each is told once. Not known of a query that goes newest first.
+    pub fn take_removed(&mut self) -> Option<RangeInclusive<u64>> {
+        self.removed.take()
+    }
+
+    fn note_removed(&mut self, through: u64) {
+        let first = self.covered.saturating_add(1);
+        if first > through || self.query.reverse || self.query.after_record.is_none() {
+            return;
+        }
+        let first = self
+            .removed
+            .as_ref()
+            .map_or(first, |range| first.min(*range.start()));
+        self.removed = Some(first..=through);
+        self.covered = through;
     }
 
     /// Finds the segments, and the floor below which they no longer count.
@@ -227,6 +258,8 @@ impl Records {
             if let Some(segment) = self.try_open(*number)? {
                 let floor = segment.state()?.floor;
                 self.bounds.only_ids(floor.saturating_add(1), u64::MAX);
+                self.note_removed(floor);
+                self.covered = self.covered.max(floor);
                 // Held for its turn only where that comes at once: an open segment cannot be closed
                 // for good by the writer.
                 if self.query.reverse {
@@ -259,8 +292,12 @@ impl Records {
     }
 
     /// A cursor, unless nothing in the segment can match.
-    fn cursor_on(&self, segment: Segment) -> Result<Option<Cursor>, LogError> {
+    fn cursor_on(&mut self, segment: Segment) -> Result<Option<Cursor>, LogError> {
         let state = segment.state()?;
+        if std::mem::take(&mut self.gone) {
+            self.note_removed(segment.header.first.saturating_sub(1));
+        }
+        self.covered = self.covered.max(state.head);
         let (from, to) = self.bounds.ids.clone().into_inner();
         // The active segment grows: its end is open.
         let left = from.max(segment.header.first)..=to;
@@ -287,6 +324,7 @@ impl Records {
                     Some((_, segment)) => Some(segment),
                     None => self.try_open(number)?,
                 };
+                self.gone |= segment.is_none() && !segment_path(&self.place, number).exists();
                 if let Some(segment) = segment
                     && let Some(cursor) = self.cursor_on(segment)?
                 {

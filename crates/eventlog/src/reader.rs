@@ -10,10 +10,11 @@ use rusqlite::{OptionalExtension, Row};
 
 use crate::directory::{segment_numbers, segment_path};
 use crate::encoding::Hash;
+use crate::fault::Fault;
 use crate::query::{Query, Records};
 use crate::segment::{Segment, State};
 use crate::tables::{hash, natural};
-use crate::verify::{Fault, Verified, verify};
+use crate::verify::{Verified, verify};
 use crate::writer::{MAX_SIZE, RETENTION};
 use crate::{Counters, LogError, Retention};
 
@@ -53,6 +54,8 @@ pub struct Info {
     pub counters: Counters,
     /// False when the newest segment is not readable for us: then this is what the closed ones hold.
     pub complete: bool,
+    /// True when the newest segment was taken away, and with it the records after `last`.
+    pub newest_removed: bool,
 }
 
 impl Reader {
@@ -68,6 +71,33 @@ impl Reader {
             return Err(LogError::NoLog(place));
         }
         Ok(Reader { place })
+    }
+
+    /// Opens one file on its own: a backup (`log clear --backup`) or an archived segment (`retention = "archive"`).
+    /// It begins with its first record, whatever came before that.
+    ///
+    /// # Errors
+    /// [`LogError::NotALog`] when the file is none of a log; else what the disk said.
+    pub fn open_file(file: impl Into<PathBuf>) -> Result<Reader, LogError> {
+        let place = file.into();
+        let found = std::fs::metadata(&place).map_err(LogError::io("open", &place))?;
+        let not_a_log = |what: String| LogError::NotALog {
+            path: place.clone(),
+            what,
+        };
+        if !found.is_file() {
+            return Err(not_a_log("it is not a file".to_owned()));
+        }
+        match Segment::open_for_reading(&place) {
+            Ok(_) => Ok(Reader { place }),
+            Err(LogError::NotASegment { what, .. }) => Err(not_a_log(what)),
+            Err(LogError::Database { source, .. })
+                if source.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) =>
+            {
+                Err(not_a_log(source.to_string()))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The records that a query asks for, oldest first unless it says otherwise. What is written while
@@ -107,6 +137,7 @@ impl Reader {
             floor,
             counters: newest.counters,
             complete: snapshot.complete,
+            newest_removed: snapshot.newest_removed,
         })
     }
 
@@ -213,6 +244,8 @@ pub(crate) struct Snapshot {
     pub(crate) segments: Vec<(Segment, State)>,
     pub(crate) floor: (u64, Hash),
     pub(crate) complete: bool,
+    /// The newest that is there has a successor that is not.
+    pub(crate) newest_removed: bool,
 }
 
 impl Snapshot {
@@ -225,6 +258,7 @@ impl Snapshot {
                 segments: vec![(segment, state)],
                 floor,
                 complete: true,
+                newest_removed: false,
             });
         }
         let mut tries = 0;
@@ -274,6 +308,9 @@ impl Snapshot {
         let Some((newest, state)) = segments.last() else {
             return Err(LogError::NoLog(place.to_owned()));
         };
+        // In one and the same transaction with the rest: while it lasts, the writer closes no segment, and one that it
+        // had closed before has a successor in the directory, which the caller looks at once more.
+        let newest_removed = complete && newest.is_sealed()?;
         // Segments that are being removed or archived no longer count.
         let floor = (state.floor, state.floor_hash);
         let newest = newest.header.number;
@@ -282,6 +319,7 @@ impl Snapshot {
             segments,
             floor,
             complete,
+            newest_removed,
         })
     }
 

@@ -9,6 +9,7 @@ use audit::Record;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use crate::encoding::{Codec, Hash, Stamp};
+use crate::schema::{LAYOUT, LIVE_IPSEC, QUICK_MODE_COUNTERS, SCHEMA, WITHOUT_QUICK_MODE};
 use crate::tables::{
     hash, integer, live, live_ipsec, natural, put_live, put_live_ipsec, put_record, put_setting,
     put_state, read_state,
@@ -18,11 +19,6 @@ use crate::{Counters, LiveIpsecSa, LiveSa, LogError, dictionary};
 
 /// `application_id` of a segment: `MMlg`.
 const APPLICATION: i64 = 0x4d4d_6c67;
-/// `user_version`: the layout below.
-const LAYOUT: i64 = 2;
-/// The layout before the account had Quick Mode. Read as it is; a writer takes the active segment to the
-/// new one.
-const WITHOUT_QUICK_MODE: i64 = 1;
 const ACTIVE_MODE: u32 = 0o640;
 const CLOSED_MODE: u32 = 0o440;
 /// How long a reader waits while the writer changes a segment's journal.
@@ -34,56 +30,6 @@ const BYTES_A_STORED_BYTE: u64 = 8;
 const STATEMENTS: usize = 32;
 /// Pages of the active segment that the writer keeps in memory, in KiB.
 const CACHE_KIB: i64 = 16 * 1024;
-
-const SCHEMA: &str = "
-CREATE TABLE segment (
-  one INTEGER PRIMARY KEY CHECK (one = 1),
-  number INTEGER NOT NULL, first INTEGER NOT NULL, seed BLOB NOT NULL, dictionary BLOB NOT NULL
-) STRICT;
-CREATE TABLE state (
-  one INTEGER PRIMARY KEY CHECK (one = 1),
-  head INTEGER NOT NULL, head_hash BLOB NOT NULL, floor INTEGER NOT NULL, floor_hash BLOB NOT NULL,
-  oldest_time INTEGER, newest_time INTEGER, next_mmsa INTEGER NOT NULL, full INTEGER NOT NULL,
-  negotiations INTEGER NOT NULL, established INTEGER NOT NULL, failed INTEGER NOT NULL,
-  superseded INTEGER NOT NULL, interrupted INTEGER NOT NULL, ended INTEGER NOT NULL,
-  held_back INTEGER NOT NULL,
-  quick_negotiations INTEGER NOT NULL, quick_established INTEGER NOT NULL, quick_failed INTEGER NOT NULL,
-  quick_interrupted INTEGER NOT NULL, quick_ended INTEGER NOT NULL
-) STRICT;
-CREATE TABLE origin (id INTEGER PRIMARY KEY, computer TEXT NOT NULL, process INTEGER NOT NULL) STRICT;
-CREATE TABLE record (
-  id INTEGER PRIMARY KEY, time INTEGER NOT NULL, event INTEGER NOT NULL, origin INTEGER NOT NULL,
-  peer BLOB, body BLOB NOT NULL, hash BLOB NOT NULL
-) STRICT;
-CREATE INDEX peer ON record (peer) WHERE peer IS NOT NULL;
-CREATE TABLE live (
-  mmsa INTEGER PRIMARY KEY, local TEXT NOT NULL, remote TEXT NOT NULL, key_mod INTEGER NOT NULL,
-  activity BLOB NOT NULL, connection TEXT
-) STRICT;
-CREATE TABLE filter (connection TEXT PRIMARY KEY, id INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE archive (number INTEGER PRIMARY KEY, path TEXT NOT NULL) STRICT;
-";
-
-/// The other table of SAs, which the layout before had not.
-const LIVE_IPSEC: &str = "
-CREATE TABLE live_ipsec (
-  qmsa INTEGER PRIMARY KEY,
-  local TEXT NOT NULL, local_prefix INTEGER NOT NULL, local_port INTEGER NOT NULL,
-  remote TEXT NOT NULL, remote_prefix INTEGER NOT NULL, remote_port INTEGER NOT NULL,
-  protocol INTEGER NOT NULL, mode INTEGER NOT NULL, local_endpoint TEXT, remote_endpoint TEXT,
-  activity BLOB NOT NULL, connection TEXT
-) STRICT;
-";
-
-/// What the layout before had not in `state`.
-const QUICK_MODE_COUNTERS: &str = "
-ALTER TABLE state ADD COLUMN quick_negotiations INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE state ADD COLUMN quick_established INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE state ADD COLUMN quick_failed INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE state ADD COLUMN quick_interrupted INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE state ADD COLUMN quick_ended INTEGER NOT NULL DEFAULT 0;
-";
 
 /// What never changes in a segment.
 #[derive(Clone, Debug)]
@@ -116,11 +62,15 @@ pub(crate) struct State {
 impl State {
     /// Takes in the time of a record.
     pub(crate) fn note(&mut self, time: i64) {
-        self.times = Some(match self.times {
-            None => (time, time),
-            Some((oldest, newest)) => (oldest.min(time), newest.max(time)),
-        });
+        self.times = Some(widened(self.times, time));
     }
+}
+
+/// The least and the greatest of these times and one more.
+pub(crate) fn widened(times: Option<(i64, i64)>, time: i64) -> (i64, i64) {
+    times.map_or((time, time), |(oldest, newest)| {
+        (oldest.min(time), newest.max(time))
+    })
 }
 
 /// What moves from the active segment to the next one, beside [`State`].
@@ -147,7 +97,7 @@ pub(crate) struct Segment {
     pub(crate) connection: Connection,
     pub(crate) header: Header,
     pub(crate) codec: Codec,
-    layout: i64,
+    pub(crate) layout: i64,
     /// Which file of the disk it is.
     identity: Option<(u64, u64)>,
     /// Up to how many bytes of stored records the size need not be looked at again.
@@ -255,6 +205,15 @@ impl Segment {
             identity: identity(path),
             room: 0,
         })
+    }
+
+    /// True when it was closed for good, and so has a successor: a segment gets its name with a write-ahead log,
+    /// and gives that up only in [`close`]. Whether it is read-only says less: a copy may be, or not be.
+    pub(crate) fn is_sealed(&self) -> Result<bool, LogError> {
+        self.connection
+            .pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0))
+            .map(|mode| !mode.eq_ignore_ascii_case("wal"))
+            .map_err(LogError::database(&self.path))
     }
 
     /// False once its file was removed, or another took its place: what is written then goes nowhere.

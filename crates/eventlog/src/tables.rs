@@ -306,3 +306,11 @@ pub(crate) fn put_setting(
         .execute(params![name, value])?;
     Ok(())
 }
+
+/// Forgets a setting; one that was never set is no error.
+pub(crate) fn remove_setting(connection: &Connection, name: &str) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM setting WHERE name = ?1")?
+        .execute([name])?;
+    Ok(())
+}

@@ -1,14 +1,17 @@
 //! Is the log what was written? The walk along its chain, and what a break in it means.
 
-use std::path::{Path, PathBuf};
+use std::hash::{BuildHasher as _, RandomState};
+use std::path::Path;
 
 use audit::Record;
 use rusqlite::Connection;
 
 use crate::LogError;
 use crate::encoding::{Codec, Hash, Stamp, hex, link};
+use crate::fault::{Fault, FaultKind};
 use crate::reader::{COLUMNS, Origins, Snapshot, StoredRow, read_row};
-use crate::segment::{Segment, State};
+use crate::schema;
+use crate::segment::{Segment, State, widened};
 use crate::tables::{hash, integer, natural, peer_key};
 
 /// How many removed records a renumbering may hide and still be told from a change.
@@ -31,141 +34,6 @@ pub struct Verified {
     pub complete: bool,
 }
 
-/// Where the log is not what was written.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{what}")]
-pub struct Fault {
-    /// The record. 0 when it is not a matter of one.
-    pub record_id: u64,
-    /// What is wrong with it.
-    pub what: FaultKind,
-}
-
-/// What can be wrong with a log.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum FaultKind {
-    /// Its content is not what was hashed; or it is, and that of the record before is not although its
-    /// hash was made to fit.
-    #[error("record {id} was changed{}", or_before(*.before))]
-    Changed {
-        /// The record.
-        id: u64,
-        /// The record before it, when it may be that one. None when it is surely this one, or nothing
-        /// in the log comes before it.
-        before: Option<u64>,
-    },
-    /// Records are gone.
-    #[error("{}", removed(*.id, *.through))]
-    Removed {
-        /// The first that is gone.
-        id: u64,
-        /// The last that is gone.
-        through: u64,
-    },
-    /// In a record's place stands another one.
-    #[error("record {from} was moved to the place of record {id}")]
-    Moved {
-        /// The place.
-        id: u64,
-        /// Whose content stands there.
-        from: u64,
-    },
-    /// A record that the log never wrote.
-    #[error("record {id} was added to the log by somebody else")]
-    Added {
-        /// The record.
-        id: u64,
-    },
-    /// What the log says of its own beginning does not fit its first record.
-    #[error("what the log says of its own beginning was changed{}", after(*.id))]
-    Floor {
-        /// The floor: the last record that is no longer in the log. 0 when there never was one.
-        id: u64,
-    },
-    /// The chain holds, but another one led to the anchor.
-    #[error("{}", other_chain(*.id, .found))]
-    Anchor {
-        /// The anchor's record. 0 for the head of a log that had none yet.
-        id: u64,
-        /// The hash that it has now.
-        found: String,
-    },
-    /// The anchor's record is no longer there, so that nothing can be said.
-    #[error(
-        "record {id} is no longer in the log, which begins after record {floor} (overwritten, archived or cleared since): the head given cannot be checked"
-    )]
-    AnchorGone {
-        /// The anchor's record.
-        id: u64,
-        /// The log's floor.
-        floor: u64,
-    },
-    /// A file of the log cannot be read from this record on.
-    #[error("{} cannot be read {}: {why}", .path.display(), from_where(*.id))]
-    Unreadable {
-        /// The record that was expected next. 0 when it is not known that there is one.
-        id: u64,
-        /// The file, or the log's directory.
-        path: PathBuf,
-        /// What the disk or the engine said.
-        why: String,
-    },
-}
-
-fn removed(id: u64, through: u64) -> String {
-    if id == through {
-        format!("record {id} was removed")
-    } else {
-        format!("records {id} to {through} were removed")
-    }
-}
-
-fn or_before(before: Option<u64>) -> String {
-    before.map_or_else(String::new, |id| {
-        format!(" (or record {id}, together with its hash)")
-    })
-}
-
-fn after(floor: u64) -> String {
-    match floor {
-        0 => String::new(),
-        _ => format!(" (it begins after record {floor})"),
-    }
-}
-
-fn other_chain(id: u64, found: &str) -> String {
-    match id {
-        0 => format!("the log begins with the hash {found}, not the one given: it is another log"),
-        _ => format!(
-            "record {id} has the hash {found}, not the one given: it, or a record before it, was changed and the chain made anew"
-        ),
-    }
-}
-
-fn from_where(id: u64) -> String {
-    match id {
-        0 => "before its first record".to_owned(),
-        _ => format!("at record {id}"),
-    }
-}
-
-impl From<FaultKind> for Fault {
-    fn from(what: FaultKind) -> Fault {
-        let record_id = match &what {
-            FaultKind::Changed { id, .. }
-            | FaultKind::Removed { id, .. }
-            | FaultKind::Moved { id, .. }
-            | FaultKind::Added { id }
-            | FaultKind::Floor { id }
-            | FaultKind::Anchor { id, .. }
-            | FaultKind::AnchorGone { id, .. }
-            | FaultKind::Unreadable { id, .. } => *id,
-        };
-        Fault { record_id, what }
-    }
-}
-
 /// Where the walk has got to.
 struct Walk {
     /// The last record that is no longer in the log.
@@ -175,6 +43,10 @@ struct Walk {
     /// The hash before it.
     before: Hash,
     anchor: Option<(u64, Hash)>,
+    /// The least and the greatest time in the segment, so far.
+    times: Option<(i64, i64)>,
+    /// The peers in it, so far.
+    peers: Peers,
 }
 
 pub(crate) fn verify(place: &Path, anchor: Option<(u64, Hash)>) -> Result<Verified, Fault> {
@@ -185,23 +57,46 @@ pub(crate) fn verify(place: &Path, anchor: Option<(u64, Hash)>) -> Result<Verifi
         expected: floor.0 + 1,
         before: floor.1,
         anchor,
+        times: None,
+        peers: Peers::default(),
     };
+    // What came before or after a file that stands alone may be whole elsewhere.
+    let single = place.is_file();
     if let Some((id, _)) = anchor.filter(|(id, _)| *id < floor.0) {
+        if single {
+            let (floor, last) = (floor.0, log.newest_state().head);
+            return Err(FaultKind::AnchorElsewhere { id, floor, last }.into());
+        }
         return Err(FaultKind::AnchorGone { id, floor: floor.0 }.into());
     }
     walk.check_anchor(floor.0, &floor.1)?;
+    let mut number = None;
     for at in 0..log.segments.len() {
         if let Some(row) = walk.segment(&mut log.segments[at])? {
             return Err(diagnose(&mut log, &walk, &row).into());
         }
+        // The IDs go on, or the walk would have ended.
+        let this = log.segments[at].0.header.number;
+        if let Some((_, id)) = number.filter(|(before, _)| before + 1 != this) {
+            return Err(FaultKind::NewestRemoved { id, went_on: true }.into());
+        }
+        number = Some((this, walk.expected - 1));
     }
     let head = (walk.expected - 1, walk.before);
     if let Some((id, _)) = anchor.filter(|(id, _)| *id > head.0) {
+        if single {
+            let (floor, last) = (floor.0, head.0);
+            return Err(FaultKind::AnchorElsewhere { id, floor, last }.into());
+        }
         return Err(FaultKind::Removed {
             id: walk.expected,
             through: id,
         }
         .into());
+    }
+    if log.newest_removed {
+        let (id, went_on) = (head.0, false);
+        return Err(FaultKind::NewestRemoved { id, went_on }.into());
     }
     Ok(Verified {
         records: head.0 - floor.0,
@@ -254,13 +149,22 @@ impl Walk {
             }
             .into());
         }
+        let path = segment.path.clone();
+        let refused = |expected: u64, error| {
+            let id = if expected <= state.head { expected } else { 0 };
+            unreadable(id, &path, &LogError::database(&path)(error))
+        };
+        // First of all: the rest is only as true as the tables are tables.
+        let altered = schema::alteration(&segment.connection, segment.layout)
+            .map_err(|error| refused(self.expected, error))?;
+        if let Some(item) = altered {
+            return Err(FaultKind::Schema { path, item }.into());
+        }
+        let first = self.expected;
+        self.times = None;
+        self.peers.forget();
         let found = self.rows(segment);
-        let found = found.map_err(|error| {
-            let there = self.expected <= state.head;
-            let id = if there { self.expected } else { 0 };
-            let error = LogError::database(&segment.path)(error);
-            unreadable(id, &segment.path, &error)
-        })??;
+        let found = found.map_err(|error| refused(self.expected, error))??;
         if found.is_some() {
             return Ok(found);
         }
@@ -284,7 +188,17 @@ impl Walk {
             let before = None;
             return Err(FaultKind::Changed { id: last, before }.into());
         }
-        Ok(None)
+        if state.times != self.times {
+            let id = if first <= last { first } else { 0 };
+            let through = last;
+            return Err(FaultKind::Times { id, through, path }.into());
+        }
+        match misplaced(&segment.connection, &self.peers)
+            .map_err(|error| refused(self.expected, error))?
+        {
+            Some((id, why)) => Err(FaultKind::Index { id, path, why }.into()),
+            None => Ok(None),
+        }
     }
 
     fn rows(
@@ -324,8 +238,82 @@ impl Walk {
             }
             self.expected += 1;
             self.before = stored.hash;
+            self.times = Some(widened(self.times, stored.time));
+            if let Some(peer) = &stored.peer {
+                self.peers.add(peer, stored.id);
+            }
         }
         Ok(Ok(None))
+    }
+}
+
+/// What a search in the segment would pass over although a walk along its records finds it, or would find
+/// without there being one: the first record that is not in the index under its peer (0 when it is not
+/// that), and what is wrong. None when it finds all.
+///
+/// The engine's quick check walks the trees; its thorough one, which looks each peer up, takes as long as all the
+/// hashes, and does not count the rows of an index that has a WHERE. So the index is read once, in its own order, and
+/// must hold the same pairs of peer and record as the walk did: no sorting, and no memory for ten million of them.
+fn misplaced(connection: &Connection, peers: &Peers) -> rusqlite::Result<Option<(u64, String)>> {
+    let mut said: String =
+        connection.query_row("PRAGMA quick_check(record)", [], |row| row.get(0))?;
+    if said == "ok" {
+        if peers.are_in_the_index(connection)? {
+            return Ok(None);
+        }
+        "the index of peers is not that of the records".clone_into(&mut said);
+    }
+    let missing = connection.query_row(
+        "SELECT id FROM record AS r NOT INDEXED
+         WHERE peer IS NOT NULL AND NOT EXISTS
+           (SELECT 1 FROM record AS i INDEXED BY peer WHERE i.peer = r.peer AND i.id = r.id)
+         ORDER BY id LIMIT 1",
+        [],
+        |row| natural(row, 0),
+    );
+    // What is damaged may not even be searched.
+    Ok(Some((missing.unwrap_or(0), said)))
+}
+
+/// Pairs of peer and record, in any order: their count, and the sum of their hashes under a key that nobody knows
+/// before, so that nobody can make other pairs that have the same.
+#[derive(Default)]
+struct Peers {
+    key: RandomState,
+    count: u64,
+    sum: u64,
+}
+
+impl Peers {
+    fn forget(&mut self) {
+        (self.count, self.sum) = (0, 0);
+    }
+
+    fn add(&mut self, peer: &[u8], id: u64) {
+        self.count += 1;
+        self.sum = self.sum.wrapping_add(self.key.hash_one((peer, id)));
+    }
+
+    /// Whether the index holds these and no others, in the order that a search in it goes by.
+    fn are_in_the_index(&self, connection: &Connection) -> rusqlite::Result<bool> {
+        let mut found = Peers {
+            key: self.key.clone(),
+            ..Peers::default()
+        };
+        let mut statement = connection.prepare(
+            "SELECT peer, id FROM record INDEXED BY peer WHERE peer IS NOT NULL ORDER BY peer, id",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut before: Option<(Vec<u8>, u64)> = None;
+        while let Some(row) = rows.next()? {
+            let this: (Vec<u8>, u64) = (row.get(0)?, natural(row, 1)?);
+            if before.is_some_and(|before| before >= this) {
+                return Ok(false);
+            }
+            found.add(&this.0, this.1);
+            before = Some(this);
+        }
+        Ok((found.count, found.sum) == (self.count, self.sum))
     }
 }
 

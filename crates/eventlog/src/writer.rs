@@ -12,7 +12,7 @@ use crate::account::{AccountChange, Counters, Entry, LiveIpsecSa, LiveSa, Pendin
 use crate::directory::{self, Lock, UNFINISHED, segment_numbers, segment_path};
 use crate::encoding::{Hash, Stamp, check_size};
 use crate::retention::Closed;
-use crate::segment::{self, Carried, Header, Segment, State};
+use crate::segment::{Carried, Header, Segment, State};
 use crate::tables::{
     self, integer, natural, put_live, put_live_ipsec, put_record, put_setting, put_state,
     remove_live, remove_live_ipsec,
@@ -21,6 +21,8 @@ use crate::{LogError, Retention};
 
 /// `setting`: the operator's audit policy, as auditpol's CSV.
 const POLICY: &str = "audit policy";
+/// `setting`: the audit policy that was in force last, in the same form.
+const POLICY_IN_FORCE: &str = "audit policy in force";
 /// `setting`: what `log info` shows of the configuration that the log was last written with.
 pub(crate) const RETENTION: &str = "retention";
 pub(crate) const MAX_SIZE: &str = "max-size";
@@ -28,6 +30,11 @@ pub(crate) const MAX_SIZE: &str = "max-size";
 const NEXT_QMSA: &str = "next-qmsa";
 /// `setting`: [`Counters::untold`].
 pub(crate) const UNTOLD: &str = "untold";
+/// `setting`: somebody took the newest segment away, and no start has told it yet.
+const NEWEST_REMOVED: &str = "newest-removed";
+/// How far the numbers of SAs are moved on when the newest segment was taken away, and with it how far they had
+/// come. A thousand SAs a second take 34 years for as many, and there is room for eight million such moves.
+pub const SKIPPED_SAS: u64 = 1 << 40;
 /// `MMSAID` and `QuickModeSaId` count from 1.
 const FIRST_SA: u64 = 1;
 
@@ -152,22 +159,48 @@ impl Writer {
             .collect::<Result<_, _>>()?;
         self.untidy = true;
         let path = segment_path(directory, last);
-        if segment::is_closed(&path)? {
-            // Somebody took the newest segment away. The log goes on behind what is left, and
-            // `verify` against a kept head says what is missing.
-            let newest = Segment::open_for_reading(&path)?;
-            self.state = newest.state()?;
-            let header = Header {
-                number: last + 1,
-                first: self.state.head + 1,
-                seed: self.state.head_hash,
-            };
-            self.publish(&header, self.state.clone(), &newest.carried()?, &[])?;
+        let newest = Segment::open_for_reading(&path)?;
+        let (known, there) = (&self.state, newest.state()?);
+        // What was committed once is on the disk: where less is, it stood in a segment that is gone.
+        let behind = there.head < known.head || there.next_mmsa < known.next_mmsa;
+        if behind || newest.is_sealed()? {
+            self.go_on_behind(last, newest)?;
             return self.load();
         }
+        drop(newest);
         let active = Segment::open_for_writing(&path, self.journal_size())?;
         self.state = active.state()?;
         self.active = Some(active);
+        Ok(())
+    }
+
+    /// The newest segment was taken away: a segment is closed for good only once its successor is there. The
+    /// log goes on behind what is left, with a number left out among the segments, by which `verify` finds it
+    /// as long as the segments on both sides are there, and with numbers of SAs that were not given yet.
+    fn go_on_behind(&mut self, last: u64, left: Segment) -> Result<(), LogError> {
+        let mut state = left.state()?;
+        let header = Header {
+            number: last.max(left.header.number) + 2,
+            first: state.head + 1,
+            seed: state.head_hash,
+        };
+        state.next_mmsa = state
+            .next_mmsa
+            .max(self.state.next_mmsa)
+            .saturating_add(SKIPPED_SAS);
+        let next_qmsa = next_qmsa(&left)?.saturating_add(SKIPPED_SAS);
+        let mut carried = left.carried()?;
+        carried
+            .settings
+            .retain(|(name, _)| name != NEXT_QMSA && name != NEWEST_REMOVED);
+        carried.settings.extend([
+            (NEXT_QMSA.to_owned(), next_qmsa.to_string()),
+            (NEWEST_REMOVED.to_owned(), state.head.to_string()),
+        ]);
+        drop(left);
+        self.publish(&header, state, &carried, &[])?;
+        // What this process knew of the log no longer holds.
+        self.state = State::default();
         Ok(())
     }
 
@@ -176,13 +209,15 @@ impl Writer {
         let retention = self.options.retention.name();
         let max_size = self.options.max_size.to_string();
         let (orphans, ipsec_orphans) = (self.live()?, self.live_ipsec()?);
+        let newest_removed = self.ensure_active()?.setting(NEWEST_REMOVED)?.is_some();
         let before = self.state.counters;
         let mut after = before;
         after.reconcile(orphans.len() as u64, ipsec_orphans.len() as u64);
         self.commit(|transaction, state, _| {
             state.counters = after;
             put_setting(transaction, RETENTION, retention)?;
-            put_setting(transaction, MAX_SIZE, &max_size)
+            put_setting(transaction, MAX_SIZE, &max_size)?;
+            tables::remove_setting(transaction, NEWEST_REMOVED)
         })?;
         Ok(Recovery {
             orphans,
@@ -191,6 +226,7 @@ impl Writer {
             interrupted: after.interrupted - before.interrupted,
             ended_uncounted: after.ended.saturating_sub(before.ended),
             new_log,
+            newest_removed,
         })
     }
 
@@ -305,8 +341,7 @@ impl Writer {
     /// # Errors
     /// What the disk said; then nothing was taken.
     pub fn reserve_qmsa_ids(&mut self, n: u64) -> Result<Range<u64>, LogError> {
-        let kept = self.ensure_active()?.setting(NEXT_QMSA)?;
-        let start = kept.and_then(|text| text.parse().ok()).unwrap_or(FIRST_SA);
+        let start = next_qmsa(self.ensure_active()?)?;
         let end = n.saturating_add(start);
         self.commit(|connection, _, _| put_setting(connection, NEXT_QMSA, &end.to_string()))?;
         Ok(start..end)
@@ -349,24 +384,46 @@ impl Writer {
     /// # Errors
     /// What the disk said, or that the stored policy cannot be read.
     pub fn policy(&mut self) -> Result<Policy, LogError> {
+        Ok(self.kept_policy(POLICY)?.unwrap_or_default())
+    }
+
+    /// The audit policy that was in force last: what was stored, and over it what the configuration set. None
+    /// before there was any.
+    ///
+    /// # Errors
+    /// As [`Writer::policy`].
+    pub fn policy_in_force(&mut self) -> Result<Option<Policy>, LogError> {
+        self.kept_policy(POLICY_IN_FORCE)
+    }
+
+    /// Keeps which audit policy is in force from now on.
+    ///
+    /// # Errors
+    /// What the disk said; then the old one is kept.
+    pub fn set_policy_in_force(&mut self, policy: &Policy) -> Result<(), LogError> {
+        let csv = policy.to_csv(&self.options.computer);
+        self.commit(|transaction, _, _| put_setting(transaction, POLICY_IN_FORCE, &csv))
+    }
+
+    fn kept_policy(&mut self, name: &str) -> Result<Option<Policy>, LogError> {
         let path = self.options.directory.clone();
         let stored = self.with_active(|active, _| {
             use rusqlite::OptionalExtension;
             active
                 .connection
                 .prepare_cached("SELECT value FROM setting WHERE name = ?1")?
-                .query_row([POLICY], |row| row.get::<_, String>(0))
+                .query_row([name], |row| row.get::<_, String>(0))
                 .optional()
         })?;
-        match stored {
-            None => Ok(Policy::default()),
-            Some(csv) => match Policy::from_csv(&csv) {
-                Ok((policy, _)) => Ok(policy),
-                Err(error) => Err(LogError::NotASegment {
-                    path,
-                    what: format!("the stored audit policy: {error}"),
-                }),
-            },
+        let Some(csv) = stored else {
+            return Ok(None);
+        };
+        match Policy::from_csv(&csv) {
+            Ok((policy, _)) => Ok(Some(policy)),
+            Err(error) => Err(LogError::NotASegment {
+                path,
+                what: format!("the stored audit policy: {error}"),
+            }),
         }
     }
 
@@ -487,6 +544,12 @@ impl Writer {
         self.state = state;
         Ok(())
     }
+}
+
+/// The next Quick Mode SA's ID that was not taken.
+fn next_qmsa(segment: &Segment) -> Result<u64, LogError> {
+    let kept = segment.setting(NEXT_QMSA)?;
+    Ok(kept.and_then(|text| text.parse().ok()).unwrap_or(FIRST_SA))
 }
 
 /// Removes a segment that a crash, or a full disk, left in the making.

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use audit::Cause;
-use eventlog::{LogError, QuickModeCounters, Reader, Retention, Writer};
+use eventlog::{FaultKind, LogError, QuickModeCounters, Reader, Retention, Writer};
 use rusqlite::Connection;
 use support::*;
 use tempfile::tempdir;
@@ -44,7 +44,7 @@ fn old_log(directory: &Path) {
     }
 }
 
-fn goes_on(directory: &Path) {
+fn goes_on(directory: &Path) -> Writer {
     let (mut writer, recovery) = open(directory, Retention::Overwrite);
     assert_eq!(recovery.orphans, [live(1)]);
     assert_eq!(recovery.ipsec_orphans, []);
@@ -57,8 +57,7 @@ fn goes_on(directory: &Path) {
     let ended = ipsec_ended(&live_ipsec(2), Cause::OrphanedByCrash);
     writer.append(&[ended]).unwrap();
     assert_eq!(writer.counters().quick_mode.live(), 0);
-    let reader = Reader::open(directory).unwrap();
-    assert_eq!(reader.verify(None).unwrap().head, writer.head());
+    writer
 }
 
 #[test]
@@ -70,7 +69,8 @@ fn a_log_from_before_the_account_had_quick_mode_is_read_and_goes_on() {
     let info = reader.info().unwrap();
     assert_eq!(info.counters.failed, 1_500);
     assert_eq!(info.counters.quick_mode, QuickModeCounters::default());
-    goes_on(dir.path());
+    let head = goes_on(dir.path()).head();
+    assert_eq!(reader.verify(None).unwrap().head, head);
 }
 
 #[test]
@@ -78,7 +78,15 @@ fn such_a_log_goes_on_behind_a_closed_segment_when_the_newest_is_gone() {
     let dir = tempdir().unwrap();
     old_log(dir.path());
     fs::remove_file(segments(dir.path()).pop().unwrap()).unwrap();
-    goes_on(dir.path());
+    let mut writer = goes_on(dir.path());
+    let reader = Reader::open(dir.path()).unwrap();
+    let fault = reader.verify(None).unwrap_err();
+    assert!(
+        matches!(fault.what, FaultKind::NewestRemoved { went_on: true, .. }),
+        "{fault}"
+    );
+    fill(&mut writer, 0, 10_000);
+    assert_eq!(reader.verify(None).unwrap().head, writer.head());
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use audit::{Cause, Outcome, Policy, Setting, StoredRecord, Subcategory, Subject};
 use eventlog::{
-    AccountChange, Counters, Entry, LogError, Options, Query, QuickModeCounters, Reader, Retention,
-    Service, Writer,
+    AccountChange, Counters, Entry, FaultKind, LogError, Options, Query, QuickModeCounters, Reader,
+    Retention, Service, Writer,
 };
 use support::*;
 use tempfile::tempdir;
@@ -667,9 +667,116 @@ fn a_newest_segment_that_was_taken_away_does_not_stop_the_log() {
     let (mut writer, _) = open(dir.path(), Retention::Overwrite);
     writer.append(&[failed(1)]).unwrap();
     let reader = Reader::open(dir.path()).unwrap();
-    reader.verify(None).unwrap();
-    let fault = reader.verify(Some(head)).unwrap_err();
-    assert_eq!(fault.record_id, writer.head().0 + 1, "{fault}");
+    let last = writer.head().0;
+    let fault = reader.verify(None).unwrap_err();
+    assert_eq!(fault.record_id, last - 1, "{fault}");
+    let ids = reader
+        .query(&Query::default())
+        .map(|record| record.unwrap().record_id);
+    assert!(ids.eq(1..=last));
+    assert!(head.0 > last);
+    reader.verify(Some(head)).unwrap_err();
+}
+
+#[test]
+fn an_archive_is_read_on_its_own_and_verified_from_its_first_record() {
+    let dir = tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), Retention::Archive);
+    let mut n = 0;
+    while archives(dir.path()).len() < 2 {
+        fill(&mut writer, n, 512);
+        writer.tidy().unwrap();
+        n += 512;
+    }
+    let file = archives(dir.path()).remove(1);
+    let reader = Reader::open_file(&file).unwrap();
+    let info = reader.info().unwrap();
+    let (first, last) = (info.first.unwrap(), info.last.unwrap());
+    assert!(first > 1);
+    let verified = reader.verify(None).unwrap();
+    assert_eq!(
+        (verified.first, verified.head.0, verified.floor.0),
+        (Some(first), last, first - 1)
+    );
+    assert!(reader.verify(Some(verified.head)).unwrap().anchored);
+    assert!(reader.verify(Some(verified.floor)).unwrap().anchored);
+    let fault = reader.verify(Some((last, [7; 32]))).unwrap_err();
+    assert!(matches!(fault.what, FaultKind::Anchor { .. }), "{fault}");
+    // What another file holds is not missing in this one.
+    for id in [first - 2, last + 1] {
+        let fault = reader.verify(Some((id, [7; 32]))).unwrap_err();
+        let floor = first - 1;
+        assert_eq!(fault.what, FaultKind::AnchorElsewhere { id, floor, last });
+    }
+    let ids = reader
+        .query(&Query::default())
+        .map(|record| record.unwrap().record_id);
+    assert!(ids.eq(first..=last));
+}
+
+#[test]
+fn a_file_that_is_none_of_a_log_is_named_as_that() {
+    let dir = tempdir().unwrap();
+    let text = dir.path().join("text");
+    std::fs::write(&text, "not a database, however long it is\n".repeat(100)).unwrap();
+    let other = dir.path().join("other.db");
+    rusqlite::Connection::open(&other)
+        .unwrap()
+        .execute_batch("CREATE TABLE t (c)")
+        .unwrap();
+    for path in [text, other, dir.path().to_owned()] {
+        let said = Reader::open_file(&path).unwrap_err().to_string();
+        let wanted = format!("{} is no file of a log: ", path.display());
+        assert!(said.starts_with(&wanted), "{said}");
+    }
+    let said = Reader::open_file(dir.path().join("absent"))
+        .unwrap_err()
+        .to_string();
+    assert!(said.starts_with("cannot open "), "{said}");
+}
+
+#[test]
+fn a_query_that_goes_on_from_a_record_knows_what_was_removed_since() {
+    let dir = tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), Retention::Overwrite);
+    fill(&mut writer, 0, 10);
+    let reader = Reader::open(dir.path()).unwrap();
+    let after = |after_record| Query {
+        after_record,
+        ..Query::default()
+    };
+    let clear = |writer: &mut Writer| {
+        let subject = audit::Subject::unix(0, "root", "gw", None);
+        writer.clear(subject, None).unwrap();
+    };
+    clear(&mut writer);
+    // 11 is the 1102.
+    let mut records = reader.query(&after(Some(7)));
+    assert_eq!(records.next().unwrap().unwrap().record_id, 11);
+    assert_eq!(records.take_removed(), Some(8..=10));
+    assert_eq!(records.take_removed(), None);
+    for nothing in [Some(10), None] {
+        let mut records = reader.query(&after(nothing));
+        assert_eq!(records.next().unwrap().unwrap().record_id, 11);
+        assert_eq!(records.take_removed(), None);
+    }
+    // In the middle of it, with a segment still to come.
+    fill(&mut writer, 0, 1_000);
+    assert!(segments(dir.path()).len() > 2);
+    let mut records = reader.query(&after(Some(11)));
+    assert_eq!(records.next().unwrap().unwrap().record_id, 12);
+    clear(&mut writer);
+    let cleared = writer.head().0;
+    let read: Vec<u64> = records
+        .by_ref()
+        .map(|record| record.unwrap().record_id)
+        .collect();
+    let removed = records.take_removed().unwrap();
+    assert!(
+        (13..*removed.start()).chain([cleared]).eq(read),
+        "{removed:?}"
+    );
+    assert_eq!(*removed.end(), cleared - 1);
 }
 
 #[test]

@@ -365,3 +365,252 @@ fn a_file_that_cannot_be_read_is_named() {
     );
     assert_eq!(fault.record_id, 0);
 }
+
+#[test]
+fn times_that_would_hide_a_segment_from_a_query_are_found() {
+    for set in [
+        "oldest_time = 0, newest_time = 1",
+        "newest_time = newest_time - 1",
+        "oldest_time = oldest_time - 1",
+        "oldest_time = NULL",
+    ] {
+        for closed in [true, false] {
+            let log = log();
+            let (path, id) = if closed { &log.closed } else { &log.active };
+            edit(path, &format!("UPDATE state SET {set}"));
+            let fault = log.verify().unwrap_err();
+            let FaultKind::Times {
+                id: first,
+                through,
+                path: named,
+            } = &fault.what
+            else {
+                panic!("{set}: {fault}");
+            };
+            assert!((*first..=*through).contains(id), "{set}: {fault}");
+            assert_eq!(named, path);
+            assert!(fault.to_string().contains("a query by time"), "{fault}");
+        }
+    }
+}
+
+/// Makes the index of peers anew with another text, and puts its old text back.
+fn another_index(text: &str) -> String {
+    format!(
+        "DROP INDEX peer;
+         CREATE INDEX peer ON record {text};
+         PRAGMA writable_schema = ON;
+         UPDATE sqlite_schema SET sql = 'CREATE INDEX peer ON record (peer) WHERE peer IS NOT NULL'
+           WHERE name = 'peer';"
+    )
+}
+
+#[test]
+fn an_index_without_a_record_is_found_and_the_record_named() {
+    let without = |id: u64| another_index(&format!("(peer) WHERE peer IS NOT NULL AND id <> {id}"));
+    for (id, fault) in Log::edited(without) {
+        assert!(
+            matches!(fault.what, FaultKind::Index { id: named, .. } if named == id),
+            "{fault}"
+        );
+        assert!(fault.to_string().contains("a query by its peer"), "{fault}");
+    }
+}
+
+#[test]
+fn an_index_with_as_many_rows_under_other_keys_is_found() {
+    for (_, fault) in Log::edited(|_| another_index("(hash) WHERE peer IS NOT NULL")) {
+        assert!(
+            matches!(fault.what, FaultKind::Index { id, .. } if id == fault.record_id && id > 0),
+            "{fault}"
+        );
+    }
+}
+
+#[test]
+fn an_index_with_more_rows_than_the_records_have_is_found() {
+    // The row of a record that is of another peer stays behind when the index is not looked after.
+    let more = |id: u64| {
+        format!(
+            "CREATE TEMP TABLE kept AS SELECT * FROM record WHERE id = {id};
+             INSERT INTO record SELECT -1, time, event, origin, x'00', body, hash FROM kept;
+             PRAGMA writable_schema = ON;
+             DELETE FROM sqlite_schema WHERE name = 'peer';
+             UPDATE sqlite_schema SET sql = sql;"
+        )
+    };
+    // The engine reads the schema anew only in another connection.
+    let log = log();
+    let (path, id) = &log.closed;
+    let root: i64 = Connection::open(path)
+        .unwrap()
+        .query_row(
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'peer'",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    edit(path, &more(*id));
+    edit(
+        path,
+        &format!(
+            "DELETE FROM record WHERE id = -1;
+             PRAGMA writable_schema = ON;
+             INSERT INTO sqlite_schema (type, name, tbl_name, rootpage, sql) VALUES ('index', 'peer',
+               'record', {root}, 'CREATE INDEX peer ON record (peer) WHERE peer IS NOT NULL');"
+        ),
+    );
+    let fault = log.verify().unwrap_err();
+    assert!(
+        matches!(fault.what, FaultKind::Index { id: 0, .. }),
+        "{fault}"
+    );
+}
+
+#[test]
+fn what_is_not_the_logs_own_in_a_file_is_named() {
+    for (sql, item) in [
+        (
+            "CREATE TRIGGER t AFTER INSERT ON record BEGIN DELETE FROM record; END",
+            "its trigger \"t\"",
+        ),
+        ("CREATE VIEW v AS SELECT 1", "its view \"v\""),
+        ("CREATE INDEX more ON record (time)", "its index \"more\""),
+        ("DROP INDEX peer", "its index \"peer\""),
+        (
+            "DROP INDEX peer; CREATE INDEX peer ON record (peer) WHERE peer IS NOT NULL AND id <> 7",
+            "its index \"peer\"",
+        ),
+        ("DROP TABLE live_ipsec", "its table \"live_ipsec\""),
+        (
+            "ALTER TABLE record RENAME TO r; CREATE VIEW record AS SELECT * FROM r WHERE id <> 7",
+            "was altered",
+        ),
+    ] {
+        for (_, fault) in Log::edited(|_| sql.to_owned()) {
+            assert!(
+                matches!(fault.what, FaultKind::Schema { .. }),
+                "{sql}: {fault}"
+            );
+            assert!(fault.to_string().contains(item), "{sql}: {fault}");
+        }
+    }
+}
+
+#[test]
+fn a_newest_segment_that_was_taken_away_is_found() {
+    let log = log();
+    let reader = Reader::open(log.dir.path()).unwrap();
+    let first = Reader::open(&log.active.0).unwrap().info().unwrap().first;
+    std::fs::remove_file(&log.active.0).unwrap();
+    let id = first.unwrap() - 1;
+    let fault = log.verify().unwrap_err();
+    assert_eq!(fault.what, FaultKind::NewestRemoved { id, went_on: false });
+    assert!(
+        fault.to_string().contains(&format!("after record {id} ")),
+        "{fault}"
+    );
+    assert!(reader.info().unwrap().newest_removed);
+    // With a head it is known which they were.
+    let fault = reader.verify(Some(log.head)).unwrap_err();
+    let (id, through) = (id + 1, log.head.0);
+    assert_eq!(fault.what, FaultKind::Removed { id, through });
+}
+
+#[test]
+fn a_log_that_goes_on_behind_a_newest_segment_taken_away_says_so_and_gives_no_number_again() {
+    let log = log();
+    let given = {
+        let (mut writer, recovery) = open(log.dir.path(), Retention::Overwrite);
+        assert!(!recovery.newest_removed);
+        let mmsa = writer.reserve_mmsa_ids(1_000).unwrap();
+        mmsa.end.max(writer.reserve_qmsa_ids(1_000).unwrap().end)
+    };
+    let first = Reader::open(&log.active.0).unwrap().info().unwrap().first;
+    std::fs::remove_file(&log.active.0).unwrap();
+    let (mut writer, recovery) = open(log.dir.path(), Retention::Overwrite);
+    assert!(recovery.newest_removed);
+    assert!(writer.reserve_mmsa_ids(1).unwrap().start > given);
+    assert!(writer.reserve_qmsa_ids(1).unwrap().start > given);
+    fill(&mut writer, 0, 100);
+    drop(writer);
+    // The next start has nothing new to tell; the log still has.
+    let (mut writer, recovery) = open(log.dir.path(), Retention::Overwrite);
+    assert!(!recovery.newest_removed);
+    let went_on = FaultKind::NewestRemoved {
+        id: first.unwrap() - 1,
+        went_on: true,
+    };
+    assert_eq!(log.verify().unwrap_err().what, went_on);
+    fill(&mut writer, 0, 300);
+    assert_eq!(log.verify().unwrap_err().what, went_on);
+    fill(&mut writer, 0, 10_000);
+    log.verify().unwrap();
+}
+
+#[test]
+fn a_newest_segment_taken_from_a_running_writer_is_told_by_the_next_start() {
+    for sealed in [true, false] {
+        let log = log();
+        let (mut writer, _) = open(log.dir.path(), Retention::Overwrite);
+        let before = segments(log.dir.path()).len();
+        // A reader on the last segment keeps it from being closed for good.
+        let mut reader = None;
+        let mut n = 0;
+        while segments(log.dir.path()).len() <= before {
+            if !sealed && reader.is_none() {
+                let connection = Connection::open(segments(log.dir.path()).pop().unwrap()).unwrap();
+                connection
+                    .execute_batch("BEGIN; SELECT count(*) FROM record")
+                    .unwrap();
+                reader = Some(connection);
+            }
+            fill(&mut writer, n, 64);
+            n += 64;
+        }
+        fill(&mut writer, n, 200);
+        let given = writer.reserve_mmsa_ids(10).unwrap().end;
+        let newest = segments(log.dir.path()).pop().unwrap();
+        std::fs::remove_file(&newest).unwrap();
+        writer.append(&[failed(1)]).unwrap_err();
+        drop(reader);
+        writer.append(&[failed(1)]).unwrap();
+        assert!(writer.reserve_mmsa_ids(1).unwrap().start > given);
+        drop(writer);
+        let fault = log.verify().unwrap_err();
+        assert!(
+            matches!(fault.what, FaultKind::NewestRemoved { went_on: true, .. }),
+            "{fault}"
+        );
+        let (_, recovery) = open(log.dir.path(), Retention::Overwrite);
+        assert!(recovery.newest_removed);
+    }
+}
+
+#[test]
+fn a_crash_between_two_segments_does_not_look_as_if_one_was_taken_away() {
+    let log = log();
+    let (mut writer, _) = open(log.dir.path(), Retention::Overwrite);
+    // A successor is there, and the one before it is not closed for good.
+    let held = Connection::open(&log.active.0).unwrap();
+    held.execute_batch("BEGIN; SELECT count(*) FROM record")
+        .unwrap();
+    while segments(log.dir.path()).last() == Some(&log.active.0) {
+        fill(&mut writer, 0, 64);
+    }
+    drop(writer);
+    drop(held);
+    log.verify().unwrap();
+    // All is read-only, as in a copy that is kept as evidence.
+    for segment in segments(log.dir.path()) {
+        std::fs::set_permissions(&segment, Permissions::from_mode(0o440)).unwrap();
+    }
+    log.verify().unwrap();
+    for segment in segments(log.dir.path()) {
+        std::fs::set_permissions(&segment, Permissions::from_mode(0o640)).unwrap();
+    }
+    let (mut writer, recovery) = open(log.dir.path(), Retention::Overwrite);
+    assert!(!recovery.newest_removed);
+    writer.tidy().unwrap();
+    log.verify().unwrap();
+}

@@ -23,11 +23,6 @@ impl Endpoint {
         } = received;
         let payloads =
             Payloads::clear(datagram).and_then(|payloads| payloads.first_sa().map(|()| payloads));
-        let payloads = match (payloads, messages::foreign(datagram)) {
-            (Ok(payloads), _) => Ok(payloads),
-            (Err(_), Some(failure)) => Err(failure),
-            (Err(why), None) => return self.odd(now, received, Cause::PacketMalformed, &why),
-        };
         let candidates = config::candidates(
             &self.core.connections,
             &self.core.names,
@@ -35,9 +30,22 @@ impl Endpoint {
             route.remote.ip(),
             route.remote.port(),
         );
+        // What else stands in a message of an exchange that is refused is nobody's concern.
+        let refused = datagram.header.exchange == ExchangeType::AGGRESSIVE
+            && !candidates.is_empty()
+            && candidates.iter().all(|c| !c.connection.aggressive);
+        let payloads = match (payloads, messages::foreign(datagram)) {
+            (Ok(payloads), _) => Ok(payloads),
+            (Err(_), Some(failure)) => Err(failure),
+            (Err(_), None) if refused && messages::offers(datagram) => {
+                Err(Failure::local(Cause::AggressiveModeRefused))
+            }
+            (Err(why), None) => return self.odd(now, received, Cause::PacketMalformed, &why),
+        };
         let mut n = responder::begin(&mut self.core, now, &datagram.header, *route);
         n.connection = candidates.first().map(|first| first.connection.clone());
         let only_we_begin = self.only_we_begin(&candidates);
+        self.make_way(now, route);
         let may_begin = |candidate: &Candidate| !candidate.connection.initiator_only;
         let candidates: Vec<Candidate> = candidates.into_iter().filter(may_begin).collect();
         let step = if let Some(cause) = self.over_limit(route) {
@@ -102,6 +110,29 @@ impl Endpoint {
                 .iter()
                 .all(|candidate| candidate.connection.initiator_only)
         }
+    }
+
+    /// Where there are as many half-open negotiations as may be, of this source or of all: the oldest whose peer was not
+    /// heard since its message 1 gives way. Whoever forges the addresses of others gets no further than that, and
+    /// shuts nobody out.
+    fn make_way(&mut self, now: Instant, route: &Route) {
+        let source = route.remote.ip();
+        let of_source =
+            self.half_open.get(&source).copied().unwrap_or_default() >= MAX_HALF_OPEN_PER_SOURCE;
+        if !of_source && self.half_open_total < MAX_HALF_OPEN {
+            return;
+        }
+        let gives_way =
+            |n: &Negotiation| n.heard_message_1_alone() && (!of_source || n.origin.ip() == source);
+        let found = self.negotiations.iter().find(|(_, n)| gives_way(n));
+        let Some(n) = found
+            .map(|(id, _)| *id)
+            .and_then(|id| self.negotiations.remove(&id))
+        else {
+            return;
+        };
+        let failure = n.silence().with("it gave way to a newer one");
+        self.fail(now, &n, failure);
     }
 
     fn over_limit(&self, route: &Route) -> Option<Cause> {

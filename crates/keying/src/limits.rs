@@ -39,8 +39,9 @@ pub const REPLY_HOLD: Duration = Duration::from_mins(1);
 pub const REFUSAL_HOLD: Duration = Duration::from_mins(5);
 /// How long cookies of an SA that ended are remembered, so that what was still under way is no event.
 pub const ENDED_HOLD: Duration = Duration::from_secs(30);
-/// Refused and ended cookie pairs remembered; at some 200 bytes each 1.6 MB.
-pub const MAX_REMEMBERED: usize = 8_192;
+/// Refused and ended cookie pairs remembered; at some 200 bytes each 13 MB. 400 first messages a second push none of them
+/// out while its peer, strongSwan for 165 s, still sends it again.
+pub const MAX_REMEMBERED: usize = 65_536;
 /// Message IDs remembered for an SA's life. DPD every 30 s for 8 hours uses 2,000. Past this the SA
 /// takes no more exchanges.
 pub const MAX_MESSAGE_IDS: usize = 16_384;

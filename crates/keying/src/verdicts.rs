@@ -227,9 +227,7 @@ impl Endpoint {
                 detail: failure.detail.clone(),
             },
         };
-        // Of a responder: what we begin ourselves nobody can begin in our name.
-        let about_message_1_alone = n.role == Role::Responder && n.sent == MmState::None;
-        if about_message_1_alone && !self.core.rates.verdict(now, n.route.remote.ip()) {
+        if n.heard_message_1_alone() && !self.core.rates.verdict(now, n.route.remote.ip()) {
             self.core
                 .out
                 .push_back(Output::Account(Account::FailedHeldBack));

@@ -61,8 +61,32 @@ pub fn change(
     let new = changed(&stored, config, change)?;
     if record(writer, &stored, &new, subject)? {
         writer.set_policy(&new)?;
+        // The daemon may be down, and the configuration another one since it ran: that is told when it starts.
+        if let Some(mut in_force) = writer.policy_in_force()? {
+            for (subcategory, _, setting) in stored.changes(&new) {
+                in_force.set(subcategory, setting);
+            }
+            writer.set_policy_in_force(&in_force)?;
+        }
     }
     Ok(config.over(&new))
+}
+
+/// A daemon starts: writes a 4719 for each subcategory whose setting is another than was in force last, in whatever
+/// way it changed while no daemon ran.
+///
+/// # Errors
+///
+/// When the log cannot be written: the next start writes it.
+pub fn started(writer: &mut Writer, in_force: &Policy, subject: &Subject) -> Result<(), LogError> {
+    let before = writer.policy_in_force()?;
+    if let Some(before) = &before {
+        record(writer, before, in_force, subject)?;
+    }
+    if before.as_ref() != Some(in_force) {
+        writer.set_policy_in_force(in_force)?;
+    }
+    Ok(())
 }
 
 /// Another configuration decides: writes a 4719 for each subcategory whose setting in force changes, and gives
@@ -78,7 +102,9 @@ pub fn reconfigure(
     subject: &Subject,
 ) -> Result<Policy, LogError> {
     let new = config.over(&writer.policy()?);
-    record(writer, in_force, &new, subject)?;
+    if record(writer, in_force, &new, subject)? {
+        writer.set_policy_in_force(&new)?;
+    }
     Ok(new)
 }
 

@@ -1,5 +1,6 @@
 //! Reading the log: for the commands, and for the daemon on behalf of those who come through it.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ pub enum ReadError {
     Log(#[from] LogError),
 }
 
-/// Gives every record that `spec` asks for to `sink`, until `sink` says that it is enough.
+/// Gives every record of a log, or of one file of it, that `spec` asks for to `sink`, until `sink` says that it is enough.
 ///
 /// # Errors
 ///
@@ -50,6 +51,8 @@ pub enum Step {
     Ready,
     /// A record was written.
     Record(Box<StoredRecord>),
+    /// Records of these IDs went before they could be looked at: the log was cleared, or retention took them.
+    Removed(RangeInclusive<u64>),
     /// Nothing new for a moment: time to see whether anybody still listens.
     Idle,
 }
@@ -68,9 +71,11 @@ pub fn follow(
     let mut query = spec.query().map_err(ReadError::Query)?;
     let reader = Reader::open(place)?;
     // One way for both, older and newer: by their IDs none is lost between them, and none comes twice.
-    let mut seen = match query.after_record.or(query.since.map(|_| 0)) {
-        Some(after) => after,
-        None => reader.info()?.head.0,
+    let mut seen = match (query.after_record, query.since) {
+        (Some(after), _) => after,
+        // What had gone before is not missing.
+        (None, Some(_)) => reader.info()?.floor.0,
+        (None, None) => reader.info()?.head.0,
     };
     let mut left = query.limit.take().unwrap_or(u64::MAX);
     query.reverse = false;
@@ -85,8 +90,22 @@ pub fn follow(
         if head > seen {
             query.after_record = Some(seen);
             query.limit = Some(left);
-            for record in reader.query(&query) {
+            let mut records = reader.query(&query);
+            loop {
+                let next = records.next();
+                if let Some(removed) = records.take_removed() {
+                    seen = seen.max(*removed.end());
+                    if !sink(Step::Removed(removed)) {
+                        return Ok(());
+                    }
+                }
+                let Some(record) = next else { break };
                 let record = record?;
+                // Later than the look: the query may have missed what was written just before it. The next
+                // one does not.
+                if record.record_id > head {
+                    break;
+                }
                 seen = seen.max(record.record_id);
                 left -= 1;
                 if !sink(Step::Record(Box::new(record))) {
@@ -111,7 +130,7 @@ fn has_passed(until: i64) -> bool {
     now.saturating_sub(until.into()) > i128::try_from(LATE.as_nanos()).unwrap_or(i128::MAX)
 }
 
-/// What the log holds.
+/// What the log, or one file of it, holds.
 ///
 /// # Errors
 ///
@@ -159,6 +178,10 @@ pub fn answer(
             let sent = match step {
                 Step::Ready => replies.send(&Response::Following),
                 Step::Record(record) => replies.send(&Response::Record(record)),
+                Step::Removed(removed) => replies.send(&Response::Removed {
+                    first: *removed.start(),
+                    last: *removed.end(),
+                }),
                 Step::Idle if replies.is_over() => Err(Gone),
                 Step::Idle => Ok(()),
             };

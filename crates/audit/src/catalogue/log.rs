@@ -53,7 +53,7 @@ Subject:\n\
 \tDomain Name:\t%3\n\
 \tLogon ID:\t%4",
         raised: "the log was cleared. Always the first record of the new log; it names who did it, and in `Extra.PreviousHead` where the old one ended.",
-        advice: "Check that the account in it was meant to clear the log. A copy of the old log is checked with `log verify --head` and `Extra.PreviousHead`.",
+        advice: "Check that the account in it was meant to clear the log. A backup of the old log is checked with `log verify --file FILE --head ID:HASH`: the head is `Extra.PreviousHead`.",
         raised_yet: true,
     },
     EventSpec {

@@ -141,10 +141,16 @@ pub(crate) fn under_sa_checks(sa: &Sa, header: &Header) -> Result<(), SaStep> {
             format!("message ID {:08x} again", header.message_id),
         ));
     }
+    Ok(())
+}
+
+/// Remembers the ID of a message that is proven: a stranger uses none up, and ends no SA.
+pub(crate) fn use_message_id(sa: &mut Sa, message_id: u32) -> Result<(), SaStep> {
     if sa.message_ids.len() >= MAX_MESSAGE_IDS {
         // No room to tell a replay: the SA has served its time.
         return Err(SaStep::Spent);
     }
+    sa.message_ids.insert(message_id);
     Ok(())
 }
 
@@ -203,7 +209,9 @@ pub(crate) fn under_sa(
     {
         return tampered("a Quick Mode under the name of another exchange");
     }
-    sa.message_ids.insert(header.message_id);
+    if let Err(step) = use_message_id(sa, header.message_id) {
+        return step;
+    }
     // Proven, and never a replay: its ID is new.
     sa.heard(now, from, datagram.body.len());
     if header.exchange == ExchangeType::INFORMATIONAL {

@@ -219,17 +219,7 @@ fn check_nonce(nonce: &[u8]) -> Result<(), Malformed> {
 /// Why a message 1 is refused of which nothing is malformed: only who knows the DOI and the situation of its SA
 /// payload can read on.
 pub(crate) fn foreign(datagram: &Datagram<'_>) -> Option<Failure> {
-    let chain = parse_chain(
-        datagram.header.next_payload,
-        datagram.body,
-        Trailing::Refuse,
-    );
-    let chain = chain.ok()?;
-    let sa = chain
-        .payloads
-        .first()
-        .filter(|raw| raw.kind == PayloadType::SA)?;
-    let error = Payload::parse(sa).err()?;
+    let error = offer(datagram)?.err()?;
     let cause = if error.unknown_doi().is_some() {
         Cause::UnknownDoi
     } else if error.unknown_situation().is_some() {
@@ -238,6 +228,23 @@ pub(crate) fn foreign(datagram: &Datagram<'_>) -> Option<Failure> {
         return None;
     };
     Some(Failure::local(cause).with(error.to_string()))
+}
+
+/// Whether it begins with an offer that can be read, whatever comes after.
+pub(crate) fn offers(datagram: &Datagram<'_>) -> bool {
+    offer(datagram).is_some_and(|offer| offer.is_ok())
+}
+
+/// The SA payload that a message 1 begins with.
+fn offer(datagram: &Datagram<'_>) -> Option<Result<Payload, isakmp::ParseError>> {
+    let chain = parse_chain(
+        datagram.header.next_payload,
+        datagram.body,
+        Trailing::Refuse,
+    );
+    let chain = chain.ok()?;
+    let first = chain.payloads.first()?;
+    (first.kind == PayloadType::SA).then(|| Payload::parse(first))
 }
 
 /// What a peer says of itself, and how it proves it; nothing of it proven yet.

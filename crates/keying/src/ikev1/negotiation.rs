@@ -346,6 +346,16 @@ impl Negotiation {
         (self.initiator_cookie, self.responder_cookie)
     }
 
+    /// Whether nothing but message 1 of the peer was heard: anybody can send that in anybody's name.
+    pub(crate) fn heard_message_1_alone(&self) -> bool {
+        self.role == Role::Responder
+            && (self.sent == MmState::None
+                || matches!(
+                    self.state,
+                    State::SaAnswered { .. } | State::AggressiveAnswered { .. }
+                ))
+    }
+
     /// What silence in this state means.
     pub(crate) fn silence(&self) -> Failure {
         if self.job().is_some() {

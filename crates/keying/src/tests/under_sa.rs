@@ -484,13 +484,21 @@ fn who_answers_replaces_what_the_peer_would_let_end() {
 }
 
 #[test]
-fn an_sa_whose_message_ids_are_used_up_ends_and_says_so() {
+fn an_sa_whose_message_ids_are_used_up_ends_by_a_proven_message_and_says_so() {
     let mut net = pair_with(77, |_, c| c.may_initiate = false);
     net.establish();
     let used = u32::try_from(MAX_MESSAGE_IDS).unwrap();
     let sa = net.hosts[B].endpoint.sas.values_mut().next().unwrap();
     sa.message_ids.extend(0x4000_0000..0x4000_0000 + used);
     sa.volume = Volume::new(None, None);
+    // A stranger, who knows the cookies alone, ends nothing.
+    let (a, b) = net.ends();
+    let mut forged = protected(&net, A, ExchangeType::INFORMATIONAL, 9, &[]);
+    if let Some(last) = forged.last_mut() {
+        *last ^= 1;
+    }
+    net.inject(B, a, b, &forged);
+    assert!(net.hosts[B].causes(4655).is_empty());
     let connection = net.hosts[A].connections[0].name.clone();
     net.command(A, Command::Terminate { connection });
     net.run(SECOND);

@@ -118,7 +118,10 @@ impl Command {
             Self::Audit { command } => !matches!(command, AuditCommand::List { .. }),
             Self::Log { command } => !matches!(
                 command,
-                LogCommand::Export { .. } | LogCommand::Verify { .. }
+                LogCommand::Export { .. }
+                    | LogCommand::Verify { .. }
+                    | LogCommand::Query { file: Some(_), .. }
+                    | LogCommand::Info { file: Some(_) }
             ),
             Self::Demo(_)
             | Self::Run
@@ -231,6 +234,9 @@ pub enum LogCommand {
         /// Newest first; turned round before --limit counts
         #[arg(long)]
         reverse: bool,
+        /// Not the log, but this file: a backup, or an archive
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
         #[command(flatten)]
         format: Format,
     },
@@ -242,7 +248,11 @@ pub enum LogCommand {
         format: Format,
     },
     /// Say how many records there are, how large the log is, and its head
-    Info,
+    Info {
+        /// Not the log, but this file: a backup, or an archive
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
     /// Write records to a file of Windows' format
     #[command(hide = true)]
     Export {
@@ -260,6 +270,9 @@ pub enum LogCommand {
         /// The head that `log info` gave once, kept elsewhere
         #[arg(long, value_name = "ID:HASH", value_parser = head)]
         head: Option<Head>,
+        /// Not the log, but this file: a backup, or an archive
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
     },
 }
 

@@ -1,6 +1,7 @@
 //! `log query|follow|info|clear|verify`.
 
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use audit::{Outcome as Audited, Reason, Record, StoredRecord, printable, spec};
@@ -21,20 +22,22 @@ pub fn run(command: LogCommand, context: &mut Context) -> Outcome {
         LogCommand::Query {
             filter,
             reverse,
+            file,
             format,
         } => query(
             &QuerySpec {
                 reverse,
                 ..filter.into()
             },
+            file.as_deref(),
             &format,
             context,
         ),
         LogCommand::Follow { filter, format } => follow(&filter.into(), &format, context),
-        LogCommand::Info => info(context),
+        LogCommand::Info { file } => info(file.as_deref(), context),
         LogCommand::Export { .. } => Err(not_yet("exporting the log to Windows' format")),
         LogCommand::Clear { backup } => clear(backup.as_deref(), context),
-        LogCommand::Verify { head } => verify(head, context),
+        LogCommand::Verify { head, file } => verify(head, file.as_deref(), context),
     }
 }
 
@@ -266,6 +269,7 @@ fn receive(client: &mut Client, mut sink: impl FnMut(Step) -> bool) -> Outcome {
     loop {
         let wanted = match client.receive().map_err(|error| Failure::of(&error))? {
             Response::Record(record) => sink(Step::Record(record)),
+            Response::Removed { first, last } => sink(Step::Removed(first..=last)),
             Response::Following => sink(Step::Ready),
             Response::Done { .. } => return Ok(()),
             Response::Failed { message } => return Err(Failure::new(printable(&message))),
@@ -277,29 +281,57 @@ fn receive(client: &mut Client, mut sink: impl FnMut(Step) -> bool) -> Outcome {
     }
 }
 
-fn query(spec: &QuerySpec, format: &Format, context: &mut Context) -> Outcome {
-    let way = context.way()?;
+/// The way to the log, or to one file of it: that is read here, whether a daemon runs or not.
+fn way_to(file: Option<&Path>, context: &Context) -> Result<Source, Failure> {
+    let Some(file) = file else {
+        return Ok(match context.way()? {
+            Way::Daemon(client) => Source::Daemon(client),
+            Way::Here(places) => Source::Here(places.log.directory),
+        });
+    };
+    Reader::open_file(file).map_err(|error| Failure::of(&error))?;
+    Ok(Source::Here(file.to_owned()))
+}
+
+/// What records are read from.
+enum Source {
+    /// The daemon.
+    Daemon(Client),
+    /// A log's directory, or a file.
+    Here(PathBuf),
+}
+
+fn query(spec: &QuerySpec, file: Option<&Path>, format: &Format, context: &mut Context) -> Outcome {
+    let source = way_to(file, context)?;
     let style = Style::of(format, context);
     let mut printer = Printer::new(style, &mut context.out);
-    let outcome = match way {
-        Way::Daemon(mut client) => {
+    let outcome = match source {
+        Source::Daemon(mut client) => {
             let query = spec.clone();
             client
                 .send(&Request::LogQuery { query })
                 .map_err(|error| Failure::of(&error))?;
             receive(&mut client, |step| match step {
                 Step::Record(record) => printer.take(*record),
-                Step::Ready | Step::Idle => true,
+                Step::Ready | Step::Idle | Step::Removed(_) => true,
             })
         }
-        Way::Here(places) => {
-            records::query(&places.log.directory, spec, |record| printer.take(record))
-                .map_err(|error| read_failure(&error))
-        }
+        Source::Here(place) => records::query(&place, spec, |record| printer.take(record))
+            .map_err(|error| read_failure(&error)),
     };
     // What came before a failure is shown too.
     printer.finish()?;
     outcome
+}
+
+/// What a follower is told of records that it never saw.
+fn went(removed: &RangeInclusive<u64>) -> String {
+    let (first, last) = (removed.start(), removed.end());
+    if first == last {
+        format!("record {first} was removed before it could be shown")
+    } else {
+        format!("records {first} to {last} were removed before they could be shown")
+    }
 }
 
 fn follow(spec: &QuerySpec, format: &Format, context: &mut Context) -> Outcome {
@@ -309,8 +341,14 @@ fn follow(spec: &QuerySpec, format: &Format, context: &mut Context) -> Outcome {
     let out = &mut context.out;
     let sink = |step: Step| {
         let printed = match step {
-            // A follower is read as it writes.
-            Step::Record(record) => print_one(style, &record, out).and_then(|()| out.flush()),
+            Step::Record(record) => {
+                // A follower is read as it writes.
+                print_one(style, &record, out).and_then(|()| out.flush())
+            }
+            Step::Removed(removed) => {
+                note(&went(&removed));
+                Ok(())
+            }
             Step::Ready | Step::Idle => Ok(()),
         };
         error = printed.err();
@@ -334,31 +372,32 @@ fn follow(spec: &QuerySpec, format: &Format, context: &mut Context) -> Outcome {
     }
 }
 
-fn info(context: &mut Context) -> Outcome {
-    let info = match context.way()? {
-        Way::Daemon(mut client) => match client.ask(&Request::LogInfo) {
+fn info(file: Option<&Path>, context: &mut Context) -> Outcome {
+    let info = match way_to(file, context)? {
+        Source::Daemon(mut client) => match client.ask(&Request::LogInfo) {
             Ok(Response::LogInfo(info)) => info,
             Ok(Response::Failed { message }) => return Err(Failure::new(printable(&message))),
             Ok(_) => return Err(Failure::new("the daemon gave an answer of another kind")),
             Err(error) => return Err(Failure::of(&error)),
         },
-        Way::Here(places) => {
-            records::info(&places.log.directory).map_err(|error| Failure::of(&error))?
-        }
+        Source::Here(place) => records::info(&place).map_err(|error| Failure::of(&error))?,
     };
     if context.json {
         let text = serde_json::to_string(&info).map_err(|error| Failure::of(&error))?;
         writeln!(context.out, "{text}")?;
         return Ok(());
     }
-    print_info(&info, context)
+    print_info(&info, file.is_some(), context)
 }
 
-fn print_info(info: &LogInfo, context: &mut Context) -> Outcome {
+fn print_info(info: &LogInfo, single: bool, context: &mut Context) -> Outcome {
     let number = |id: Option<u64>| id.map_or_else(|| "-".to_owned(), |id| id.to_string());
     let size = |bytes: u64| bytesize::ByteSize(bytes).display().iec().to_string();
     let rows = [
-        ("directory", info.directory.display().to_string()),
+        (
+            if single { "file" } else { "directory" },
+            info.directory.display().to_string(),
+        ),
         ("records", info.records.to_string()),
         ("first ID", number(info.first)),
         ("last ID", number(info.last)),
@@ -436,9 +475,12 @@ fn clear_here(places: &Places, backup: Option<&Path>) -> Outcome {
         .map_err(|error| Failure::of(&error))
 }
 
-fn verify(head: Option<Head>, context: &mut Context) -> Outcome {
-    let places = context.places()?;
-    let reader = Reader::open(&places.log.directory).map_err(|error| Failure::of(&error))?;
+fn verify(head: Option<Head>, file: Option<&Path>, context: &mut Context) -> Outcome {
+    let reader = match file {
+        Some(file) => Reader::open_file(file),
+        None => Reader::open(context.places()?.log.directory),
+    };
+    let reader = reader.map_err(|error| Failure::of(&error))?;
     let anchor = head.map(|Head(id, hash)| (id, hash));
     let verified = match reader.verify(anchor) {
         Ok(verified) => verified,

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::protocol::{MAX_RESPONSE, Request, Response, read_line, write_line};
+use super::protocol::{MAX_RESPONSE, MAX_STATUS, Request, Response, read_line, write_line};
 
 /// How long the daemon may take to answer what it can answer at once.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,6 +35,8 @@ pub enum ClientError {
 pub struct Client {
     stream: BufReader<UnixStream>,
     path: PathBuf,
+    /// The longest response to what was asked, in bytes.
+    longest: u64,
 }
 
 impl Client {
@@ -57,6 +59,7 @@ impl Client {
         Ok(Self {
             stream: BufReader::new(stream),
             path: path.to_owned(),
+            longest: MAX_RESPONSE,
         })
     }
 
@@ -75,12 +78,20 @@ impl Client {
             | Request::Reload => None,
             _ => Some(PATIENCE),
         };
+        self.longest = match request {
+            Request::Status => MAX_STATUS,
+            _ => MAX_RESPONSE,
+        };
         let stream = self.stream.get_mut();
-        stream
+        let sent = stream
             .set_read_timeout(patience)
             .and_then(|()| stream.set_write_timeout(Some(PATIENCE)))
-            .and_then(|()| write_line(stream, request))
-            .map_err(|source| self.broken(source))
+            .and_then(|()| write_line(stream, request));
+        match sent {
+            // A daemon that has no place for us says so without having heard what we want.
+            Err(source) if source.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            sent => sent.map_err(|source| self.broken(source)),
+        }
     }
 
     /// The next response; after a final one there is none.
@@ -90,7 +101,7 @@ impl Client {
     /// [`ClientError::Broken`], also when the daemon ends before its last response.
     pub fn receive(&mut self) -> Result<Response, ClientError> {
         let line =
-            read_line(&mut self.stream, MAX_RESPONSE).map_err(|source| self.broken(source))?;
+            read_line(&mut self.stream, self.longest).map_err(|source| self.broken(source))?;
         let line = line.ok_or_else(|| self.broken(io::ErrorKind::UnexpectedEof.into()))?;
         serde_json::from_slice(&line).map_err(|error| self.broken(error.into()))
     }

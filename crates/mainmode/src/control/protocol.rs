@@ -18,6 +18,11 @@ pub(super) const MAX_REQUEST: u64 = 64 * 1024;
 /// and what stands around it.
 pub(super) const MAX_RESPONSE: u64 = 6 * eventlog::MAX_RECORD as u64 + 64 * 1024;
 
+/// The longest `status`, in bytes: of as many SAs as there may be, 4 KiB for each and its names. A client trusts a
+/// daemon so far.
+pub(super) const MAX_STATUS: u64 =
+    (keying::limits::MAX_SAS + keying::limits::MAX_CHILD_SAS) as u64 * 4 * 1024;
+
 /// What a client asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
@@ -199,6 +204,13 @@ pub enum Response {
     LogInfo(LogInfo),
     /// One record of the log; more may follow.
     Record(Box<StoredRecord>),
+    /// Records that were removed before they could be followed; more follows.
+    Removed {
+        /// The first's ID.
+        first: u64,
+        /// The last's.
+        last: u64,
+    },
     /// Something that happened; more follows.
     Event(Box<MonitorEvent>),
     /// What follows comes as it is written; more follows.
@@ -208,7 +220,10 @@ pub enum Response {
 impl Response {
     /// Whether nothing follows it.
     pub fn is_final(&self) -> bool {
-        !matches!(self, Self::Record(_) | Self::Event(_) | Self::Following)
+        !matches!(
+            self,
+            Self::Record(_) | Self::Removed { .. } | Self::Event(_) | Self::Following
+        )
     }
 
     /// [`Response::Done`] with nothing to say.

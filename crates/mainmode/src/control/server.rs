@@ -15,8 +15,10 @@ use nix::unistd::{Uid, User};
 
 use super::protocol::{MAX_REQUEST, Request, Response, read_line, write_line};
 
-/// Clients at a time: every one costs a thread.
-const MAX_CLIENTS: usize = 32;
+/// Clients at a time: every one costs a thread, whose stack is some 20 kB.
+const MAX_CLIENTS: usize = 512;
+/// Of those, who may only look: they keep nobody from changing something.
+const MAX_ONLOOKERS: usize = 64;
 /// How long a client may take for its request, and for taking a response.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long one who follows may take nothing: a reader that does something with an event takes its time.
@@ -201,6 +203,7 @@ impl Server {
     /// Answers clients with `handler` until `stop` is set; then those that are being answered have a moment.
     pub fn run<H: Handler>(&self, handler: &Arc<H>, stop: &Arc<AtomicBool>) {
         let clients = Arc::new(AtomicUsize::new(0));
+        let onlookers = Arc::new(AtomicUsize::new(0));
         while !stop.load(Ordering::Relaxed) {
             if !self.wait_for_client() {
                 continue;
@@ -208,19 +211,27 @@ impl Server {
             let Ok((stream, _)) = self.listener.accept() else {
                 continue;
             };
-            if clients.fetch_add(1, Ordering::Relaxed) >= MAX_CLIENTS {
-                clients.fetch_sub(1, Ordering::Relaxed);
+            let Ok(peer) = Peer::of(&stream) else {
+                continue;
+            };
+            let place = Place::take(&clients, MAX_CLIENTS);
+            let looking = if peer.administrator {
+                Some(None)
+            } else {
+                Place::take(&onlookers, MAX_ONLOOKERS).map(Some)
+            };
+            let Some(place) = place.zip(looking) else {
                 let _ = stream.set_nonblocking(true);
                 let busy = Response::failed("too many clients at the control socket; try again");
                 let _ = write_line(&mut &stream, &busy);
                 continue;
-            }
-            let (handler, stop, place) = (handler.clone(), stop.clone(), Place(clients.clone()));
+            };
+            let (handler, stop) = (handler.clone(), stop.clone());
             let started = thread::Builder::new()
                 .name("control".to_owned())
                 .spawn(move || {
                     let _place = place;
-                    serve(&stream, handler.as_ref(), &stop);
+                    serve(&stream, &peer, handler.as_ref(), &stop);
                 });
             // Without a thread the closure is dropped, its place given back, the stream closed.
             drop(started);
@@ -256,20 +267,31 @@ impl Drop for Server {
 /// A client's place, given back however its thread ends.
 struct Place(Arc<AtomicUsize>);
 
+impl Place {
+    /// One of so many, if there is one left.
+    fn take(taken: &Arc<AtomicUsize>, max: usize) -> Option<Self> {
+        let place = (taken.fetch_add(1, Ordering::Relaxed) < max).then(|| Place(taken.clone()));
+        if place.is_none() {
+            taken.fetch_sub(1, Ordering::Relaxed);
+        }
+        place
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-fn serve(stream: &UnixStream, handler: &impl Handler, stop: &AtomicBool) {
+fn serve(stream: &UnixStream, peer: &Peer, handler: &impl Handler, stop: &AtomicBool) {
     let ready = stream
         .set_nonblocking(false)
         .and_then(|()| stream.set_read_timeout(Some(PATIENCE)))
         .and_then(|()| stream.set_write_timeout(Some(PATIENCE)));
-    let Ok(peer) = ready.and_then(|()| Peer::of(stream)) else {
+    if ready.is_err() {
         return;
-    };
+    }
     let mut replies = Replies { stream, stop };
     let request = match read_line(&mut BufReader::new(stream), MAX_REQUEST) {
         Ok(Some(line)) => serde_json::from_slice::<Request>(&line)
@@ -290,7 +312,7 @@ fn serve(stream: &UnixStream, handler: &impl Handler, stop: &AtomicBool) {
             if matches!(request, Request::Monitor { .. } | Request::LogFollow { .. }) {
                 let _ = stream.set_write_timeout(Some(PATIENCE_WITH_FOLLOWERS));
             }
-            handler.handle(&peer, request, &mut replies)
+            handler.handle(peer, request, &mut replies)
         }
     };
 }
@@ -301,7 +323,10 @@ mod tests {
 
     use super::*;
 
-    struct Echo;
+    struct Echo {
+        /// How often an answer stands there.
+        times: usize,
+    }
 
     impl Handler for Echo {
         fn handle(
@@ -317,7 +342,8 @@ mod tests {
                 }
                 return Err(Gone);
             }
-            let notes = vec![format!("{} {request:?}", peer.administrator)];
+            let note = format!("{} {request:?}", peer.administrator);
+            let notes = vec![note.repeat(self.times)];
             replies.send(&Response::Done { notes })
         }
     }
@@ -330,11 +356,15 @@ mod tests {
 
     impl Running {
         fn start() -> Self {
+            Self::start_with(1)
+        }
+
+        fn start_with(times: usize) -> Self {
             let folder = tempfile::tempdir().expect("folder");
             let server = Server::bind(&folder.path().join("s"), 0o600).expect("bound");
             let stop = Arc::new(AtomicBool::new(false));
             let stopped = stop.clone();
-            let thread = thread::spawn(move || server.run(&Arc::new(Echo), &stopped));
+            let thread = thread::spawn(move || server.run(&Arc::new(Echo { times }), &stopped));
             Self {
                 stop,
                 thread: Some(thread),
@@ -393,6 +423,19 @@ mod tests {
         let _ = stream.write_all(long.as_bytes());
         drop(stream);
         assert!(server.ask("{\"command\":\"ping\"}\n").contains("done"));
+    }
+
+    #[test]
+    fn a_status_of_thousands_of_sas_is_taken_and_another_answer_of_that_length_is_not() {
+        use super::super::client::Client;
+        let server = Running::start_with(250_000);
+        let ask = |request| {
+            let mut client = Client::connect(&server.path()).expect("connected");
+            client.ask(&request)
+        };
+        assert!(matches!(ask(Request::Status), Ok(Response::Done { .. })));
+        let why = ask(Request::AuditGet).expect_err("too long");
+        assert!(crate::with_causes(&why).contains("a line of more than"));
     }
 
     #[test]

@@ -249,6 +249,7 @@ impl Shared {
                 .map(config::key_log::alert)
                 .into_iter()
                 .chain(self.trouble.alert())
+                .chain(self.trouble.removal_alert())
                 .collect(),
         })
     }

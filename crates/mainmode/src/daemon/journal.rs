@@ -19,6 +19,10 @@ const ACCOUNT_HOLD: Duration = Duration::from_millis(50);
 /// How long account changes wait that the log's queue had no room for.
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// In the operator's words.
+const NEWEST_REMOVED: &str = "the log's newest file was removed, and its records with it: `mainmode log verify` says which \
+     records it followed";
+
 /// What an event meant for its ticket.
 pub type Told = Arc<dyn Fn(Ticket, bool) + Send + Sync>;
 
@@ -100,6 +104,8 @@ pub struct Trouble {
     /// Events of this start that were counted and not written.
     held_back: AtomicU64,
     unwritable: AtomicBool,
+    /// Somebody took the newest of the log's files away before this start.
+    newest_removed: AtomicBool,
     /// The log can be written again: time to tell what it missed.
     tell: AtomicBool,
     why: Mutex<String>,
@@ -139,6 +145,18 @@ impl Trouble {
     /// Events of this start that were counted and not written.
     pub fn held_back(&self) -> u64 {
         self.held_back.load(Ordering::SeqCst)
+    }
+
+    /// Somebody took the newest of the log's files away.
+    pub fn newest_was_removed(&self) {
+        self.newest_removed.store(true, Ordering::SeqCst);
+        super::say(NEWEST_REMOVED);
+    }
+
+    /// What the operator must know of that.
+    pub fn removal_alert(&self) -> Option<String> {
+        let removed = self.newest_removed.load(Ordering::SeqCst);
+        removed.then(|| NEWEST_REMOVED.to_owned())
     }
 
     /// What the operator must know, if the log cannot be written now.

@@ -37,6 +37,7 @@ use keying::{Command, Endpoint, EndpointConfig, Input};
 use crate::cli::{Context, Failure, Outcome};
 use crate::config::{AuditConfig, Config};
 use crate::control::{Peer, Reloaded, Server, ServerError};
+use crate::policy;
 pub use words::shown;
 
 use agent::Agent;
@@ -311,7 +312,8 @@ fn endpoint(
     Ok(endpoint)
 }
 
-/// Gives SAs that a crash orphaned their 5452 or 4655, and the account of all starts before this one. A log
+/// Tells what changed while no daemon ran, gives SAs that a crash orphaned their 5452 or 4655, and the account of all
+/// starts before this one. A log
 /// that takes no records keeps no daemon from starting: these ends are then counted alone.
 fn settle(
     writer: &mut Writer,
@@ -319,6 +321,12 @@ fn settle(
     recovery: &Recovery,
     trouble: &Trouble,
 ) -> Result<Counters, LogError> {
+    if recovery.newest_removed {
+        trouble.newest_was_removed();
+    }
+    if let Err(error) = policy::started(writer, policy, &Peer::this_process().subject()) {
+        trouble.note(&error);
+    }
     let entry = |event: Event, activity, connection: &Option<String>, change| {
         let extra = Extra {
             connection: connection.clone(),

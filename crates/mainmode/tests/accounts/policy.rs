@@ -136,6 +136,33 @@ fn a_policy_changed_between_4650_and_4655_governs_the_4655_and_the_account_balan
 }
 
 #[test]
+fn a_policy_that_changed_while_no_daemon_ran_is_told_by_the_next_start_and_once_only() {
+    let (mut north, _south) = pair(19, EVERYTHING, EVERYTHING);
+    north.run(&["up", "peer"]).good();
+    north.kill();
+    let setting = EVERYTHING.audit.expect("a setting");
+    north.edit(setting, "ipsec-main-mode = []");
+    north.start();
+    let told = north.of(4719);
+    let told: Vec<_> = told.iter().map(changes).collect();
+    let guid = "{0CCE9218-69AE-11D9-BED3-505054503030}";
+    assert_eq!(told, [(guid, "%%8448, %%8450")]);
+    // The 4719 first: what comes after it is by the new policy.
+    assert_eq!(north.ids(), [4650, 4719]);
+    north.stop();
+    north.edit("ipsec-main-mode = []", "");
+    // Stored while no daemon runs, and in force since.
+    north.audit("--failure", "enable");
+    assert_eq!(north.of(4719).len(), 2);
+    for stopped in [false, true] {
+        north.start();
+        assert_eq!(north.of(4719).len(), 2, "{stopped}");
+        north.stop();
+    }
+    north.verify();
+}
+
+#[test]
 fn what_the_configuration_governs_is_refused_with_its_line_with_and_without_a_daemon() {
     let (mut side, _peer) = alone(17, EVERYTHING);
     let set = ["audit", "set", "--subcategory", MAIN_MODE];

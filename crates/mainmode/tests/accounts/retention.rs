@@ -235,7 +235,7 @@ fn a_crash_with_a_full_log_keeps_no_daemon_from_starting_and_the_account_balance
 #[test]
 fn a_log_that_was_removed_is_noticed_and_with_refuse_lets_no_sa_stand() {
     let (north, _south) = nearly_full(27, REFUSE);
-    std::fs::remove_dir_all(north.path("log")).expect("removed");
+    fs::remove_dir_all(north.path("log")).expect("removed");
     let verdict = north.run(&["up", "peer", "--json"]);
     assert_eq!(verdict.code, Some(1), "{verdict:?}");
     assert!(verdict.stdout.contains("log-unwritable"), "{verdict:?}");
@@ -245,6 +245,36 @@ fn a_log_that_was_removed_is_noticed_and_with_refuse_lets_no_sa_stand() {
         "{status:?}"
     );
     assert!(status.main_mode_sas.is_empty(), "{status:?}");
+}
+
+#[test]
+fn a_newest_file_that_was_taken_away_is_told_by_the_next_start_and_found_by_verify() {
+    let (mut north, _south) = pair(28, SMALL, EVERYTHING);
+    north.stop();
+    // Enough for several files.
+    fill(&north, NEARLY);
+    let mut files: Vec<_> = fs::read_dir(north.path("log"))
+        .expect("there")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|end| end == "db"))
+        .collect();
+    files.sort();
+    fs::remove_file(files.pop().expect("a newest")).expect("removed");
+    let verified = north.run(&["log", "verify"]);
+    assert_eq!(verified.code, Some(1), "{verified:?}");
+    north.start();
+    let status = north.status();
+    assert!(
+        status
+            .alerts
+            .iter()
+            .any(|alert| alert.contains("newest file was removed")),
+        "{:?}",
+        status.alerts
+    );
+    assert!(north.said().contains("newest file was removed"));
+    north.run(&["up", "peer"]).good();
+    assert_eq!(north.run(&["log", "verify"]).code, Some(1));
 }
 
 /// How large the daemon's files may become, from now on: a disk without room, without privileges.

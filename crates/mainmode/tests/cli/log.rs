@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use audit::{
     ActivityId, AuthMethod, Cause, Event, Extra, FailurePoint, InvalidPacket, KeyMod,
-    MainModeFailed, MmState, Record, Role,
+    MainModeFailed, MmState, Record, Role, Subject,
 };
 use eventlog::Entry;
 
@@ -224,6 +224,47 @@ fn a_cleared_log_begins_with_who_cleared_it_and_the_backup_holds_the_rest() {
 }
 
 #[test]
+fn a_backup_is_read_and_verified_like_the_log() {
+    let place = written();
+    place.run(&["log", "clear", "--backup", "old.db"]).good();
+    let cleared = &place.run(&["log", "query", "--json"]).json()[0];
+    let head = cleared["Extra"]["PreviousHead"].as_str().expect("a head");
+    assert_eq!(ids(&place, &["--file", "old.db"]), [1, 2, 3, 4]);
+    assert_eq!(ids(&place, &["--file", "old.db", "--id", "4976"]), [2]);
+    let info = &place
+        .run(&["log", "info", "--json", "--file", "old.db"])
+        .json()[0];
+    assert_eq!((&info["records"], &info["head"]), (&4.into(), &head.into()));
+    let text = place.run(&["log", "info", "--file", "old.db"]).good();
+    assert!(text.starts_with("file       old.db\n"), "{text}");
+    let verify = ["log", "verify", "--json", "--file", "old.db", "--head"];
+    let verified = &place.run(&[&verify[..], &[head]].concat()).json()[0];
+    assert_eq!(
+        (&verified["anchored"], &verified["last"]),
+        (&true.into(), &4.into())
+    );
+    let other = format!("4:{}", "00".repeat(32));
+    assert_eq!(place.run(&[&verify[..], &[&other]].concat()).code, 1);
+    // Without a configuration, and not by way of a daemon.
+    std::fs::remove_file(place.path("m.toml")).expect("removed");
+    place.run(&["log", "verify", "--file", "old.db"]).good();
+    assert_eq!(ids(&place, &["--file", "old.db"]), [1, 2, 3, 4]);
+    let socket = ["--socket", "control", "log", "query", "--file", "old.db"];
+    place.run(&socket).failed(2);
+}
+
+#[test]
+fn a_file_that_is_no_log_is_refused_by_its_name() {
+    let place = Place::new("");
+    for command in ["query", "info", "verify"] {
+        let said = place.run(&["log", command, "--file", "m.toml"]).failed(1);
+        assert!(said.contains("m.toml is no file of a log"), "{said}");
+        let said = place.run(&["log", command, "--file", "none.db"]).failed(1);
+        assert!(said.contains("cannot open none.db"), "{said}");
+    }
+}
+
+#[test]
 fn where_there_is_no_log_there_is_none_to_read_and_none_is_made() {
     let place = Place::new("");
     for words in [
@@ -366,4 +407,59 @@ fn output_that_nobody_reads_ends_quietly() {
     let output = query.wait_with_output().expect("ended");
     assert!(output.status.success());
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn a_follower_is_told_of_records_that_were_removed_before_it_could_show_them() {
+    let place = written();
+    let mut follower = Command::new(env!("CARGO_BIN_EXE_mainmode"))
+        .args(["-c", place.path("m.toml").to_str().expect("text")])
+        .args(["log", "follow", "--json", "--since", "1h"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let said = BufReader::new(follower.stderr.take().expect("piped")).lines();
+    let said: std::thread::JoinHandle<Vec<_>> =
+        std::thread::spawn(move || said.map_while(Result::ok).collect());
+    let mut lines = BufReader::new(follower.stdout.take().expect("piped")).lines();
+    let mut shown = Vec::new();
+    let mut next = move || {
+        let line = lines.next().expect("a line").expect("text");
+        let record: serde_json::Value = serde_json::from_str(&line).expect("json");
+        record["EventRecordID"].as_u64().expect("a number")
+    };
+    while shown.last() != Some(&4) {
+        shown.push(next());
+    }
+    // Now and then the follower looks just between the two, and nothing is missing.
+    let mut writer = place.writer();
+    for _ in 0..10 {
+        writer
+            .append(&[entry(invalid("198.51.100.8"))])
+            .expect("written");
+        writer
+            .clear(Subject::unix(0, "root", "gw", None), None)
+            .expect("cleared");
+        let cleared = writer.head().0;
+        while shown.last() != Some(&cleared) {
+            shown.push(next());
+        }
+    }
+    follower.kill().expect("killed");
+    follower.wait().expect("ended");
+    let said = said.join().expect("joined");
+    assert!(!said.is_empty());
+    let mut accounted = shown;
+    for line in &said {
+        let id = line
+            .split_once("record ")
+            .and_then(|(_, rest)| rest.strip_suffix(" was removed before it could be shown"));
+        accounted.push(id.expect(line).parse().expect("a number"));
+    }
+    accounted.sort_unstable();
+    assert!(
+        accounted.iter().copied().eq(1..=24),
+        "{accounted:?}: {said:?}"
+    );
 }

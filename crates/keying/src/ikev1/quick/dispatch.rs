@@ -11,7 +11,7 @@ use super::{Quick, QuickId, QuickState, QuickStep, initiator, responder, shared}
 use crate::dispatch::Received;
 use crate::endpoint::{Endpoint, Party};
 use crate::ikev1::duplicates::{Seen, digest};
-use crate::ikev1::informational::{SaStep, under_sa_checks};
+use crate::ikev1::informational::{SaStep, under_sa_checks, use_message_id};
 use crate::ikev1::negotiation::Failure;
 use crate::ikev1::sa::Sa;
 use crate::io::JobId;
@@ -88,7 +88,7 @@ impl Endpoint {
         if !sa.quick_modes.take(now, QUICK_BURST, QUICK_REFILL) {
             return Ok(None);
         }
-        sa.message_ids.insert(header.message_id);
+        use_message_id(sa, header.message_id)?;
         let iv = sa.keys.last_block(datagram.body);
         self.heard(now, mmsa_id, received);
         Ok(Some((payloads, iv)))
