@@ -313,8 +313,8 @@ fn endpoint(
 }
 
 /// Tells what changed while no daemon ran, gives SAs that a crash orphaned their 5452 or 4655, and the account of all
-/// starts before this one. A log
-/// that takes no records keeps no daemon from starting: these ends are then counted alone.
+/// starts before this one. A log that takes no records keeps no daemon from starting: these ends are then counted
+/// alone.
 fn settle(
     writer: &mut Writer,
     policy: &Policy,
