@@ -10,7 +10,7 @@ use crate::dispatch::Received;
 use crate::endpoint::{Endpoint, Party};
 use crate::ikev1::duplicates::digest;
 use crate::ikev1::messages::{self, Payloads};
-use crate::ikev1::negotiation::{Failure, Negotiation, Route, Step};
+use crate::ikev1::negotiation::{Failure, Negotiation, NegotiationId, Route, Step};
 use crate::ikev1::{aggressive, responder};
 use crate::limits::{MAX_HALF_OPEN, MAX_HALF_OPEN_PER_SOURCE, MAX_SAS, REFUSAL_HOLD};
 
@@ -45,7 +45,6 @@ impl Endpoint {
         let mut n = responder::begin(&mut self.core, now, &datagram.header, *route);
         n.connection = candidates.first().map(|first| first.connection.clone());
         let only_we_begin = self.only_we_begin(&candidates);
-        self.make_way(now, route);
         let may_begin = |candidate: &Candidate| !candidate.connection.initiator_only;
         let candidates: Vec<Candidate> = candidates.into_iter().filter(may_begin).collect();
         let step = if let Some(cause) = self.over_limit(route) {
@@ -87,6 +86,7 @@ impl Endpoint {
                 self.refuse(now, &n, failure, datagram);
             }
             _ => {
+                self.make_way(now, route);
                 self.core.started(&mut self.counters);
                 n.duplicates.accept_first(digest(whole));
                 let party = Party::Negotiation(n.id);
@@ -112,41 +112,43 @@ impl Endpoint {
         }
     }
 
+    fn too_many_of_source(&self, route: &Route) -> bool {
+        let of_source = self.half_open.get(&route.remote.ip()).copied();
+        of_source.unwrap_or_default() >= MAX_HALF_OPEN_PER_SOURCE
+    }
+
     /// Where there are as many half-open negotiations as may be, of this source or of all: the oldest whose peer was not
-    /// heard since its message 1 gives way. Whoever forges the addresses of others gets no further than that, and
-    /// shuts nobody out.
+    /// heard since its message 1. Whoever forges the addresses of others gets no further than that.
+    fn gives_way(&self, route: &Route) -> Option<NegotiationId> {
+        let of_source = self.too_many_of_source(route);
+        let gives_way = |n: &Negotiation| {
+            n.heard_message_1_alone() && (!of_source || n.origin.ip() == route.remote.ip())
+        };
+        let found = self.negotiations.iter().find(|(_, n)| gives_way(n));
+        found.map(|(id, _)| *id)
+    }
+
+    /// Lets that one go for one that is taken, so that nobody is shut out.
     fn make_way(&mut self, now: Instant, route: &Route) {
-        let source = route.remote.ip();
-        let of_source =
-            self.half_open.get(&source).copied().unwrap_or_default() >= MAX_HALF_OPEN_PER_SOURCE;
-        if !of_source && self.half_open_total < MAX_HALF_OPEN {
+        if self.half_open_total < MAX_HALF_OPEN && !self.too_many_of_source(route) {
             return;
         }
-        let gives_way =
-            |n: &Negotiation| n.heard_message_1_alone() && (!of_source || n.origin.ip() == source);
-        let found = self.negotiations.iter().find(|(_, n)| gives_way(n));
-        let Some(n) = found
-            .map(|(id, _)| *id)
-            .and_then(|id| self.negotiations.remove(&id))
-        else {
-            return;
-        };
-        let failure = n.silence().with("it gave way to a newer one");
-        self.fail(now, &n, failure);
+        let found = self.gives_way(route);
+        if let Some(n) = found.and_then(|id| self.negotiations.remove(&id)) {
+            let failure = n.silence().with("it gave way to a newer one");
+            self.fail(now, &n, failure);
+        }
     }
 
     fn over_limit(&self, route: &Route) -> Option<Cause> {
-        let source = self
-            .half_open
-            .get(&route.remote.ip())
-            .copied()
-            .unwrap_or_default();
         if self.stopping {
             Some(Cause::ShuttingDown)
-        } else if self.half_open_total >= MAX_HALF_OPEN || self.sas.len() >= MAX_SAS {
+        } else if self.sas.len() >= MAX_SAS {
             Some(Cause::TooManyHalfOpen)
-        } else if source >= MAX_HALF_OPEN_PER_SOURCE {
+        } else if self.too_many_of_source(route) && self.gives_way(route).is_none() {
             Some(Cause::RateLimited)
+        } else if self.half_open_total >= MAX_HALF_OPEN && self.gives_way(route).is_none() {
+            Some(Cause::TooManyHalfOpen)
         } else {
             None
         }

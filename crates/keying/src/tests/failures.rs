@@ -690,8 +690,17 @@ fn of_too_many_half_open_negotiations_the_oldest_gives_way_and_a_peer_whose_addr
         }
     }
     assert_eq!(net.hosts[B].endpoint.half_open_total, 500);
+    // What is refused anyway takes no place, and nobody gives way for it: the first is the oldest still.
+    let oldest = *net.hosts[B].endpoint.negotiations.keys().next().unwrap();
+    let mut of_another_doi = first.clone();
+    of_another_doi[3] ^= 1;
+    of_another_doi[35] = 9;
+    let from = std::net::SocketAddr::new(address(62), 500);
+    net.inject(B, from, b, &of_another_doi);
+    assert_eq!(net.hosts[B].causes(4653).last(), Some(&Cause::UnknownDoi));
+    assert!(net.hosts[B].endpoint.negotiations.contains_key(&oldest));
     // Each has its verdict in the log, until one source goes beyond its rate: that one's are counted.
-    let failed = 10 + 51 * 20 - 450;
+    let failed = 10 + 51 * 20 - 450 + 1;
     assert_eq!(net.hosts[B].endpoint.counters().failed, failed);
     assert_eq!(net.hosts[B].of(4653).len() as u64, failed);
     for cookie in 61..=460 {
