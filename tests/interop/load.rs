@@ -89,6 +89,19 @@ fn check(said: &str, least: u32, under_way: u32, but: usize) -> Result<(), Strin
     ))
 }
 
+/// What the kernels at both ends say that they dropped, and where: a packet without an SA is another thing than one for which
+/// a queue had no room.
+pub fn dropped(stage: &Stage) -> String {
+    const ASK: &str = "grep -v '\\s0$' /proc/net/xfrm_stat; echo queue: $(cut -d' ' -f2 /proc/net/softnet_stat); \
+                       ip -s link show eth0 | grep -A1 -E 'RX:|TX:'";
+    let of = |host: &str| {
+        let said = stage.lab.on(host, &["sh", "-c", ASK]);
+        let said = said.unwrap_or_else(|why| why.message().unwrap_or_default().to_owned());
+        format!("{host} dropped:\n{said}")
+    };
+    ["us", "peer"].map(of).join("\n")
+}
+
 /// iperf3 both ways at once: bytes have arrived at either end.
 pub fn iperf(stage: &Stage, iperf: &Iperf) -> Outcome {
     let _server = server(stage, iperf)?;

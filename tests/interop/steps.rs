@@ -84,7 +84,11 @@ pub fn perform(stage: &mut Stage, step: &Step) -> Outcome {
             let but = but.value(&stage.vars)?;
             stage.load.clear();
             let pings = stage.pings.take().ok_or("nobody pings")?;
-            pings.end(*least, but as usize)
+            let outcome = pings.end(*least, but as usize);
+            outcome.map_err(|why| {
+                let why = why.message().unwrap_or_default();
+                format!("{why}\n{}", load::dropped(stage)).into()
+            })
         }
         Step::Iperf(iperf) => load::iperf(stage, iperf),
         Step::IperfBeside(iperf) => {
