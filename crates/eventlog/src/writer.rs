@@ -406,22 +406,13 @@ impl Writer {
     }
 
     fn kept_policy(&mut self, name: &str) -> Result<Option<Policy>, LogError> {
-        let path = self.options.directory.clone();
-        let stored = self.with_active(|active, _| {
-            use rusqlite::OptionalExtension;
-            active
-                .connection
-                .prepare_cached("SELECT value FROM setting WHERE name = ?1")?
-                .query_row([name], |row| row.get::<_, String>(0))
-                .optional()
-        })?;
-        let Some(csv) = stored else {
+        let Some(csv) = self.ensure_active()?.setting(name)? else {
             return Ok(None);
         };
         match Policy::from_csv(&csv) {
             Ok((policy, _)) => Ok(Some(policy)),
             Err(error) => Err(LogError::NotASegment {
-                path,
+                path: self.options.directory.clone(),
                 what: format!("the stored audit policy: {error}"),
             }),
         }

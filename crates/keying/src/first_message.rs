@@ -30,17 +30,23 @@ impl Endpoint {
             route.remote.ip(),
             route.remote.port(),
         );
-        // What else stands in a message of an exchange that is refused is nobody's concern.
-        let refused = datagram.header.exchange == ExchangeType::AGGRESSIVE
-            && !candidates.is_empty()
-            && candidates.iter().all(|c| !c.connection.aggressive);
-        let payloads = match (payloads, messages::foreign(datagram)) {
-            (Ok(payloads), _) => Ok(payloads),
-            (Err(_), Some(failure)) => Err(failure),
-            (Err(_), None) if refused && messages::offers(datagram) => {
-                Err(Failure::local(Cause::AggressiveModeRefused))
+        let payloads = match payloads {
+            Ok(payloads) => Ok(payloads),
+            Err(why) => {
+                // What else stands in a message of an exchange that is refused is nobody's concern.
+                let refused = datagram.header.exchange == ExchangeType::AGGRESSIVE
+                    && !candidates.is_empty()
+                    && candidates.iter().all(|c| !c.connection.aggressive);
+                let failure = match messages::offer(datagram) {
+                    Some(Ok(_)) if refused => Some(Failure::local(Cause::AggressiveModeRefused)),
+                    Some(Err(error)) => messages::foreign(&error),
+                    _ => None,
+                };
+                let Some(failure) = failure else {
+                    return self.odd(now, received, Cause::PacketMalformed, &why);
+                };
+                Err(failure)
             }
-            (Err(why), None) => return self.odd(now, received, Cause::PacketMalformed, &why),
         };
         let mut n = responder::begin(&mut self.core, now, &datagram.header, *route);
         n.connection = candidates.first().map(|first| first.connection.clone());
@@ -112,28 +118,33 @@ impl Endpoint {
         }
     }
 
-    fn too_many_of_source(&self, route: &Route) -> bool {
+    /// Why there is no room for another half-open negotiation, of this source or of all, unless one gives way.
+    fn full(&self, route: &Route) -> Option<Cause> {
         let of_source = self.half_open.get(&route.remote.ip()).copied();
-        of_source.unwrap_or_default() >= MAX_HALF_OPEN_PER_SOURCE
+        if of_source.unwrap_or_default() >= MAX_HALF_OPEN_PER_SOURCE {
+            Some(Cause::RateLimited)
+        } else {
+            (self.half_open_total >= MAX_HALF_OPEN).then_some(Cause::TooManyHalfOpen)
+        }
     }
 
-    /// Where there are as many half-open negotiations as may be, of this source or of all: the oldest whose peer was not
-    /// heard since its message 1. Whoever forges the addresses of others gets no further than that.
-    fn gives_way(&self, route: &Route) -> Option<NegotiationId> {
-        let of_source = self.too_many_of_source(route);
-        let gives_way = |n: &Negotiation| {
-            n.heard_message_1_alone() && (!of_source || n.origin.ip() == route.remote.ip())
-        };
-        let found = self.negotiations.iter().find(|(_, n)| gives_way(n));
+    /// Which gives way where it is full for that: the oldest whose peer was not heard since its message 1. Whoever forges
+    /// the addresses of others gets no further than that.
+    fn gives_way(&self, route: &Route, full: Cause) -> Option<NegotiationId> {
+        let counts =
+            |n: &Negotiation| full != Cause::RateLimited || n.origin.ip() == route.remote.ip();
+        let found = self
+            .negotiations
+            .iter()
+            .find(|(_, n)| n.heard_message_1_alone() && counts(n));
         found.map(|(id, _)| *id)
     }
 
     /// Lets that one go for one that is taken, so that nobody is shut out.
     fn make_way(&mut self, now: Instant, route: &Route) {
-        if self.half_open_total < MAX_HALF_OPEN && !self.too_many_of_source(route) {
-            return;
-        }
-        let found = self.gives_way(route);
+        let found = self
+            .full(route)
+            .and_then(|full| self.gives_way(route, full));
         if let Some(n) = found.and_then(|id| self.negotiations.remove(&id)) {
             let failure = n.silence().with("it gave way to a newer one");
             self.fail(now, &n, failure);
@@ -145,12 +156,9 @@ impl Endpoint {
             Some(Cause::ShuttingDown)
         } else if self.sas.len() >= MAX_SAS {
             Some(Cause::TooManyHalfOpen)
-        } else if self.too_many_of_source(route) && self.gives_way(route).is_none() {
-            Some(Cause::RateLimited)
-        } else if self.half_open_total >= MAX_HALF_OPEN && self.gives_way(route).is_none() {
-            Some(Cause::TooManyHalfOpen)
         } else {
-            None
+            let nobody_gives_way = |full: &Cause| self.gives_way(route, *full).is_none();
+            self.full(route).filter(nobody_gives_way)
         }
     }
 

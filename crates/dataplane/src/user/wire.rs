@@ -2,7 +2,7 @@
 //! one length for one peer go to the kernel as one, and come from it as one.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::cmsg_space;
@@ -383,7 +383,7 @@ fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
     match (storage.as_sockaddr_in(), storage.as_sockaddr_in6()) {
         (Some(v4), _) => Some(SocketAddr::V4((*v4).into())),
         // With the interface of an address of a link: what answers goes back there.
-        (_, Some(v6)) => Some(SocketAddrV6::new(v6.ip(), v6.port(), 0, v6.scope_id()).into()),
+        (_, Some(v6)) => Some(SocketAddr::V6((*v6).into())),
         _ => None,
     }
 }

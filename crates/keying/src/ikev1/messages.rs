@@ -218,8 +218,7 @@ fn check_nonce(nonce: &[u8]) -> Result<(), Malformed> {
 
 /// Why a message 1 is refused of which nothing is malformed: only who knows the DOI and the situation of its SA
 /// payload can read on.
-pub(crate) fn foreign(datagram: &Datagram<'_>) -> Option<Failure> {
-    let error = offer(datagram)?.err()?;
+pub(crate) fn foreign(error: &isakmp::ParseError) -> Option<Failure> {
     let cause = if error.unknown_doi().is_some() {
         Cause::UnknownDoi
     } else if error.unknown_situation().is_some() {
@@ -230,13 +229,8 @@ pub(crate) fn foreign(datagram: &Datagram<'_>) -> Option<Failure> {
     Some(Failure::local(cause).with(error.to_string()))
 }
 
-/// Whether it begins with an offer that can be read, whatever comes after.
-pub(crate) fn offers(datagram: &Datagram<'_>) -> bool {
-    offer(datagram).is_some_and(|offer| offer.is_ok())
-}
-
-/// The SA payload that a message 1 begins with.
-fn offer(datagram: &Datagram<'_>) -> Option<Result<Payload, isakmp::ParseError>> {
+/// The SA payload that a message 1 begins with, whatever comes after.
+pub(crate) fn offer(datagram: &Datagram<'_>) -> Option<Result<Payload, isakmp::ParseError>> {
     let chain = parse_chain(
         datagram.header.next_payload,
         datagram.body,

@@ -341,10 +341,8 @@ fn follow(spec: &QuerySpec, format: &Format, context: &mut Context) -> Outcome {
     let out = &mut context.out;
     let sink = |step: Step| {
         let printed = match step {
-            Step::Record(record) => {
-                // A follower is read as it writes.
-                print_one(style, &record, out).and_then(|()| out.flush())
-            }
+            // A follower is read as it writes.
+            Step::Record(record) => print_one(style, &record, out).and_then(|()| out.flush()),
             Step::Removed(removed) => {
                 note(&went(&removed));
                 Ok(())

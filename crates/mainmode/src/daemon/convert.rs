@@ -1,6 +1,6 @@
 //! From the configuration to what the keying endpoint is told.
 
-use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use eventlog::LogError;
@@ -192,10 +192,10 @@ pub fn route(
     );
     let turns = all.iter().cycle().skip(attempt % all.len().max(1));
     for remote in turns.take(all.len()) {
-        let remote = match **remote {
-            IpAddr::V4(v4) => SocketAddr::new(v4.into(), connection.remote.port),
-            IpAddr::V6(v6) => SocketAddrV6::new(v6, connection.remote.port, 0, link).into(),
-        };
+        let mut remote = SocketAddr::new(**remote, connection.remote.port);
+        if let SocketAddr::V6(remote) = &mut remote {
+            remote.set_scope_id(link);
+        }
         match local.map_or_else(|| source_for(remote, listens), Ok) {
             Ok(local) => return Ok((SocketAddr::new(local, connection.local.port), remote)),
             Err(error) => why = error,

@@ -2,7 +2,7 @@
 //! that they are told, so that `LocalAddress` and NAT-D are true on a wildcard address too.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -308,7 +308,7 @@ fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
     // With the number of the interface, where the address is one of a link: an answer has to go back there.
     storage
         .as_sockaddr_in6()
-        .map(|v6| SocketAddrV6::new(v6.ip(), v6.port(), 0, v6.scope_id()).into())
+        .map(|v6| SocketAddr::V6((*v6).into()))
 }
 
 #[cfg(test)]
