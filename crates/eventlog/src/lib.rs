@@ -58,6 +58,7 @@ mod fault;
 pub mod fuzzing;
 mod query;
 mod reader;
+mod reserve;
 mod retention;
 mod schema;
 mod segment;

@@ -14,7 +14,7 @@ use crate::tables::{
     hash, integer, live, live_ipsec, natural, put_live, put_live_ipsec, put_record, put_setting,
     put_state, read_state,
 };
-use crate::writer::UNTOLD;
+use crate::writer::{FIRST_SA, NEXT_QMSA, UNTOLD};
 use crate::{Counters, LiveIpsecSa, LiveSa, LogError, dictionary};
 
 /// `application_id` of a segment: `MMlg`.
@@ -53,7 +53,9 @@ pub(crate) struct State {
     pub(crate) floor_hash: Hash,
     /// The least and the greatest time in this segment: clocks may go back.
     pub(crate) times: Option<(i64, i64)>,
+    /// The next numbers of Main Mode and Quick Mode SAs that were not taken.
     pub(crate) next_mmsa: u64,
+    pub(crate) next_qmsa: u64,
     /// 1104 has been written, and since then there was no room.
     pub(crate) full: bool,
     pub(crate) counters: Counters,
@@ -216,6 +218,13 @@ impl Segment {
             .map_err(LogError::database(&self.path))
     }
 
+    /// Moves what the write-ahead log holds into the segment, as far as no reader needs it there.
+    pub(crate) fn checkpoint(&mut self) -> Result<(), LogError> {
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+            .map_err(LogError::database(&self.path))
+    }
+
     /// False once its file was removed, or another took its place: what is written then goes nowhere.
     pub(crate) fn is_in_place(&self) -> bool {
         identity(&self.path) == self.identity
@@ -256,6 +265,8 @@ impl Segment {
             .map_err(LogError::database(&self.path))?;
         let untold = self.setting(UNTOLD)?;
         state.counters.untold = untold.and_then(|events| events.parse().ok()).unwrap_or(0);
+        let next_qmsa = self.setting(NEXT_QMSA)?;
+        state.next_qmsa = next_qmsa.and_then(|id| id.parse().ok()).unwrap_or(FIRST_SA);
         Ok(state)
     }
 

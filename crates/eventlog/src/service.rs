@@ -16,7 +16,7 @@ use crate::writer::now;
 use crate::{LogError, Writer};
 
 /// Entries that may wait for the disk. At the slowest disk worth having (100 transactions a second,
-/// each of [`BATCH`] entries) this is a third of a second's worth; beyond it the caller must know.
+/// each of [`BATCH`] entries) this is a third of a second's worth.
 pub const QUEUE: usize = 8192;
 /// Most entries of one transaction: some two milliseconds of work, so that the first of them does not
 /// wait long for the last.
@@ -26,6 +26,8 @@ pub const BATCH: usize = 256;
 pub const GATHER: Duration = Duration::from_millis(4);
 /// Entries that are company enough: with so many the sync is a small part of the work.
 const COMPANY: usize = 32;
+/// How often it is looked whether a full queue has room again: a transaction takes longer.
+const LOOK_FOR_ROOM: Duration = Duration::from_millis(1);
 /// How far the account on disk may lie behind for changes that have no record: they are written at once, but not by more
 /// than one transaction in this time.
 pub const ACCOUNT_DELAY: Duration = Duration::from_secs(1);
@@ -123,17 +125,26 @@ impl Service {
     /// the log has taken it, since nothing waits for it (it is on disk within [`ACCOUNT_DELAY`], or
     /// with the next record).
     ///
-    /// This never blocks: when too much waits already, `on_done` gets [`LogError::QueueFull`], and
-    /// nothing of the entry counts. An entry without a record is worth a moment's wait to its caller
-    /// then: what it says is lost to the account.
+    /// When [`QUEUE`] entries wait already, this waits for room, for `patience` at most; `on_done` then gets
+    /// [`LogError::QueueFull`], and nothing of the entry counts.
     pub fn submit(
         &self,
         entry: Entry,
+        patience: Duration,
         on_done: impl FnOnce(Result<Option<u64>, LogError>) + Send + 'static,
     ) {
-        let request = Request::Append(now(), entry, Box::new(on_done));
-        if let Some((Request::Append(_, _, done), why)) = self.requests.try_send(request) {
-            done(Err(why));
+        let mut request = Request::Append(now(), entry, Box::new(on_done));
+        let begun = Instant::now();
+        while let Some((refused, why)) = self.requests.try_send(request) {
+            if matches!(why, LogError::QueueFull) && begun.elapsed() < patience {
+                thread::sleep(LOOK_FOR_ROOM);
+                request = refused;
+                continue;
+            }
+            if let Request::Append(_, _, done) = refused {
+                done(Err(why));
+            }
+            return;
         }
     }
 
@@ -181,6 +192,22 @@ impl Service {
     /// As there.
     pub fn reserve_qmsa_ids(&self, n: u64) -> Result<Range<u64>, LogError> {
         self.call(move |writer| writer.reserve_qmsa_ids(n))
+    }
+
+    /// [`Writer::give_mmsa_ids`].
+    ///
+    /// # Errors
+    /// [`LogError::Stopped`].
+    pub fn give_mmsa_ids(&self, n: u64) -> Result<Range<u64>, LogError> {
+        self.call(move |writer| Ok(writer.give_mmsa_ids(n)))
+    }
+
+    /// [`Writer::give_qmsa_ids`].
+    ///
+    /// # Errors
+    /// [`LogError::Stopped`].
+    pub fn give_qmsa_ids(&self, n: u64) -> Result<Range<u64>, LogError> {
+        self.call(move |writer| Ok(writer.give_qmsa_ids(n)))
     }
 
     /// [`Writer::filter_id`].

@@ -136,6 +136,8 @@ pub(crate) fn read_state(row: &Row<'_>) -> rusqlite::Result<State> {
             .get::<_, Option<i64>>(4)?
             .zip(row.get::<_, Option<i64>>(5)?),
         next_mmsa: natural(row, 6)?,
+        // A setting, and no column; as is what is untold.
+        next_qmsa: 0,
         full: row.get(7)?,
         counters: Counters {
             negotiations: natural(row, 8)?,
@@ -145,7 +147,6 @@ pub(crate) fn read_state(row: &Row<'_>) -> rusqlite::Result<State> {
             interrupted: natural(row, 12)?,
             ended: natural(row, 13)?,
             held_back: natural(row, 14)?,
-            // A setting, and no column.
             untold: 0,
             quick_mode: QuickModeCounters {
                 negotiations: natural(row, 15)?,

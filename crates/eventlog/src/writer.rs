@@ -10,7 +10,8 @@ use rusqlite::{Connection, params};
 
 use crate::account::{AccountChange, Counters, Entry, LiveIpsecSa, LiveSa, Pending, Recovery};
 use crate::directory::{self, Lock, UNFINISHED, segment_numbers, segment_path};
-use crate::encoding::{Hash, Stamp, check_size};
+use crate::encoding::{Codec, Hash, Stamp, check_size};
+use crate::reserve::Reserve;
 use crate::retention::Closed;
 use crate::segment::{Carried, Header, Segment, State};
 use crate::tables::{
@@ -26,8 +27,8 @@ const POLICY_IN_FORCE: &str = "audit policy in force";
 /// `setting`: what `log info` shows of the configuration that the log was last written with.
 pub(crate) const RETENTION: &str = "retention";
 pub(crate) const MAX_SIZE: &str = "max-size";
-/// `setting`: the next Quick Mode SA's ID that was not taken.
-const NEXT_QMSA: &str = "next-qmsa";
+/// `setting`: [`State::next_qmsa`].
+pub(crate) const NEXT_QMSA: &str = "next-qmsa";
 /// `setting`: [`Counters::untold`].
 pub(crate) const UNTOLD: &str = "untold";
 /// `setting`: somebody took the newest segment away, and no start has told it yet.
@@ -36,7 +37,7 @@ const NEWEST_REMOVED: &str = "newest-removed";
 /// come. A thousand SAs a second take 34 years for as many, and there is room for eight million such moves.
 pub const SKIPPED_SAS: u64 = 1 << 40;
 /// `MMSAID` and `QuickModeSaId` count from 1.
-const FIRST_SA: u64 = 1;
+pub(crate) const FIRST_SA: u64 = 1;
 
 /// How to open a log for writing.
 #[derive(Clone, Debug)]
@@ -73,6 +74,10 @@ pub struct Writer {
     pub(crate) closed: Vec<Closed>,
     /// Something is left to do for [`Writer::tidy`].
     pub(crate) untidy: bool,
+    pub(crate) reserve: Reserve,
+    /// Behind the last numbers of Main Mode and Quick Mode SAs that this process was given, on disk or not.
+    given_mmsa: u64,
+    given_qmsa: u64,
 }
 
 impl std::fmt::Debug for Writer {
@@ -93,22 +98,26 @@ impl Writer {
         directory::create(&options.directory)?;
         let lock = Lock::take(&options.directory)?;
         let mut writer = Writer {
+            reserve: Reserve::of(&options.directory),
             options,
             _lock: lock,
             active: None,
             state: State::default(),
             closed: Vec::new(),
             untidy: true,
+            given_mmsa: 0,
+            given_qmsa: 0,
         };
         remove_unfinished(&writer.options.directory.join(UNFINISHED))?;
         let new_log = segment_numbers(&writer.options.directory)?.is_empty();
         if new_log {
             writer.begin()?;
         }
-        writer.load()?;
+        writer.from_reserve(Writer::load)?;
         // A reader may hold a segment, a disk may be full: neither keeps the log from opening.
         let _ = writer.tidy();
         let recovery = writer.recover(new_log)?;
+        let _ = writer.hold_reserve();
         Ok((writer, recovery))
     }
 
@@ -188,13 +197,16 @@ impl Writer {
             .next_mmsa
             .max(self.state.next_mmsa)
             .saturating_add(SKIPPED_SAS);
-        let next_qmsa = next_qmsa(&left)?.saturating_add(SKIPPED_SAS);
+        state.next_qmsa = state
+            .next_qmsa
+            .max(self.state.next_qmsa)
+            .saturating_add(SKIPPED_SAS);
         let mut carried = left.carried()?;
         carried
             .settings
             .retain(|(name, _)| name != NEXT_QMSA && name != NEWEST_REMOVED);
         carried.settings.extend([
-            (NEXT_QMSA.to_owned(), next_qmsa.to_string()),
+            (NEXT_QMSA.to_owned(), state.next_qmsa.to_string()),
             (NEWEST_REMOVED.to_owned(), state.head.to_string()),
         ]);
         drop(left);
@@ -213,7 +225,7 @@ impl Writer {
         let before = self.state.counters;
         let mut after = before;
         after.reconcile(orphans.len() as u64, ipsec_orphans.len() as u64);
-        self.commit(|transaction, state, _| {
+        self.commit_kept(|transaction, state, _| {
             state.counters = after;
             put_setting(transaction, RETENTION, retention)?;
             put_setting(transaction, MAX_SIZE, &max_size)?;
@@ -257,13 +269,16 @@ impl Writer {
         for record in records() {
             check_size(record)?;
         }
-        if records().next().is_some() {
+        let recorded = records().next().is_some();
+        if recorded {
+            self.hold_reserve()?;
             self.make_room()?;
         }
         let computer = self.options.computer.clone();
         let process = self.options.process_id;
         let mut ids = Vec::with_capacity(entries.len());
-        self.commit(|transaction, state, codec| {
+        let work = |transaction: &Connection, state: &mut State, codec: &mut Codec| {
+            ids.clear();
             for (time, entry) in entries {
                 let id = entry.record.as_ref().map(|_| state.head + 1);
                 if let (Some(id), Some(record)) = (id, &entry.record) {
@@ -299,7 +314,12 @@ impl Writer {
                 remove_live_ipsec(transaction, *qmsa_id)?;
             }
             Ok(())
-        })?;
+        };
+        if recorded {
+            self.commit(work)?;
+        } else {
+            self.commit_kept(work)?;
+        }
         Ok(Appended {
             ids,
             head: self.head(),
@@ -327,13 +347,14 @@ impl Writer {
     /// # Errors
     /// What the disk said; then nothing was taken.
     pub fn reserve_mmsa_ids(&mut self, n: u64) -> Result<Range<u64>, LogError> {
-        let start = self.with_state(|state| state.next_mmsa)?;
-        let end = start.saturating_add(n);
-        self.commit(|_, state, _| {
-            state.next_mmsa = end;
+        let mut ids = 0..0;
+        self.commit_kept(|_, state, _| {
+            ids = state.next_mmsa..state.next_mmsa.saturating_add(n);
+            state.next_mmsa = ids.end;
             Ok(())
         })?;
-        Ok(start..end)
+        self.given_mmsa = ids.end;
+        Ok(ids)
     }
 
     /// The same for Quick Mode SAs.
@@ -341,10 +362,29 @@ impl Writer {
     /// # Errors
     /// What the disk said; then nothing was taken.
     pub fn reserve_qmsa_ids(&mut self, n: u64) -> Result<Range<u64>, LogError> {
-        let start = next_qmsa(self.ensure_active()?)?;
-        let end = n.saturating_add(start);
-        self.commit(|connection, _, _| put_setting(connection, NEXT_QMSA, &end.to_string()))?;
-        Ok(start..end)
+        let mut ids = 0..0;
+        self.commit_kept(|_, state, _| {
+            ids = state.next_qmsa..state.next_qmsa.saturating_add(n);
+            state.next_qmsa = ids.end;
+            Ok(())
+        })?;
+        self.given_qmsa = ids.end;
+        Ok(ids)
+    }
+
+    /// `n` numbers for Main Mode SAs without a word of it on the disk, for one that takes none. The next transaction
+    /// that the disk takes tells it: no record with such a number is older, so that none is in the log twice.
+    pub fn give_mmsa_ids(&mut self, n: u64) -> Range<u64> {
+        let start = self.given_mmsa.max(self.state.next_mmsa).max(FIRST_SA);
+        self.given_mmsa = start.saturating_add(n);
+        start..self.given_mmsa
+    }
+
+    /// The same for Quick Mode SAs.
+    pub fn give_qmsa_ids(&mut self, n: u64) -> Range<u64> {
+        let start = self.given_qmsa.max(self.state.next_qmsa).max(FIRST_SA);
+        self.given_qmsa = start.saturating_add(n);
+        start..self.given_qmsa
     }
 
     /// The `MMFilterID` of a connection's name: from 1, the same for ever.
@@ -364,7 +404,7 @@ impl Writer {
             return Ok(id);
         }
         let mut id = 0;
-        self.commit(|transaction, _, _| {
+        self.commit_kept(|transaction, _, _| {
             id = transaction.query_row(
                 "SELECT coalesce(max(id), 0) + 1 FROM filter",
                 [],
@@ -402,7 +442,7 @@ impl Writer {
     /// What the disk said; then the old one is kept.
     pub fn set_policy_in_force(&mut self, policy: &Policy) -> Result<(), LogError> {
         let csv = policy.to_csv(&self.options.computer);
-        self.commit(|transaction, _, _| put_setting(transaction, POLICY_IN_FORCE, &csv))
+        self.commit_kept(|transaction, _, _| put_setting(transaction, POLICY_IN_FORCE, &csv))
     }
 
     fn kept_policy(&mut self, name: &str) -> Result<Option<Policy>, LogError> {
@@ -478,11 +518,6 @@ impl Writer {
         self.state.full
     }
 
-    fn with_state<T>(&mut self, f: impl FnOnce(&State) -> T) -> Result<T, LogError> {
-        self.ensure_active()?;
-        Ok(f(&self.state))
-    }
-
     fn with_active<T>(
         &mut self,
         f: impl FnOnce(&Segment, &State) -> rusqlite::Result<T>,
@@ -502,14 +537,47 @@ impl Writer {
             .ok_or_else(|| LogError::NoLog(self.options.directory.clone()))
     }
 
+    /// [`Writer::commit`] of what is no record: on a full disk with the space that is kept for it.
+    fn commit_kept(
+        &mut self,
+        mut f: impl FnMut(&Connection, &mut State, &mut Codec) -> rusqlite::Result<()>,
+    ) -> Result<(), LogError> {
+        self.from_reserve(|writer| writer.commit(&mut f))
+    }
+
+    /// Does something; once more where the disk has no space for it, in that of the reserve and of the write-ahead log.
+    fn from_reserve<T>(
+        &mut self,
+        mut f: impl FnMut(&mut Writer) -> Result<T, LogError>,
+    ) -> Result<T, LogError> {
+        match f(self) {
+            Err(error) if error.is_no_space() => {
+                self.reserve.release();
+                // At once: whatever has filled the disk takes this too. Behind it the write-ahead log, which keeps its
+                // size, is written from its beginning.
+                let _ = self.ensure_active().and_then(Segment::checkpoint);
+                f(self)
+            }
+            done => done,
+        }
+    }
+
+    /// Space in reserve comes before records.
+    fn hold_reserve(&mut self) -> Result<(), LogError> {
+        let journal = self.journal_size();
+        self.reserve.hold(journal)
+    }
+
     /// One transaction. The state that it leaves counts once it is on disk; after an error the disk is
     /// asked what counts.
     pub(crate) fn commit(
         &mut self,
-        f: impl FnOnce(&Connection, &mut State, &mut crate::encoding::Codec) -> rusqlite::Result<()>,
+        f: impl FnOnce(&Connection, &mut State, &mut Codec) -> rusqlite::Result<()>,
     ) -> Result<(), LogError> {
         self.ensure_active()?;
         let mut state = self.state.clone();
+        state.next_mmsa = state.next_mmsa.max(self.given_mmsa);
+        state.next_qmsa = state.next_qmsa.max(self.given_qmsa);
         let Some(mut active) = self.active.take() else {
             return Err(LogError::NoLog(self.options.directory.clone()));
         };
@@ -527,6 +595,9 @@ impl Writer {
             if untold != self.state.counters.untold {
                 put_setting(connection, UNTOLD, &untold.to_string())?;
             }
+            if state.next_qmsa != self.state.next_qmsa {
+                put_setting(connection, NEXT_QMSA, &state.next_qmsa.to_string())?;
+            }
             connection.prepare_cached("COMMIT")?.execute([])?;
             Ok(())
         };
@@ -537,10 +608,12 @@ impl Writer {
     }
 }
 
-/// The next Quick Mode SA's ID that was not taken.
-fn next_qmsa(segment: &Segment) -> Result<u64, LogError> {
-    let kept = segment.setting(NEXT_QMSA)?;
-    Ok(kept.and_then(|text| text.parse().ok()).unwrap_or(FIRST_SA))
+impl Drop for Writer {
+    /// The write-ahead log goes, and its space is what the next start may need.
+    fn drop(&mut self) {
+        self.active = None;
+        let _ = self.hold_reserve();
+    }
 }
 
 /// Removes a segment that a crash, or a full disk, left in the making.

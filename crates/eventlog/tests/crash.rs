@@ -122,12 +122,12 @@ fn kill_9_under_load_loses_nothing_that_was_reported_written() {
     }
 }
 
-/// On a file system of 1.2 MB, the log of 1 MiB finds the disk full when something else takes the room.
-#[test]
-fn a_full_disk_is_told_at_once_and_the_log_goes_on_when_there_is_room() {
-    let dir = tempdir().unwrap();
-    let script = r#"
-        mount -t tmpfs -o size=1200k tmpfs "$1" || exit 9
+/// What `script` gets: a file system of a size in kB at `$1/log`, `load` writing a log of 1 MiB there, and `fill FILE` to take
+/// what is left of the disk.
+fn on_a_small_disk(size: u32, script: &str) {
+    const BEGIN: &str = r#"
+        disk=$1
+        mount -t tmpfs -o size=$5k tmpfs "$disk" || exit 9
         mkdir "$1/log"
         lines=$3/lines
         "$2" "$1/log" overwrite >"$lines" & load=$!
@@ -139,36 +139,27 @@ fn a_full_disk_is_told_at_once_and_the_log_goes_on_when_there_is_room() {
             kill -9 $load; tail -n 3 "$lines" >&2; echo "no '$1' came" >&2; exit 8
         }
         mark() { from=$(($(wc -l <"$lines") + 1)); }
+        fill() { dd if=/dev/zero of="$disk/$1" bs=4k 2>/dev/null; }
+        end() {
+            kill -9 $load; wait $load 2>/dev/null
+            last=$(grep "^done [0-9]* [0-9]*$" "$lines" | tail -n 1 | cut -d' ' -f3)
+        }
         from=1
         wait_for done
-        dd if=/dev/zero of="$1/hog" bs=4k 2>/dev/null
-        mark
-        wait_for "error true"
-        rm "$1/hog"
-        mark
-        wait_for done
-        kill -9 $load; wait $load 2>/dev/null
-        last=$(grep "^done [0-9]* [0-9]*$" "$lines" | tail -n 1 | cut -d' ' -f3)
-        "$4" "$1/log" "$last"
     "#;
+    let dir = tempdir().unwrap();
     let disk = dir.path().join("disk");
     std::fs::create_dir(&disk).unwrap();
     let output = Command::new("unshare")
-        .args([
-            "--mount",
-            "--user",
-            "--map-root-user",
-            "sh",
-            "-c",
-            script,
-            "sh",
-        ])
+        .args(["--mount", "--user", "--map-root-user", "sh", "-c"])
+        .args([&format!("{BEGIN}{script}"), "sh"])
         .args([
             &disk,
             &example("load"),
             &dir.path().to_owned(),
             &example("check"),
         ])
+        .arg(size.to_string())
         .output()
         .unwrap();
     assert!(
@@ -179,6 +170,43 @@ fn a_full_disk_is_told_at_once_and_the_log_goes_on_when_there_is_room() {
         String::from_utf8_lossy(&output.stderr)
     );
     print!("{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn a_full_disk_is_told_at_once_and_the_log_goes_on_when_there_is_room() {
+    let script = r#"
+        fill hog
+        mark
+        wait_for "error true"
+        rm "$1/hog"
+        mark
+        wait_for done
+        end
+        "$4" "$1/log" "$last"
+    "#;
+    on_a_small_disk(1_500, script);
+}
+
+#[test]
+fn a_full_disk_keeps_no_start_from_the_log_and_its_account() {
+    let script = r#"
+        fill hog
+        mark
+        wait_for "error true"
+        # The second time behind one that came no further either.
+        for more in 1 2; do
+            end
+            fill $more
+            mark
+            "$2" "$1/log" overwrite >>"$lines" & load=$!
+            wait_for "^open"
+            wait_for "error true"
+        done
+        end
+        rm "$1/hog"
+        "$4" "$1/log" "$last"
+    "#;
+    on_a_small_disk(1_500, script);
 }
 
 #[test]

@@ -545,6 +545,33 @@ fn many_readers_and_a_writer_never_see_a_broken_log() {
 }
 
 #[test]
+fn a_number_of_an_sa_that_the_disk_was_not_told_of_is_in_no_record_twice() {
+    let dir = tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), Retention::Overwrite);
+    let reserved = writer.reserve_mmsa_ids(10).unwrap();
+    assert_eq!(writer.reserve_qmsa_ids(10).unwrap(), 1..11);
+    let given = writer.give_mmsa_ids(5);
+    assert_eq!(given.start, reserved.end);
+    assert_eq!(writer.give_mmsa_ids(5).start, given.end);
+    assert_eq!(writer.give_qmsa_ids(5), 11..16);
+    // Nothing that was written has one of them: they may come again.
+    std::mem::forget(writer);
+    let copy = tempdir().unwrap();
+    for file in std::fs::read_dir(dir.path()).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+    }
+    let (mut writer, _) = open(copy.path(), Retention::Overwrite);
+    assert_eq!(writer.give_mmsa_ids(5), given);
+    writer.give_qmsa_ids(5);
+    writer.append(&[established(given.start)]).unwrap();
+    drop(writer);
+    let (mut writer, _) = open(copy.path(), Retention::Overwrite);
+    assert_eq!(writer.reserve_mmsa_ids(1).unwrap().start, given.end);
+    assert_eq!(writer.reserve_qmsa_ids(1).unwrap().start, 16);
+}
+
+#[test]
 fn the_service_batches_and_answers_each_entry_once() {
     let dir = tempdir().unwrap();
     let (writer, _) = open(dir.path(), Retention::Overwrite);
@@ -552,7 +579,7 @@ fn the_service_batches_and_answers_each_entry_once() {
     let (sender, answers) = channel();
     for n in 0..2_000u64 {
         let sender = sender.clone();
-        service.submit(failed(n), move |result| {
+        service.submit(failed(n), Duration::ZERO, move |result| {
             sender.send((n, result.unwrap().unwrap())).unwrap();
         });
     }
@@ -584,7 +611,9 @@ fn the_service_keeps_the_account_when_records_are_refused() {
         account(&[AccountChange::Failed]),
     ] {
         let sender = sender.clone();
-        service.submit(entry, move |result| sender.send(result).unwrap());
+        service.submit(entry, Duration::ZERO, move |result| {
+            sender.send(result).unwrap()
+        });
     }
     let results: Vec<_> = (0..3)
         .map(|_| answers.recv_timeout(Duration::from_secs(30)).unwrap())
@@ -610,15 +639,19 @@ fn an_sa_that_ends_without_a_record_is_no_orphan() {
     let service = Service::start(writer).unwrap();
     // Both may go into one transaction, whose account must not strike the SA before it is listed.
     for mmsa in 1..50 {
-        service.submit(established(mmsa), |result| {
+        service.submit(established(mmsa), Duration::ZERO, |result| {
             result.unwrap();
         });
-        service.submit(account(&[AccountChange::Ended { mmsa_id: mmsa }]), |_| {});
-        service.submit(ipsec_established(mmsa), |result| {
+        service.submit(
+            account(&[AccountChange::Ended { mmsa_id: mmsa }]),
+            Duration::ZERO,
+            |_| {},
+        );
+        service.submit(ipsec_established(mmsa), Duration::ZERO, |result| {
             result.unwrap();
         });
         let ended = AccountChange::QuickModeEnded { qmsa_id: mmsa };
-        service.submit(account(&[ended]), |_| {});
+        service.submit(account(&[ended]), Duration::ZERO, |_| {});
     }
     service.close().unwrap();
     let (_, recovery) = open(dir.path(), Retention::Overwrite);

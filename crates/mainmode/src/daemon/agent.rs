@@ -327,6 +327,7 @@ impl Agent {
             }
             Message::Stop => {
                 self.stopping = Some(now + STOP);
+                self.journal.ends();
                 self.endpoint.handle(now, Input::Command(Command::Shutdown));
             }
         }
@@ -490,28 +491,16 @@ impl Agent {
         self.endpoint.handle(Instant::now(), unsent);
     }
 
-    /// Asks the log for Main Mode SA IDs.
+    /// Asks the log for Main Mode SA IDs. Where there are none the endpoint asks again when it takes the next one.
     fn reserve_ids(&mut self) {
-        match self.journal.service().reserve_mmsa_ids(super::MM_ID_BLOCK) {
-            Ok(ids) => self
-                .endpoint
-                .handle(Instant::now(), Input::MainModeIds(ids)),
-            // The endpoint asks again when it takes the next one.
-            Err(error) => {
-                self.journal.trouble().note(&error);
-                self.endpoint
-                    .handle(Instant::now(), Input::MainModeIds(0..0));
-            }
-        }
+        let ids = self.journal.mmsa_ids(super::MM_ID_BLOCK);
+        self.endpoint
+            .handle(Instant::now(), Input::MainModeIds(ids));
     }
 
     /// The same for Quick Mode SA IDs.
     fn reserve_quick_ids(&mut self) {
-        let taken = self.journal.service().reserve_qmsa_ids(super::QM_ID_BLOCK);
-        let ids = taken.unwrap_or_else(|error| {
-            self.journal.trouble().note(&error);
-            0..0
-        });
+        let ids = self.journal.qmsa_ids(super::QM_ID_BLOCK);
         self.endpoint
             .handle(Instant::now(), Input::QuickModeIds(ids));
     }

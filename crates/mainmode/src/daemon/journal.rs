@@ -1,6 +1,7 @@
 //! The way of an event to the log: the policy's filter, the account, and what happens when the log
 //! cannot be written.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -19,6 +20,13 @@ const ACCOUNT_HOLD: Duration = Duration::from_millis(50);
 /// How long account changes wait that the log's queue had no room for.
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// How long an event waits for room in the log's queue, and everything else behind it, while the log can be written: many SAs
+/// may end at once, and each is owed its event. Longer than any transaction takes on a disk that works; a peer's
+/// retransmissions cover it.
+const ROOM: Duration = Duration::from_secs(2);
+/// The same at the end, when there is nothing else to do.
+const ROOM_AT_THE_END: Duration = Duration::from_secs(20);
+
 /// In the operator's words.
 const NEWEST_REMOVED: &str = "the log's newest file was removed, and its records with it: `mainmode log verify` says which \
      records it followed";
@@ -31,6 +39,7 @@ pub struct Journal {
     service: Service,
     policy: Arc<RwLock<Policy>>,
     when_unwritable: WhenUnwritable,
+    patience: Duration,
     told: Told,
     trouble: Arc<Trouble>,
     unrecorded: Arc<Unrecorded>,
@@ -182,6 +191,7 @@ impl Journal {
             service,
             policy,
             when_unwritable,
+            patience: ROOM,
             told,
             trouble,
             unrecorded: Arc::default(),
@@ -195,13 +205,54 @@ impl Journal {
         self.when_unwritable = when;
     }
 
+    /// From now on nobody waits for anything but the log.
+    pub fn ends(&mut self) {
+        self.patience = ROOM_AT_THE_END;
+    }
+
+    /// How long an event may wait for room: not at all behind a log that took nothing for as long before.
+    fn patience(&self) -> Duration {
+        if self.trouble.unwritable.load(Ordering::SeqCst) {
+            Duration::ZERO
+        } else {
+            self.patience
+        }
+    }
+
+    /// Numbers for so many Main Mode SAs: none where the log cannot be written and has to be, as with Quick Mode's.
+    pub fn mmsa_ids(&self, n: u64) -> Range<u64> {
+        let reserved = self.service.reserve_mmsa_ids(n);
+        self.or_given(reserved, || self.service.give_mmsa_ids(n))
+    }
+
+    /// Numbers for so many Quick Mode SAs.
+    pub fn qmsa_ids(&self, n: u64) -> Range<u64> {
+        let reserved = self.service.reserve_qmsa_ids(n);
+        self.or_given(reserved, || self.service.give_qmsa_ids(n))
+    }
+
+    fn or_given(
+        &self,
+        reserved: Result<Range<u64>, LogError>,
+        give: impl FnOnce() -> Result<Range<u64>, LogError>,
+    ) -> Range<u64> {
+        reserved.unwrap_or_else(|error| {
+            self.trouble.note(&error);
+            match self.when_unwritable {
+                WhenUnwritable::Refuse => 0..0,
+                WhenUnwritable::Continue => give().unwrap_or(0..0),
+            }
+        })
+    }
+
     /// The log's troubles.
     pub fn trouble(&self) -> Arc<Trouble> {
         self.trouble.clone()
     }
 
     /// The log.
-    pub fn service(&self) -> &Service {
+    #[cfg(test)]
+    fn service(&self) -> &Service {
         &self.service
     }
 
@@ -234,24 +285,25 @@ impl Journal {
         };
         let trouble = self.trouble.clone();
         let unrecorded = self.unrecorded.clone();
-        self.service.submit(entry, move |written| match written {
-            Ok(_) => {
-                trouble.over();
-                told(ticket, true);
-            }
-            Err(error) => {
-                trouble.note(&error);
-                let mut account = before;
-                // What is refused never was: its negotiation gets another event.
-                if !refuses {
-                    account.extend(own.into_iter().map(without_event));
-                    account.extend(discarded(1));
-                    trouble.lose(1);
+        self.service
+            .submit(entry, self.patience(), move |written| match written {
+                Ok(_) => {
+                    trouble.over();
+                    told(ticket, true);
                 }
-                unrecorded.put_back(account);
-                told(ticket, !refuses);
-            }
-        });
+                Err(error) => {
+                    trouble.note(&error);
+                    let mut account = before;
+                    // What is refused never was: its negotiation gets another event.
+                    if !refuses {
+                        account.extend(own.into_iter().map(without_event));
+                        account.extend(discarded(1));
+                        trouble.lose(1);
+                    }
+                    unrecorded.put_back(account);
+                    told(ticket, !refuses);
+                }
+            });
     }
 
     /// Takes a change of the account that has no event.
@@ -293,14 +345,18 @@ impl Journal {
             let (trouble, unrecorded) = (self.trouble.clone(), self.unrecorded.clone());
             let account = Vec::new();
             self.service
-                .submit(Entry { record, account }, move |written| match written {
-                    Ok(_) => trouble.over(),
-                    Err(error) => {
-                        trouble.note(&error);
-                        unrecorded.add(discarded(1));
-                        trouble.lose(1);
-                    }
-                });
+                .submit(
+                    Entry { record, account },
+                    self.patience(),
+                    move |written| match written {
+                        Ok(_) => trouble.over(),
+                        Err(error) => {
+                            trouble.note(&error);
+                            unrecorded.add(discarded(1));
+                            trouble.lose(1);
+                        }
+                    },
+                );
         }
     }
 
@@ -327,7 +383,7 @@ impl Journal {
         let (unrecorded, kept) = (self.unrecorded.clone(), account.clone());
         let record = None;
         self.service
-            .submit(Entry { record, account }, move |taken| {
+            .submit(Entry { record, account }, Duration::ZERO, move |taken| {
                 if taken.is_err() {
                     unrecorded.put_back(kept);
                 }
@@ -357,14 +413,17 @@ impl Journal {
         let record = Some(Event::AuditsDiscarded(count).into_record(None, Extra::default()));
         let account = vec![AccountChange::DiscardedTold(told)];
         let trouble = self.trouble.clone();
-        self.service
-            .submit(Entry { record, account }, move |written| match written {
+        self.service.submit(
+            Entry { record, account },
+            self.patience(),
+            move |written| match written {
                 Ok(_) => trouble.over(),
                 Err(error) => {
                     trouble.note(&error);
                     trouble.discarded.fetch_add(told, Ordering::SeqCst);
                 }
-            });
+            },
+        );
         Some(now + DISCARDED_EVERY)
     }
 
@@ -374,8 +433,16 @@ impl Journal {
     ///
     /// What the log says.
     pub fn close(mut self) -> Result<(), LogError> {
+        self.ends();
         self.tick(Instant::now(), true);
-        self.service.close()
+        let closed = self.service.close();
+        let events = self.trouble.discarded.load(Ordering::SeqCst);
+        if events > 0 {
+            super::say(&format!(
+                "{events} events that the audit policy asks for are not in the log"
+            ));
+        }
+        closed
     }
 }
 

@@ -30,7 +30,9 @@ impl Desk {
         });
         let policy = Arc::new(RwLock::new(policy));
         let trouble = Arc::default();
-        let journal = Journal::new(service, policy, when_unwritable, told, trouble);
+        let mut journal = Journal::new(service, policy, when_unwritable, told, trouble);
+        // For those that fill the queue.
+        journal.patience = Duration::from_millis(10);
         Self {
             folder,
             journal,
@@ -167,7 +169,9 @@ impl Desk {
 
     fn fill_queue(&self) {
         for _ in 0..QUEUE {
-            self.journal.service().submit(Entry::default(), |_| ());
+            self.journal
+                .service()
+                .submit(Entry::default(), Duration::ZERO, |_| ());
         }
     }
 }
@@ -335,6 +339,50 @@ fn a_full_queue_loses_no_ticket_and_nothing_of_the_account() {
         // Without its 5451 it is owed no 5452.
         let owed = desk.journal.service().call(Writer::live_ipsec);
         assert_eq!(owed.expect("the log works"), []);
+    }
+}
+
+#[test]
+fn an_event_waits_for_room_in_a_queue_that_empties() {
+    let mut desk = Desk::new(Some(Setting::BOTH), WhenUnwritable::Continue);
+    desk.journal.ends();
+    desk.established(1);
+    assert_eq!(desk.told(), (Ticket(1), true));
+    let blocked = desk.block();
+    desk.fill_queue();
+    let waits = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(50));
+        drop(blocked);
+    });
+    desk.ended(1);
+    waits.join().expect("it has ended");
+    assert_eq!(desk.told(), (Ticket(1), true));
+    assert_eq!(desk.ids(), [4650, 4655]);
+    assert_eq!(desk.counters().held_back, 0);
+    assert_eq!(desk.journal.trouble().alert(), None);
+}
+
+#[test]
+fn a_log_that_takes_nothing_gives_numbers_of_sas_with_continue_and_none_with_refuse() {
+    for (when, none) in [
+        (WhenUnwritable::Continue, false),
+        (WhenUnwritable::Refuse, true),
+    ] {
+        let desk = Desk::new(Some(Setting::BOTH), when);
+        let before = [desk.journal.mmsa_ids(3), desk.journal.qmsa_ids(3)];
+        let segment = desk.folder.path().join("security-0000000001.db");
+        let aside = segment.with_extension("aside");
+        std::fs::rename(&segment, &aside).expect("renamed");
+        let without = [desk.journal.mmsa_ids(3), desk.journal.qmsa_ids(3)];
+        assert!(desk.journal.trouble().alert().is_some());
+        std::fs::rename(&aside, &segment).expect("renamed");
+        let after = [desk.journal.mmsa_ids(3), desk.journal.qmsa_ids(3)];
+        for ((before, without), after) in before.into_iter().zip(without).zip(after) {
+            assert_eq!(without.is_empty(), none);
+            let last = if none { before.end } else { without.end };
+            assert!(without.is_empty() || without.start >= before.end);
+            assert!(after.start >= last, "{after:?} after {last}");
+        }
     }
 }
 

@@ -1,0 +1,70 @@
+//! Space that the log keeps in reserve. Where the disk is full, records are refused, but the account goes on being
+//! kept, and the next start finds room for what it has to write.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::LogError;
+
+/// Its name in the log's directory.
+const NAME: &str = "reserve";
+const MODE: u32 = 0o600;
+/// What a transaction needs beside a write-ahead log of full length: that one's index (32 KiB), and pages for what
+/// the account may add to the segment.
+const BESIDE_JOURNAL: u64 = 256 * 1024;
+
+/// A file that holds nothing but space.
+#[derive(Debug)]
+pub(crate) struct Reserve {
+    path: PathBuf,
+    held: bool,
+}
+
+impl Reserve {
+    /// The one of this directory, as whoever wrote the log before left it.
+    pub(crate) fn of(directory: &Path) -> Reserve {
+        let path = directory.join(NAME);
+        let held = path.exists();
+        Reserve { path, held }
+    }
+
+    /// Takes the space, for a write-ahead log of so many bytes, unless it is held.
+    ///
+    /// # Errors
+    /// Only that there is no such space. A disk that has it and refuses it for another reason is not asked for it.
+    pub(crate) fn hold(&mut self, journal: u64) -> Result<(), LogError> {
+        if self.held {
+            return Ok(());
+        }
+        let bytes = i64::try_from(journal.saturating_add(BESIDE_JOURNAL)).unwrap_or(i64::MAX);
+        let taken = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(MODE)
+            .open(&self.path)
+            .and_then(|file| Ok(nix::fcntl::posix_fallocate(&file, 0, bytes)?))
+            .map_err(LogError::io("keep space in reserve in", &self.path));
+        self.held = taken.is_ok();
+        match taken {
+            Err(error) => {
+                // What was taken of it is of no use.
+                let _ = fs::remove_file(&self.path);
+                if error.is_no_space() {
+                    Err(error)
+                } else {
+                    Ok(())
+                }
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Gives the space to the disk.
+    pub(crate) fn release(&mut self) {
+        self.held = false;
+        // Where there is none, there is none.
+        let _ = fs::remove_file(&self.path);
+    }
+}
