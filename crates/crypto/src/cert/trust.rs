@@ -72,7 +72,8 @@ pub fn load_certificates(path: &Path) -> Result<Vec<Certificate>, TrustError> {
         source,
     };
     let mut files = Vec::new();
-    if path.metadata().map_err(unreadable)?.is_dir() {
+    let meta = path.metadata().map_err(unreadable)?;
+    if meta.is_dir() {
         for entry in path.read_dir().map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
             let wanted = path.extension().is_some_and(|extension| {
@@ -88,6 +89,10 @@ pub fn load_certificates(path: &Path) -> Result<Vec<Certificate>, TrustError> {
             }
         }
         files.sort();
+    } else if !meta.is_file() {
+        // A pipe would be waited for.
+        let what = "it is neither a file nor a folder";
+        return Err(unreadable(std::io::Error::other(what)));
     } else {
         files.push(path.to_owned());
     }

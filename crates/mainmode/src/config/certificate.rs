@@ -1,6 +1,5 @@
 //! `auth` by signatures: certificates, keys in files and tokens, whom to trust.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -15,6 +14,7 @@ use keying::{SendCertificate, SignatureCredentials};
 use zeroize::Zeroizing;
 
 use super::diagnostic::Findings;
+use super::file;
 use super::model::{Config, SignatureAuth};
 use super::secret;
 use super::source::Source;
@@ -135,7 +135,7 @@ impl Files<'_> {
 fn whole(path: &Path, secret: bool) -> Result<Zeroizing<Vec<u8>>, String> {
     let shown = path.display();
     let cannot = |error: std::io::Error| format!("cannot read {shown}: {error}");
-    let file = File::open(path).map_err(cannot)?;
+    let file = file::open(path).map_err(cannot)?;
     let meta = file.metadata().map_err(cannot)?;
     let mode = meta.mode() & 0o7777;
     if !meta.is_file() {

@@ -6,6 +6,7 @@ mod certificate;
 pub(crate) mod child;
 mod connection;
 mod diagnostic;
+pub(crate) mod file;
 pub mod fuzzing;
 pub mod key_log;
 pub mod keys;

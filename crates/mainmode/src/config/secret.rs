@@ -1,12 +1,13 @@
 //! Pre-shared keys: inline or from a file, as strongSwan writes them.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use crypto::Secret;
 use zeroize::Zeroizing;
+
+use super::file;
 
 /// The longest pre-shared key file, in bytes; keys have some dozens.
 const MAX_FILE: u64 = 4096;
@@ -73,7 +74,7 @@ fn unseen_end(text: &[u8]) -> Option<String> {
 /// The file cannot be read, or others can read it, or its text is no key.
 pub fn from_file(path: &Path) -> Result<Psk, String> {
     let shown = path.display();
-    let file = File::open(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let file = file::open(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
     let meta = file
         .metadata()
         .map_err(|error| format!("cannot read {shown}: {error}"))?;
@@ -163,6 +164,15 @@ mod tests {
             let psk = from_file(&path).expect("a key");
             assert_eq!(psk.secret.as_bytes(), key, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_pipe_is_no_key_file_and_nobody_waits_for_it() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("a.psk");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).expect("a pipe");
+        let why = from_file(&path).err().expect("no key");
+        assert!(why.ends_with("is not a file"), "{why}");
     }
 
     #[test]

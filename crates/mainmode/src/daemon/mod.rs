@@ -422,17 +422,26 @@ pub fn run(config: Config, context: &mut Context) -> Outcome {
     context.out.flush()?;
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let mut reload = false;
+    let mut reloads: Option<thread::JoinHandle<()>> = None;
     while daemon.is_running() {
         let came: Vec<i32> = signals.pending().collect();
         if came.iter().any(|signal| *signal != SIGHUP) {
             break;
         }
-        if came.is_empty() {
-            thread::sleep(SIGNAL_LOOK);
-        } else {
-            // What came of it is said where the daemon says everything.
-            drop(daemon.reload());
+        reload |= !came.is_empty();
+        if reload && reloads.as_ref().is_none_or(|thread| thread.is_finished()) {
+            reload = false;
+            // A disk may keep it waiting, and the next signal may be to stop.
+            let shared = daemon.shared.clone();
+            let work = move || {
+                // What came of it is said where the daemon says everything.
+                drop(shared.reload(&Peer::this_process().subject()));
+            };
+            let thread = thread::Builder::new().name("reload".to_owned()).spawn(work);
+            reloads = Some(thread.map_err(|error| Failure::of(&error))?);
         }
+        thread::sleep(SIGNAL_LOOK);
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     daemon.stop()?;

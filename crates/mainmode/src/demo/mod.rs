@@ -17,6 +17,9 @@ use show::{Expected, Show};
 /// How long a scene may take before the demonstration says that it failed.
 const SCENE: Duration = Duration::from_secs(15);
 
+/// How often an interrupted demonstration tries to remove its folder, in which something may have been made meanwhile.
+const REMOVALS: usize = 10;
+
 /// A pair of addresses for each scene: connections are told apart by address.
 const GOOD: u8 = 1;
 const WRONG_KEY: u8 = 2;
@@ -43,6 +46,7 @@ pub fn run(_args: &DemoArgs, context: &mut Context) -> Outcome {
     let failed = |what: &str, why: &dyn std::fmt::Display| Failure::new(format!("{what}: {why}"));
     let folder = tempfile::Builder::new().prefix("mainmode-demo-").tempdir();
     let folder = folder.map_err(|error| failed("no temporary folder", &error))?;
+    let interrupts = leave_nothing(folder.path()).map_err(|error| failed("no signals", &error))?;
     let mut addresses: Vec<IpAddr> = (1..=WATCHED)
         .flat_map(|pair| [north(pair), south(pair)])
         .collect();
@@ -84,7 +88,31 @@ pub fn run(_args: &DemoArgs, context: &mut Context) -> Outcome {
     let stopped = north.stop().and(south.stop());
     outcome?;
     stopped?;
-    show.farewell()
+    let said = show.farewell();
+    interrupts.close();
+    said
+}
+
+/// From now on, whoever interrupts the demonstration finds nothing left of it either.
+fn leave_nothing(folder: &Path) -> std::io::Result<signal_hook::iterator::Handle> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+    let handle = signals.handle();
+    let folder = folder.to_owned();
+    std::thread::Builder::new()
+        .name("interrupts".to_owned())
+        .spawn(move || {
+            if let Some(signal) = signals.forever().next() {
+                // The two daemons write there until the end.
+                for _ in 0..REMOVALS {
+                    if std::fs::remove_dir_all(&folder).is_ok() {
+                        break;
+                    }
+                }
+                std::process::exit(128 + signal);
+            }
+        })?;
+    Ok(handle)
 }
 
 fn scenes(show: &mut Show<'_>, north: &Daemon, relay: &Relay) -> Outcome {

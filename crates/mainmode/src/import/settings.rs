@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
+
+use crate::config::file;
 
 /// The longest file, in bytes: a configuration of thousands of connections is shorter.
 const MAX_FILE: u64 = 1 << 20;
@@ -241,7 +242,7 @@ impl Reader {
             return Err(error(format!("these are more than {MAX_FILES} files")));
         }
         let cannot = |why: std::io::Error| error(format!("cannot be read: {why}"));
-        let file = File::open(path).map_err(cannot)?;
+        let file = file::open(path).map_err(cannot)?;
         let meta = file.metadata().map_err(cannot)?;
         if !meta.is_file() {
             return Err(error("is no file".to_owned()));

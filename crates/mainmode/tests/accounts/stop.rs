@@ -1,5 +1,9 @@
 //! A stop in good order: everybody is told, everything is written, and nothing hangs.
 
+use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+
 use crate::support::{EVERYTHING, Setup, alone, cause, finish, pair};
 
 const WITH_DRIVER: Setup = Setup {
@@ -74,4 +78,17 @@ fn a_negotiation_that_is_taken_down_answers_who_asked_for_it_and_gets_one_verdic
     assert_eq!(side.ids(), [4653, 1100]);
     assert_eq!(cause(&side.of(4653)[0]), "stopped-by-operator");
     side.verify();
+}
+
+#[test]
+fn a_reload_that_waits_for_its_file_keeps_no_stop_waiting() {
+    let (mut north, _south) = pair(36, WITH_DRIVER, EVERYTHING);
+    north.run(&["up", "peer"]).good();
+    std::fs::remove_file(north.path("m.toml")).expect("removed");
+    mkfifo(&north.path("m.toml"), Mode::S_IRWXU).expect("a pipe");
+    kill(north.pid(), Signal::SIGHUP).expect("told");
+    // Longer than the daemon takes to look.
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    north.stop();
+    assert!(north.said().ends_with("stopped\n"), "{}", north.said());
 }

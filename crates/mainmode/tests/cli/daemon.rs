@@ -1,8 +1,11 @@
 //! The commands with daemons that run: two of them, on loopback, without privileges.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use nix::unistd::Pid;
 
 use mainmode::control::{Client, Request, Response};
 
@@ -10,6 +13,26 @@ use crate::place::Place;
 
 /// Long enough for anything here, so that only what never comes fails.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+#[test]
+fn a_demonstration_that_is_interrupted_leaves_nothing_behind() {
+    use nix::sys::signal::{Signal, kill};
+    let folder = tempfile::tempdir().expect("a folder");
+    let left = || std::fs::read_dir(folder.path()).expect("listed").count();
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_mainmode"))
+        .arg("demo")
+        .env("TMPDIR", folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut said = BufReader::new(demo.stdout.take().expect("piped"));
+    said.read_line(&mut String::new()).expect("it begins");
+    assert_eq!(left(), 1);
+    let process = Pid::from_raw(i32::try_from(demo.id()).expect("a process"));
+    kill(process, Signal::SIGINT).expect("told");
+    let code = demo.wait().expect("it ends").code();
+    assert_eq!((code, left()), (Some(130), 0));
+}
 
 /// A daemon on a place of its own; stopped in good order at the end.
 struct Daemon {
