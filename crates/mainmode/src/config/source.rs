@@ -132,7 +132,7 @@ impl Source {
 /// understood the line.
 fn secrets_by_look(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    let words = ["psk", "password"].map(|word| text.match_indices(word));
+    let words = ["psk", "password", "passphrase"].map(|word| text.match_indices(word));
     for (at, word) in words.into_iter().flatten() {
         let rest = &text[at + word.len()..];
         let rest = rest.strip_prefix(['"', '\'']).unwrap_or(rest);
