@@ -116,7 +116,8 @@ impl Cause {
         }
     }
 
-    /// The same before we have sent a proof of our identity, which nobody can have refused then.
+    /// The same before we have sent a proof of our identity: what says that a hash or an authentication failed is then
+    /// told as what the peer said, not as a refusal of that proof.
     pub fn from_early_notify(notify: u16) -> Cause {
         match notify {
             23 | 24 => Self::from_other_notify(notify),
@@ -189,6 +190,7 @@ mod tests {
     fn every_error_notification_has_a_cause() {
         for (from, event) in [
             (Cause::from_peer_notify as fn(u16) -> Cause, 4653),
+            (Cause::from_early_notify, 4653),
             (Cause::from_quick_mode_notify, 4654),
         ] {
             for notify in 1..=30 {
@@ -202,11 +204,15 @@ mod tests {
         }
         assert_eq!(Cause::from_peer_notify(14), Cause::NoProposalChosen);
         assert_eq!(Cause::from_peer_notify(24), Cause::AuthenticationRefused);
+        let early = Cause::from_early_notify;
+        assert_eq!(early(23).token(), "peer-invalid-hash-information");
+        assert_eq!(early(24).token(), "peer-authentication-failed");
         let quick = Cause::from_quick_mode_notify;
         assert_eq!(quick(14), Cause::EspNotChosen);
         assert_eq!(quick(18), Cause::SelectorsRefusedByPeer);
-        for notify in [0, 31, 8191, 8192, 24_578, u16::MAX] {
+        for notify in [0, 31, 7777, 8191, 8192, 24_578, u16::MAX] {
             assert_eq!(Cause::from_peer_notify(notify), Cause::PeerNotifyOther);
+            assert_eq!(Cause::from_early_notify(notify), Cause::PeerNotifyOther);
             assert_eq!(quick(notify), Cause::PeerNotifyOther);
         }
     }

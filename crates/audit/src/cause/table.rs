@@ -8,9 +8,9 @@ macro_rules! causes {
         failures { $(in $f_events:tt {
             $($failure:ident $f_token:literal $f_code:literal $f_title:literal $f_advice:literal)*
         })* }
-        notifies { in $n_events:tt {
+        notifies { $(in $n_events:tt {
             $($notify:ident = $number:literal $n_token:literal $n_code:literal $n_title:literal $n_advice:literal)*
-        } }
+        })* }
         notes { $(in $o_events:tt {
             $($note:ident $o_token:literal $o_title:literal $o_advice:literal)*
         })* }
@@ -19,7 +19,7 @@ macro_rules! causes {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u16)]
         pub enum NotifyErr {
-            $(#[doc = concat!("Number ", stringify!($number), ": ", $n_title, ".")] $notify = $number,)*
+            $($(#[doc = concat!("Number ", stringify!($number), ": ", $n_title, ".")] $notify = $number,)*)*
         }
 
         /// Why a negotiation failed, an SA ended, or a packet was invalid.
@@ -42,14 +42,14 @@ macro_rules! causes {
                 title: $f_title,
                 advice: $f_advice,
             },)*)*
-            $(CauseRow {
+            $($(CauseRow {
                 cause: Cause::PeerNotify(NotifyErr::$notify),
                 token: $n_token,
                 code: Some($n_code),
                 events: &$n_events,
                 title: $n_title,
                 advice: $n_advice,
-            },)*
+            },)*)*
             $($(CauseRow {
                 cause: Cause::$note,
                 token: $o_token,
@@ -453,6 +453,14 @@ causes! {
             UnequalPayloadLengths = 30 "peer-unequal-payload-lengths" 13_843
                 "the peer answered UNEQUAL-PAYLOAD-LENGTHS: it finds that the lengths in our message do not add up"
                 "Look for a path that changes packets, and keep a capture."
+        }
+        in [4652, 4653] {
+            InvalidHashInformation = 23 "peer-invalid-hash-information" 13_870
+                "the peer answered INVALID-HASH-INFORMATION before we had sent a proof of who we are"
+                "It can have found no hash of ours wrong yet. Read the log of the peer, or look for somebody else who answers in its name."
+            AuthenticationFailed = 24 "peer-authentication-failed" 13_801
+                "the peer answered AUTHENTICATION-FAILED before we had sent a proof of who we are"
+                "It can have found no proof of ours wrong yet: it may have no connection or no key for our address. Add us there; the log of the peer says more."
         }
     }
     notes {

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use audit::Cause;
+use audit::{Cause, Role};
 use isakmp::{
     ConfigAttributes, Cookie, Datagram, Delete, ExchangeType, Header, Notification, NotifyType,
     Payload, PayloadType, ProtocolId, RawPayload,
@@ -361,22 +361,23 @@ fn failure_of(n: &Negotiation, kind: NotifyType) -> Failure {
                 | NotifyType::INVALID_HASH_INFORMATION
                 | NotifyType::PAYLOAD_MALFORMED
         );
-    // Nothing that the peer could have found wrong has been sent.
-    let before_our_proof = matches!(
-        n.state,
-        State::SaSent { .. }
-            | State::MakingShare { .. }
-            | State::KeSent { .. }
-            | State::AggressiveSent { .. }
-    );
+    // Else the peer has seen no proof that it could have found wrong.
+    let our_proof_is_out = match n.state {
+        State::IdSent { .. } | State::AggressiveAnswered { .. } | State::Xauth(_) => true,
+        // Who proves first: the initiator of Main Mode, and the responder of Aggressive Mode.
+        State::CheckingPeer { .. } | State::Establishing(_) => {
+            (n.role == Role::Initiator) == (n.exchange != ExchangeType::AGGRESSIVE)
+        }
+        _ => false,
+    };
     let cause = if about_message_5 && n.certificates.is_some() {
         Cause::CertificateRefusedByPeer
     } else if about_message_5 {
         Cause::AuthenticationRefused
-    } else if before_our_proof {
-        Cause::from_early_notify(kind.0)
-    } else {
+    } else if our_proof_is_out {
         Cause::from_peer_notify(kind.0)
+    } else {
+        Cause::from_early_notify(kind.0)
     };
     Failure::remote(cause).with(format!("the peer says {kind}"))
 }

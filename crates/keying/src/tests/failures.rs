@@ -492,32 +492,54 @@ fn a_public_value_of_the_wrong_size_never_reaches_a_worker() {
 }
 
 #[test]
-fn a_proof_that_was_not_given_is_not_called_refused() {
-    let failed = answered_by(NotifyType::AUTHENTICATION_FAILED);
-    assert_eq!(failed.cause, Cause::PeerNotifyOther);
+fn a_proof_that_was_not_given_is_not_called_refused_and_what_the_peer_said_keeps_its_name() {
+    for (kind, said) in [
+        (
+            NotifyType::AUTHENTICATION_FAILED,
+            NotifyErr::AuthenticationFailed,
+        ),
+        (
+            NotifyType::INVALID_HASH_INFORMATION,
+            NotifyErr::InvalidHashInformation,
+        ),
+        (
+            NotifyType::INVALID_PAYLOAD_TYPE,
+            NotifyErr::InvalidPayloadType,
+        ),
+    ] {
+        for answered in [1, 3] {
+            let failed = answered_by(kind, answered);
+            assert_eq!(failed.cause, Cause::PeerNotify(said), "{answered}");
+            assert_eq!(failed.point, FailurePoint::Remote);
+        }
+    }
 }
 
 #[test]
-fn a_notify_of_the_peer_keeps_its_name() {
-    let failed = answered_by(NotifyType::INVALID_PAYLOAD_TYPE);
-    let expected = Cause::PeerNotify(NotifyErr::InvalidPayloadType);
-    assert_eq!(failed.cause, expected);
+fn a_notify_that_no_standard_names_is_called_that() {
+    for answered in [1, 3] {
+        let failed = answered_by(NotifyType(7777), answered);
+        assert_eq!(failed.cause, Cause::PeerNotifyOther);
+    }
 }
 
-/// The verdict of an initiator whose message 1 is answered with this notification.
-fn answered_by(kind: NotifyType) -> audit::MainModeFailed {
+/// The verdict of an initiator whose message 1 or 3 is answered with this notification.
+fn answered_by(kind: NotifyType, answered: u32) -> audit::MainModeFailed {
     let mut net = pair(24);
-    silent_after(&mut net, 0);
+    silent_after(&mut net, answered - 1);
     net.up(A);
+    net.run(Duration::from_secs(1));
     let (a, b) = net.ends();
-    let cookie = net.hosts[A]
-        .endpoint
-        .negotiations
-        .values()
-        .next()
-        .unwrap()
-        .initiator_cookie;
-    let cookies = (cookie, isakmp::Cookie([9; 8]));
+    let n = net.hosts[A].endpoint.negotiations.values().next().unwrap();
+    let state = match answered {
+        1 => MmState::SentFirst,
+        _ => MmState::SentSecond,
+    };
+    assert_eq!(n.sent, state);
+    let mut cookies = n.cookies();
+    if cookies.1.is_zero() {
+        cookies.1 = isakmp::Cookie([9; 8]);
+    }
     let notify = messages::refusal(cookies, 3, kind);
     net.inject(A, b, a, &notify);
     net.run(Duration::from_secs(6));
