@@ -71,6 +71,8 @@ pub struct Endpoint {
     pub(crate) sas: BTreeMap<u64, Box<Sa>>,
     /// The same by the peer's identity.
     pub(crate) sas_by_peer: Index,
+    /// The same by [`Sa::holder`].
+    pub(crate) sas_by_holder: Index,
     /// Quick Modes under way.
     pub(crate) quick: BTreeMap<QuickId, Quick>,
     /// The same by Main Mode SA and message ID.
@@ -114,6 +116,7 @@ impl Endpoint {
             negotiations: BTreeMap::new(),
             sas: BTreeMap::new(),
             sas_by_peer: Index::default(),
+            sas_by_holder: Index::default(),
             quick: BTreeMap::new(),
             quick_by_message: BTreeMap::new(),
             children: Children::default(),
@@ -249,7 +252,12 @@ impl Endpoint {
         let under_way = self.negotiations.values().any(|n| {
             n.role == Role::Initiator && n.connection.as_ref().is_some_and(|c| c.name == name)
         });
-        if !under_way {
+        if !under_way && self.is_full() {
+            for child in self.take_waiting(name) {
+                self.no_child(name, &child, remote, Cause::TooManySas);
+            }
+            self.not_begun(name, remote, Cause::TooManySas);
+        } else if !under_way {
             self.begin(
                 now,
                 &connection,

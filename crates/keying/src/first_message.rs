@@ -12,7 +12,7 @@ use crate::ikev1::duplicates::digest;
 use crate::ikev1::messages::{self, Payloads};
 use crate::ikev1::negotiation::{Failure, Negotiation, NegotiationId, Route, Step};
 use crate::ikev1::{aggressive, responder};
-use crate::limits::{MAX_HALF_OPEN, MAX_HALF_OPEN_PER_SOURCE, MAX_SAS, REFUSAL_HOLD};
+use crate::limits::{MAX_HALF_OPEN, MAX_HALF_OPEN_PER_SOURCE, REFUSAL_HOLD};
 
 impl Endpoint {
     pub(crate) fn begin_as_responder(&mut self, now: Instant, received: &Received<'_>) {
@@ -154,8 +154,8 @@ impl Endpoint {
     fn over_limit(&self, route: &Route) -> Option<Cause> {
         if self.stopping {
             Some(Cause::ShuttingDown)
-        } else if self.sas.len() >= MAX_SAS {
-            Some(Cause::TooManyHalfOpen)
+        } else if self.is_full() && !self.may_replace(route.remote.ip()) {
+            Some(Cause::TooManySas)
         } else {
             let nobody_gives_way = |full: &Cause| self.gives_way(route, *full).is_none();
             self.full(route).filter(nobody_gives_way)
@@ -167,7 +167,8 @@ impl Endpoint {
     fn refuse(&mut self, now: Instant, n: &Negotiation, failure: Failure, datagram: &Datagram<'_>) {
         let route = n.route;
         let kind = match failure.cause {
-            Cause::TooManyHalfOpen
+            Cause::TooManySas
+            | Cause::TooManyHalfOpen
             | Cause::RateLimited
             | Cause::ShuttingDown
             | Cause::InitiatorOnly => None,

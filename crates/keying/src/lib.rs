@@ -30,6 +30,7 @@ pub mod limits;
 mod pki;
 mod plain;
 mod remembered;
+mod room;
 pub mod selector;
 mod status;
 #[cfg(test)]

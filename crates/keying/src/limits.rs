@@ -9,6 +9,10 @@ pub const MAX_HALF_OPEN: usize = 500;
 pub const MAX_HALF_OPEN_PER_SOURCE: usize = 50;
 /// Established Main Mode SAs. At about 1 kB each, 64 MB.
 pub const MAX_SAS: usize = 65_536;
+/// Those of one holder: who knows a connection's pre-shared key, where that is all that a peer proves, else the identity or
+/// the XAUTH user that it proves. The other half is for all others, whatever one holder does; and half is more than peers
+/// behind NATs, or with one key for a whole group, have between them.
+pub const MAX_SAS_PER_HOLDER: usize = MAX_SAS / 2;
 /// Jobs that wait for workers: at 0.5 ms each two seconds of work for one core, which is how long an
 /// initiator waits before it asks again.
 pub const MAX_JOBS: usize = 4_096;

@@ -300,6 +300,7 @@ impl Endpoint {
         self.negotiations.len()
             + self.sas.len()
             + self.sas_by_peer.len()
+            + self.sas_by_holder.len()
             + self.quick.len()
             + self.quick_by_message.len()
             + self.children.entries()

@@ -108,28 +108,36 @@ impl Endpoint {
                 heard_block,
                 initial_contact,
             } => {
-                let ticket = self.core.audit(
-                    established_event(&n, &sa),
-                    Some(n.activity),
-                    Extra {
-                        connection: Some(sa.connection.name.clone()),
-                        exchange: n.exchange_words(),
-                        user: sa.user.clone(),
-                        ..Extra::default()
-                    },
-                );
-                self.tickets.insert(ticket, AfterTicket::Establish(n.id));
-                n.flight = None;
-                n.deadline = None;
-                n.state = State::Establishing(Box::new(Establishing {
+                let establishing = Establishing {
                     sa: *sa,
                     reply,
                     heard_block,
                     initial_contact,
-                }));
-                self.keep(n);
+                };
+                self.proven(now, n, establishing);
             }
         }
+    }
+
+    /// Both sides proved an SA: it stands as soon as the log has its event, if there is room for it.
+    fn proven(&mut self, now: Instant, mut n: Negotiation, establishing: Establishing) {
+        let sa = &establishing.sa;
+        if self.has_no_room(&n, sa) {
+            return self.falls(now, n, establishing, Cause::TooManySas);
+        }
+        let extra = Extra {
+            connection: Some(sa.connection.name.clone()),
+            exchange: n.exchange_words(),
+            user: sa.user.clone(),
+            ..Extra::default()
+        };
+        let event = established_event(&n, sa);
+        let ticket = self.core.audit(event, Some(n.activity), extra);
+        self.tickets.insert(ticket, AfterTicket::Establish(n.id));
+        n.flight = None;
+        n.deadline = None;
+        n.state = State::Establishing(Box::new(establishing));
+        self.keep(n);
     }
 
     /// Evidence that something acceptable followed was noise: 4976.
@@ -353,10 +361,9 @@ impl Endpoint {
             return self.keep(n);
         };
         if !durable {
-            let heard_block = establishing.heard_block.clone();
-            n.state = State::Establishing(establishing);
-            return self.unwritable(now, n, &heard_block);
+            return self.falls(now, n, *establishing, Cause::LogUnwritable);
         }
+        let adds_one = !self.replaces_one(&n);
         let Establishing {
             mut sa,
             reply,
@@ -395,6 +402,7 @@ impl Endpoint {
         let has_last_word = n.method.and_then(|method| method.xauth) == Some(n.role);
         sa.children_at = has_last_word.then(|| now + LAST_WORD_GRACE);
         self.sas_by_peer.insert(&sa.remote_id, mmsa_id);
+        self.sas_by_holder.insert(sa.holder(), mmsa_id);
         self.sas.insert(mmsa_id, Box::new(sa));
         self.schedule(party);
         self.core.out.push_back(Output::Verdict(verdict));
@@ -409,6 +417,9 @@ impl Endpoint {
                 None => n.exchange == ExchangeType::AGGRESSIVE && n.role == Role::Initiator,
             };
             self.retire(now, old, unconfirmed);
+        }
+        if adds_one {
+            self.keep_within_bounds(now, mmsa_id);
         }
         if n.end_after.is_none() {
             // Whoever tells the peer that its user passed waits until that has arrived.
@@ -445,10 +456,19 @@ impl Endpoint {
         }
     }
 
-    /// The 4650 of an SA could not be written, and the operator wants that to count: it never stood.
-    fn unwritable(&mut self, now: Instant, mut n: Negotiation, heard_block: &[u8]) {
-        let failure = Failure::local(Cause::LogUnwritable);
-        self.tell_failure(&n, &failure, heard_block);
+    /// Both sides proved an SA, and it never stands: its event could not be written, and the operator wants that to
+    /// count, or there is no room for it.
+    fn falls(
+        &mut self,
+        now: Instant,
+        mut n: Negotiation,
+        establishing: Establishing,
+        cause: Cause,
+    ) {
+        let heard_block = establishing.heard_block.clone();
+        n.state = State::Establishing(Box::new(establishing));
+        let failure = Failure::local(cause);
+        self.tell_failure(&n, &failure, &heard_block);
         let terminations = std::mem::take(&mut n.terminations);
         let ticket = self.fail(now, &n, failure);
         self.pass_on(terminations, ticket);
@@ -494,6 +514,7 @@ impl Endpoint {
         self.end_under(now, id, cause, tell);
         let mut sa = self.sas.remove(&id)?;
         self.sas_by_peer.remove(&sa.remote_id, id);
+        self.sas_by_holder.remove(sa.holder(), id);
         self.unschedule(Party::Sa(id));
         self.by_cookies.remove(&sa.cookies());
         self.remembered.end(now, ENDED_HOLD, sa.cookies());

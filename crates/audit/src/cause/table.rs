@@ -149,6 +149,9 @@ causes! {
             MalformedVendor "malformed-vendor" 13_842
                 "the peer proved the key, but a Vendor ID payload in its message is missing, doubled or broken"
                 "The peer builds its messages wrongly: update it, and keep a capture for its maker."
+            TooManySas "too-many-sas" 13_882
+                "there are as many Main Mode SAs as there may be"
+                "See in `mainmode status` who holds them. SAs of peers that are gone end by dead peer detection (`dpd`), and others sooner with a shorter `lifetime`."
             TooManyHalfOpen "too-many-half-open" 13_903
                 "too many negotiations were half-open"
                 "Find the sources that begin negotiations and do not finish them, and stop them on the way."
@@ -482,6 +485,9 @@ causes! {
             MessageIdsUsedUp "message-ids-used-up"
                 "so many exchanges ran under it that replays could no longer be told from new ones"
                 "Find out what asks so often: dead peer detection (`dpd`), or children that are replaced every few seconds."
+            GaveWay "gave-way"
+                "whoever holds it has so many that the oldest gave way to a new one"
+                "See in `mainmode status` who holds so many, and find out why it begins anew all the time. Peers that share one pre-shared key count together: give them connections with keys of their own."
             InnerAddressRefused "inner-address-refused"
                 "the peer gave us no address within the tunnel (Mode Config)"
                 "Look whether the peer has a pool with a free address for this connection, of the family that we ask for."

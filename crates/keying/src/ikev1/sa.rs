@@ -194,6 +194,17 @@ impl Sa {
         (self.initiator_cookie, self.responder_cookie)
     }
 
+    /// Who holds it, as far as that is proven: a user, an identity, or whoever knows the connection's pre-shared key,
+    /// which proves no identity, for each who has it can give any that the connection takes.
+    pub(crate) fn holder(&self) -> (&str, Option<&str>, Option<&Identity>) {
+        let by_identity = self.user.is_none() && self.connection.psk().is_none();
+        (
+            &self.connection.name,
+            self.user.as_deref(),
+            by_identity.then_some(&self.remote_id),
+        )
+    }
+
     pub(crate) fn expires(&self) -> Instant {
         if self.volume.is_spent() {
             return self.established;

@@ -15,6 +15,7 @@ mod net;
 mod quick;
 mod quick_failures;
 mod quick_rekey;
+mod room;
 mod rules;
 mod sim;
 mod under_sa;
