@@ -1,7 +1,7 @@
 //! The endpoint: its tables, and the way in and out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,6 +11,7 @@ use isakmp::{Cookie, ExchangeType};
 use crate::child::ChildSaId;
 use crate::config::{Connection, EndpointConfig};
 use crate::core::Core;
+use crate::half_open::HalfOpen;
 use crate::identity::Identity;
 use crate::ikev1::aggressive;
 use crate::ikev1::fragments::Fragments;
@@ -92,9 +93,7 @@ pub struct Endpoint {
     /// Messages 1 that were taken, for their duplicates.
     pub(crate) by_origin: BTreeMap<Origin, Party>,
     /// Responder negotiations, by the address that began them.
-    pub(crate) half_open: BTreeMap<IpAddr, usize>,
-    /// All of these.
-    pub(crate) half_open_total: usize,
+    pub(crate) half_open: HalfOpen,
     pub(crate) remembered: Remembered,
     pub(crate) fragments: Fragments,
     /// Addresses that peers were given.
@@ -126,8 +125,7 @@ impl Endpoint {
             by_cookies: BTreeMap::new(),
             by_own_cookie: BTreeMap::new(),
             by_origin: BTreeMap::new(),
-            half_open: BTreeMap::new(),
-            half_open_total: 0,
+            half_open: HalfOpen::default(),
             remembered: Remembered::default(),
             fragments: Fragments::default(),
             leases: Leases::default(),
@@ -306,6 +304,9 @@ impl Endpoint {
     /// Puts a negotiation into the table, and its timer.
     pub(crate) fn keep(&mut self, negotiation: Negotiation) {
         let id = negotiation.id;
+        if negotiation.role == Role::Responder {
+            self.half_open.moved(&negotiation);
+        }
         self.negotiations.insert(id, negotiation);
         self.schedule(Party::Negotiation(id));
     }

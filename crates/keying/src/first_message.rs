@@ -99,8 +99,7 @@ impl Endpoint {
                 self.by_origin
                     .insert((route.remote, n.initiator_cookie), party);
                 self.by_cookies.insert(n.cookies(), party);
-                *self.half_open.entry(route.remote.ip()).or_default() += 1;
-                self.half_open_total += 1;
+                self.half_open.enter(&n);
                 self.keep(n);
             }
         }
@@ -120,24 +119,21 @@ impl Endpoint {
 
     /// Why there is no room for another half-open negotiation, of this source or of all, unless one gives way.
     fn full(&self, route: &Route) -> Option<Cause> {
-        let of_source = self.half_open.get(&route.remote.ip()).copied();
-        if of_source.unwrap_or_default() >= MAX_HALF_OPEN_PER_SOURCE {
+        if self.half_open.of(route.remote.ip()) >= MAX_HALF_OPEN_PER_SOURCE {
             Some(Cause::RateLimited)
         } else {
-            (self.half_open_total >= MAX_HALF_OPEN).then_some(Cause::TooManyHalfOpen)
+            (self.half_open.total() >= MAX_HALF_OPEN).then_some(Cause::TooManyHalfOpen)
         }
     }
 
-    /// Which gives way where it is full for that: the oldest whose peer was not heard since its message 1. Whoever forges
-    /// the addresses of others gets no further than that.
+    /// Which gives way where it is full for that.
     fn gives_way(&self, route: &Route, full: Cause) -> Option<NegotiationId> {
-        let counts =
-            |n: &Negotiation| full != Cause::RateLimited || n.origin.ip() == route.remote.ip();
-        let found = self
-            .negotiations
-            .iter()
-            .find(|(_, n)| n.heard_message_1_alone() && counts(n));
-        found.map(|(id, _)| *id)
+        let source = route.remote.ip();
+        if full == Cause::RateLimited {
+            self.half_open.lone_of(source)
+        } else {
+            self.half_open.gives_way_to(source)
+        }
     }
 
     /// Lets that one go for one that is taken, so that nobody is shut out.
@@ -146,8 +142,13 @@ impl Endpoint {
             .full(route)
             .and_then(|full| self.gives_way(route, full));
         if let Some(n) = found.and_then(|id| self.negotiations.remove(&id)) {
-            let failure = n.silence().with("it gave way to a newer one");
-            self.fail(now, &n, failure);
+            let failure = if n.heard_message_1_alone() {
+                n.silence()
+            } else {
+                // It may have been about to go on.
+                Failure::local(Cause::TooManyHalfOpen)
+            };
+            self.fail(now, &n, failure.with("it gave way to a newer one"));
         }
     }
 

@@ -19,6 +19,7 @@ mod endpoint;
 mod first_message;
 #[doc(hidden)]
 pub mod fuzzing;
+mod half_open;
 pub mod identity;
 mod ikev1;
 mod index;

@@ -310,7 +310,7 @@ impl Endpoint {
             + self.by_cookies.len()
             + self.by_own_cookie.len()
             + self.by_origin.len()
-            + self.half_open.len()
+            + self.half_open.sources()
             + self.core.jobs.len()
             + self.tickets.len()
             + self.terminations.len()

@@ -235,7 +235,9 @@ impl Endpoint {
                 detail: failure.detail.clone(),
             },
         };
-        if n.heard_message_1_alone() && !self.core.rates.verdict(now, n.route.remote.ip()) {
+        // Who floods decides how many of these there are.
+        let rated = n.heard_message_1_alone() || failure.cause == Cause::TooManyHalfOpen;
+        if rated && !self.core.rates.verdict(now, n.route.remote.ip()) {
             self.core
                 .out
                 .push_back(Output::Account(Account::FailedHeldBack));
@@ -338,16 +340,9 @@ impl Endpoint {
     }
 
     fn leave_half_open(&mut self, n: &Negotiation) {
-        let source = n.origin.ip();
-        if !self.by_origin.contains_key(&(n.origin, n.initiator_cookie)) {
-            return;
-        }
-        if let Some(count) = self.half_open.get_mut(&source) {
-            self.half_open_total -= 1;
-            *count -= 1;
-            if *count == 0 {
-                self.half_open.remove(&source);
-            }
+        // What was refused at once never was one.
+        if self.by_origin.contains_key(&(n.origin, n.initiator_cookie)) {
+            self.half_open.leave(n);
         }
     }
 

@@ -356,6 +356,14 @@ impl Negotiation {
                 ))
     }
 
+    /// Whether the peer has proven who it is, at a responder.
+    pub(crate) fn peer_is_proven(&self) -> bool {
+        matches!(
+            self.state,
+            State::SigningForAnswer { .. } | State::Xauth(_) | State::Establishing(_)
+        )
+    }
+
     /// What silence in this state means.
     pub(crate) fn silence(&self) -> Failure {
         if self.job().is_some() {

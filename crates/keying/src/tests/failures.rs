@@ -700,7 +700,7 @@ fn of_too_many_half_open_negotiations_the_oldest_gives_way_and_a_peer_whose_addr
     for cookie in 1..=60 {
         flood(&mut net, 9, cookie);
     }
-    assert_eq!(net.hosts[B].endpoint.half_open_total, 50);
+    assert_eq!(net.hosts[B].endpoint.half_open.total(), 50);
     assert_eq!(
         net.hosts[B].causes(4653),
         vec![Cause::SilenceAfterMessage1; 10]
@@ -711,7 +711,7 @@ fn of_too_many_half_open_negotiations_the_oldest_gives_way_and_a_peer_whose_addr
             flood(&mut net, source, cookie);
         }
     }
-    assert_eq!(net.hosts[B].endpoint.half_open_total, 500);
+    assert_eq!(net.hosts[B].endpoint.half_open.total(), 500);
     // What is refused anyway takes no place, and nobody gives way for it: the first is the oldest still.
     let oldest = *net.hosts[B].endpoint.negotiations.keys().next().unwrap();
     let mut of_another_doi = first.clone();

@@ -5,6 +5,7 @@ mod broken_payloads;
 mod certificates;
 mod connections;
 mod failures;
+mod half_open;
 mod handshake;
 mod host;
 mod hostile;
@@ -22,10 +23,10 @@ mod under_sa;
 mod unity;
 mod xauth;
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::endpoint::{Endpoint, Party};
+use crate::half_open::HalfOpen;
 use crate::ikev1::quick::QuickState;
 use host::{Host, connection};
 use net::Net;
@@ -85,22 +86,20 @@ impl Endpoint {
             };
             assert_eq!(found, Some(*cookie), "by_own_cookie");
         }
-        let mut half_open: BTreeMap<IpAddr, usize> = BTreeMap::new();
+        let mut half_open = HalfOpen::default();
         for ((remote, cookie), party) in &self.by_origin {
             let found = match party {
-                Party::Negotiation(id) => {
-                    *half_open.entry(remote.ip()).or_default() += 1;
-                    self.negotiations
-                        .get(id)
-                        .map(|n| (n.origin, n.initiator_cookie))
-                }
+                Party::Negotiation(id) => self.negotiations.get(id).map(|n| {
+                    half_open.enter(n);
+                    half_open.moved(n);
+                    (n.origin, n.initiator_cookie)
+                }),
                 Party::Sa(id) => self.sas.get(id).map(|sa| (sa.origin, sa.initiator_cookie)),
                 Party::Quick(_) | Party::Child(_) => None,
             };
             assert_eq!(found, Some((*remote, *cookie)), "by_origin");
         }
         assert_eq!(self.half_open, half_open, "half_open");
-        assert_eq!(self.half_open_total, half_open.values().sum::<usize>());
         for party in self.core.jobs.values() {
             assert!(self.knows(*party), "a job for nobody");
         }

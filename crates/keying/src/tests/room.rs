@@ -119,7 +119,7 @@ fn who_proves_itself_and_finds_no_room_is_told_that_there_is_no_sa() {
     forget(&mut net, A);
     net.up(A);
     net.run(Duration::from_millis(5));
-    assert_eq!(net.hosts[B].endpoint.half_open_total, 1);
+    assert_eq!(net.hosts[B].endpoint.half_open.total(), 1);
     // Others come to stand meanwhile.
     let mut last = net.hosts[B].endpoint.sas.pop_last().unwrap().1;
     for number in [1, 2, 3].map(|n| 2 * FIRST + n) {

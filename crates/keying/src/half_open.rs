@@ -1,0 +1,116 @@
+//! The half-open negotiations by where they came from, and which gives way where there are too many: found without a
+//! look at each, for whoever floods chooses how often that is asked.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crate::ikev1::negotiation::{Negotiation, NegotiationId};
+
+/// Responder negotiations that are not over. Their numbers grow: the least is the oldest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct HalfOpen {
+    total: usize,
+    sources: BTreeMap<IpAddr, Source>,
+    /// Those of whose peers nothing but message 1 was heard.
+    lone: BTreeSet<NegotiationId>,
+    /// Sources that have one to give, last the one that holds the most; of several the one whose oldest is older.
+    ranks: BTreeSet<(usize, Reverse<NegotiationId>, IpAddr)>,
+}
+
+/// What one address holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Source {
+    count: usize,
+    /// Those whose peers have not proven who they are.
+    unproven: BTreeSet<NegotiationId>,
+}
+
+impl HalfOpen {
+    /// All of them.
+    pub(crate) fn total(&self) -> usize {
+        self.total
+    }
+
+    /// How many addresses hold them.
+    pub(crate) fn sources(&self) -> usize {
+        self.sources.len()
+    }
+
+    /// How many this address holds.
+    pub(crate) fn of(&self, source: IpAddr) -> usize {
+        self.sources.get(&source).map_or(0, |held| held.count)
+    }
+
+    /// One begins.
+    pub(crate) fn enter(&mut self, n: &Negotiation) {
+        self.total += 1;
+        self.change(n.origin.ip(), |held| held.count += 1);
+    }
+
+    /// One stands where it stands now.
+    pub(crate) fn moved(&mut self, n: &Negotiation) {
+        if n.heard_message_1_alone() {
+            self.lone.insert(n.id);
+        } else {
+            self.lone.remove(&n.id);
+        }
+        let proven = n.peer_is_proven();
+        let source = n.origin.ip();
+        let known = self.sources.get(&source);
+        if known.is_some_and(|held| held.unproven.contains(&n.id) == proven) {
+            self.change(source, |held| {
+                if proven {
+                    held.unproven.remove(&n.id);
+                } else {
+                    held.unproven.insert(n.id);
+                }
+            });
+        }
+    }
+
+    /// One is over, or its SA stands.
+    pub(crate) fn leave(&mut self, n: &Negotiation) {
+        self.total -= 1;
+        self.lone.remove(&n.id);
+        self.change(n.origin.ip(), |held| {
+            held.count -= 1;
+            held.unproven.remove(&n.id);
+        });
+    }
+
+    /// The oldest of this address's of which nothing but message 1 was heard.
+    pub(crate) fn lone_of(&self, source: IpAddr) -> Option<NegotiationId> {
+        let held = &self.sources.get(&source)?.unproven;
+        held.iter().find(|id| self.lone.contains(id)).copied()
+    }
+
+    /// Which gives way to a new one of this address: the oldest of which nothing but message 1 was heard. Whoever forges
+    /// addresses gets no further than that. If there is none, the oldest of the address that holds the most, if this one
+    /// holds fewer.
+    pub(crate) fn gives_way_to(&self, source: IpAddr) -> Option<NegotiationId> {
+        let lone = self.lone.first().copied();
+        lone.or_else(|| {
+            let (most, Reverse(oldest), _) = self.ranks.last()?;
+            (self.of(source) < *most).then_some(*oldest)
+        })
+    }
+
+    fn change(&mut self, source: IpAddr, change: impl FnOnce(&mut Source)) {
+        let rank = |held: &Source| {
+            let oldest = *held.unproven.first()?;
+            Some((held.count, Reverse(oldest), source))
+        };
+        let held = self.sources.entry(source).or_default();
+        let before = rank(held);
+        change(held);
+        let after = rank(held);
+        if held.count == 0 {
+            self.sources.remove(&source);
+        }
+        if let Some(rank) = before {
+            self.ranks.remove(&rank);
+        }
+        self.ranks.extend(after);
+    }
+}
