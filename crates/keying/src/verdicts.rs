@@ -235,9 +235,7 @@ impl Endpoint {
                 detail: failure.detail.clone(),
             },
         };
-        // Who floods decides how many of these there are.
-        let rated = n.heard_message_1_alone() || failure.cause == Cause::TooManyHalfOpen;
-        if rated && !self.core.rates.verdict(now, n.route.remote.ip()) {
+        if n.heard_message_1_alone() && !self.core.rates.verdict(now, n.route.remote.ip()) {
             self.core
                 .out
                 .push_back(Output::Account(Account::FailedHeldBack));
