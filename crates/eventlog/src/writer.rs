@@ -113,7 +113,7 @@ impl Writer {
         if new_log {
             writer.begin()?;
         }
-        writer.from_reserve(Writer::load)?;
+        writer.with_reserve(Writer::load)?;
         // A reader may hold a segment, a disk may be full: neither keeps the log from opening.
         let _ = writer.tidy();
         let recovery = writer.recover(new_log)?;
@@ -542,11 +542,11 @@ impl Writer {
         &mut self,
         mut f: impl FnMut(&Connection, &mut State, &mut Codec) -> rusqlite::Result<()>,
     ) -> Result<(), LogError> {
-        self.from_reserve(|writer| writer.commit(&mut f))
+        self.with_reserve(|writer| writer.commit(&mut f))
     }
 
     /// Does something; once more where the disk has no space for it, in that of the reserve and of the write-ahead log.
-    fn from_reserve<T>(
+    fn with_reserve<T>(
         &mut self,
         mut f: impl FnMut(&mut Writer) -> Result<T, LogError>,
     ) -> Result<T, LogError> {

@@ -612,7 +612,7 @@ fn the_service_keeps_the_account_when_records_are_refused() {
     ] {
         let sender = sender.clone();
         service.submit(entry, Duration::ZERO, move |result| {
-            sender.send(result).unwrap()
+            sender.send(result).unwrap();
         });
     }
     let results: Vec<_> = (0..3)

@@ -171,7 +171,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("a.psk");
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).expect("a pipe");
-        let why = from_file(&path).err().expect("no key");
+        let why = from_file(&path).expect_err("no key");
         assert!(why.ends_with("is not a file"), "{why}");
     }
 

@@ -430,7 +430,7 @@ pub fn run(config: Config, context: &mut Context) -> Outcome {
             break;
         }
         reload |= !came.is_empty();
-        if reload && reloads.as_ref().is_none_or(|thread| thread.is_finished()) {
+        if reload && reloads.as_ref().is_none_or(thread::JoinHandle::is_finished) {
             reload = false;
             // A disk may keep it waiting, and the next signal may be to stop.
             let shared = daemon.shared.clone();
