@@ -121,7 +121,8 @@ impl Agent {
     /// Works until it is told to stop and all has ended; gives the journal back.
     pub fn run(mut self) -> Journal {
         let mut ready: Vec<usize> = Vec::new();
-        let mut handled = 0;
+        // What names stand for was found out before anybody was heard.
+        let mut handled = self.messages();
         loop {
             let now = Instant::now();
             self.endpoint.handle(now, Input::Timeout);
@@ -176,12 +177,19 @@ impl Agent {
                 self.datagram(received);
                 handled += 1;
             }
-            while let Ok(message) = self.inbox.try_recv() {
-                self.message(message);
-                self.outputs();
-                handled += 1;
-            }
+            handled += self.messages();
         }
+    }
+
+    /// Handles the messages that wait, and gives how many there were.
+    fn messages(&mut self) -> usize {
+        let mut handled = 0;
+        while let Ok(message) = self.inbox.try_recv() {
+            self.message(message);
+            self.outputs();
+            handled += 1;
+        }
+        handled
     }
 
     /// A data plane dropped a packet: an event, as many as the rates allow.

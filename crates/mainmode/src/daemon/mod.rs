@@ -192,6 +192,7 @@ impl Daemon {
                 addresses: addresses.to_vec(),
             });
         })?;
+        names.settle(names::AT_START);
         let shared = Arc::new(Shared {
             first: config.clone(),
             config: RwLock::new(config.clone()),

@@ -28,6 +28,10 @@ const QUEUE: usize = 4_096;
 const EVERY: Duration = Duration::from_mins(1);
 /// The same for a name that stands for nothing yet.
 const AGAIN: Duration = Duration::from_secs(10);
+/// How long a start waits for what the names stand for: who comes before that is known is refused.
+pub const AT_START: Duration = Duration::from_millis(500);
+/// How often it is looked whether that is known.
+const LOOK: Duration = Duration::from_millis(5);
 /// How often strangers can have all names looked up.
 const LEAST: Duration = Duration::from_secs(5);
 /// Addresses of one name that are looked at.
@@ -152,6 +156,14 @@ impl Names {
         }
         drop(known);
         self.order(Order::Watch(names));
+    }
+
+    /// Waits until each name stands for something, for so long at most.
+    pub fn settle(&self, patience: Duration) {
+        let begun = Instant::now();
+        while self.book.known().values().any(Vec::is_empty) && begun.elapsed() < patience {
+            thread::sleep(LOOK);
+        }
     }
 
     /// A peer came that no connection is for: names may lead elsewhere by now.
@@ -422,6 +434,20 @@ mod tests {
             ("a.example".to_owned(), addresses(&["192.0.2.9"]))
         );
         assert!(world.told.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_start_waits_until_its_names_stand_for_something_and_not_for_ever() {
+        let truth: &[(&str, &[&str])] = &[("a.example", &["192.0.2.1"])];
+        let world = World::new(&["a.example"], truth);
+        world.names.settle(Duration::from_secs(20));
+        assert_eq!(
+            world.told.try_recv(),
+            Ok(("a.example".to_owned(), addresses(&["192.0.2.1"])))
+        );
+        let world = World::new(&["a.example", "nowhere.example"], truth);
+        world.names.settle(Duration::from_millis(20));
+        assert!(world.names.known("nowhere.example").is_empty());
     }
 
     #[test]
