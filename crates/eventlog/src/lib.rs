@@ -56,6 +56,7 @@ mod export;
 mod fault;
 #[doc(hidden)]
 pub mod fuzzing;
+mod numbers;
 mod query;
 mod reader;
 mod reserve;

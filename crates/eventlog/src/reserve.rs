@@ -22,11 +22,12 @@ pub(crate) struct Reserve {
 }
 
 impl Reserve {
-    /// The one of this directory, as whoever wrote the log before left it.
+    /// The one of this directory. What whoever wrote the log before left of it counts once it is held.
     pub(crate) fn of(directory: &Path) -> Reserve {
-        let path = directory.join(NAME);
-        let held = path.exists();
-        Reserve { path, held }
+        Reserve {
+            path: directory.join(NAME),
+            held: false,
+        }
     }
 
     /// Takes the space, for a write-ahead log of so many bytes, unless it is held.
@@ -46,19 +47,17 @@ impl Reserve {
             .open(&self.path)
             .and_then(|file| Ok(nix::fcntl::posix_fallocate(&file, 0, bytes)?))
             .map_err(LogError::io("keep space in reserve in", &self.path));
-        self.held = taken.is_ok();
         match taken {
+            Ok(()) => self.held = true,
             Err(error) => {
                 // What was taken of it is of no use.
-                let _ = fs::remove_file(&self.path);
+                self.release();
                 if error.is_no_space() {
-                    Err(error)
-                } else {
-                    Ok(())
+                    return Err(error);
                 }
             }
-            Ok(()) => Ok(()),
         }
+        Ok(())
     }
 
     /// Gives the space to the disk.
@@ -66,5 +65,22 @@ impl Reserve {
         self.held = false;
         // Where there is none, there is none.
         let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_crash_left_of_it_is_made_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(NAME);
+        fs::write(&path, "").unwrap();
+        let mut reserve = Reserve::of(dir.path());
+        reserve.hold(4_096).unwrap();
+        assert_eq!(path.metadata().unwrap().len(), 4_096 + BESIDE_JOURNAL);
+        reserve.release();
+        assert!(!path.exists());
     }
 }

@@ -9,12 +9,13 @@ use audit::Record;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use crate::encoding::{Codec, Hash, Stamp};
+use crate::numbers::Numbers;
 use crate::schema::{LAYOUT, LIVE_IPSEC, QUICK_MODE_COUNTERS, SCHEMA, WITHOUT_QUICK_MODE};
 use crate::tables::{
     hash, integer, live, live_ipsec, natural, put_live, put_live_ipsec, put_record, put_setting,
     put_state, read_state,
 };
-use crate::writer::{FIRST_SA, NEXT_QMSA, UNTOLD};
+use crate::writer::{NEXT_QMSA, UNTOLD};
 use crate::{Counters, LiveIpsecSa, LiveSa, LogError, dictionary};
 
 /// `application_id` of a segment: `MMlg`.
@@ -53,9 +54,8 @@ pub(crate) struct State {
     pub(crate) floor_hash: Hash,
     /// The least and the greatest time in this segment: clocks may go back.
     pub(crate) times: Option<(i64, i64)>,
-    /// The next numbers of Main Mode and Quick Mode SAs that were not taken.
-    pub(crate) next_mmsa: u64,
-    pub(crate) next_qmsa: u64,
+    /// The numbers of SAs that come next.
+    pub(crate) next: Numbers,
     /// 1104 has been written, and since then there was no room.
     pub(crate) full: bool,
     pub(crate) counters: Counters,
@@ -266,7 +266,9 @@ impl Segment {
         let untold = self.setting(UNTOLD)?;
         state.counters.untold = untold.and_then(|events| events.parse().ok()).unwrap_or(0);
         let next_qmsa = self.setting(NEXT_QMSA)?;
-        state.next_qmsa = next_qmsa.and_then(|id| id.parse().ok()).unwrap_or(FIRST_SA);
+        state.next.qmsa = next_qmsa
+            .and_then(|id| id.parse().ok())
+            .unwrap_or(Numbers::FIRST.qmsa);
         Ok(state)
     }
 

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::account::{key_mod_from_number, key_mod_number};
 use crate::encoding::{Codec, Hash, Stamp, link};
+use crate::numbers::Numbers;
 use crate::segment::State;
 use crate::{Counters, LiveIpsecSa, LiveSa, QuickModeCounters};
 
@@ -107,7 +108,7 @@ pub(crate) fn put_state(connection: &Connection, state: &State) -> rusqlite::Res
             state.floor_hash,
             state.times.map(|(oldest, _)| oldest),
             state.times.map(|(_, newest)| newest),
-            integer(state.next_mmsa),
+            integer(state.next.mmsa),
             state.full,
             integer(counters.negotiations),
             integer(counters.established),
@@ -135,9 +136,11 @@ pub(crate) fn read_state(row: &Row<'_>) -> rusqlite::Result<State> {
         times: row
             .get::<_, Option<i64>>(4)?
             .zip(row.get::<_, Option<i64>>(5)?),
-        next_mmsa: natural(row, 6)?,
-        // A setting, and no column; as is what is untold.
-        next_qmsa: 0,
+        next: Numbers {
+            mmsa: natural(row, 6)?,
+            // A setting, and no column; as is what is untold.
+            qmsa: 0,
+        },
         full: row.get(7)?,
         counters: Counters {
             negotiations: natural(row, 8)?,

@@ -1,7 +1,6 @@
 //! The one writer of a log: appends, keeps the account, and finishes at the start what a crash left
 //! undone.
 
-use std::ops::Range;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,6 +10,7 @@ use rusqlite::{Connection, params};
 use crate::account::{AccountChange, Counters, Entry, LiveIpsecSa, LiveSa, Pending, Recovery};
 use crate::directory::{self, Lock, UNFINISHED, segment_numbers, segment_path};
 use crate::encoding::{Codec, Hash, Stamp, check_size};
+use crate::numbers::Numbers;
 use crate::reserve::Reserve;
 use crate::retention::Closed;
 use crate::segment::{Carried, Header, Segment, State};
@@ -27,7 +27,7 @@ const POLICY_IN_FORCE: &str = "audit policy in force";
 /// `setting`: what `log info` shows of the configuration that the log was last written with.
 pub(crate) const RETENTION: &str = "retention";
 pub(crate) const MAX_SIZE: &str = "max-size";
-/// `setting`: [`State::next_qmsa`].
+/// `setting`: [`Numbers::qmsa`] of [`State::next`].
 pub(crate) const NEXT_QMSA: &str = "next-qmsa";
 /// `setting`: [`Counters::untold`].
 pub(crate) const UNTOLD: &str = "untold";
@@ -36,8 +36,6 @@ const NEWEST_REMOVED: &str = "newest-removed";
 /// How far the numbers of SAs are moved on when the newest segment was taken away, and with it how far they had
 /// come. A thousand SAs a second take 34 years for as many, and there is room for eight million such moves.
 pub const SKIPPED_SAS: u64 = 1 << 40;
-/// `MMSAID` and `QuickModeSaId` count from 1.
-pub(crate) const FIRST_SA: u64 = 1;
 
 /// How to open a log for writing.
 #[derive(Clone, Debug)]
@@ -74,10 +72,9 @@ pub struct Writer {
     pub(crate) closed: Vec<Closed>,
     /// Something is left to do for [`Writer::tidy`].
     pub(crate) untidy: bool,
-    pub(crate) reserve: Reserve,
-    /// Behind the last numbers of Main Mode and Quick Mode SAs that this process was given, on disk or not.
-    given_mmsa: u64,
-    given_qmsa: u64,
+    reserve: Reserve,
+    /// Behind the last numbers that this process was given, on disk or not.
+    pub(crate) given: Numbers,
 }
 
 impl std::fmt::Debug for Writer {
@@ -105,8 +102,7 @@ impl Writer {
             state: State::default(),
             closed: Vec::new(),
             untidy: true,
-            given_mmsa: 0,
-            given_qmsa: 0,
+            given: Numbers::default(),
         };
         remove_unfinished(&writer.options.directory.join(UNFINISHED))?;
         let new_log = segment_numbers(&writer.options.directory)?.is_empty();
@@ -129,7 +125,7 @@ impl Writer {
             seed: Hash::default(),
         };
         let state = State {
-            next_mmsa: FIRST_SA,
+            next: Numbers::FIRST,
             ..State::default()
         };
         self.publish(&header, state, &Carried::default(), &[])?;
@@ -171,7 +167,7 @@ impl Writer {
         let newest = Segment::open_for_reading(&path)?;
         let (known, there) = (&self.state, newest.state()?);
         // What was committed once is on the disk: where less is, it stood in a segment that is gone.
-        let behind = there.head < known.head || there.next_mmsa < known.next_mmsa;
+        let behind = there.head < known.head || there.next.mmsa < known.next.mmsa;
         if behind || newest.is_sealed()? {
             self.go_on_behind(last, newest)?;
             return self.load();
@@ -193,20 +189,13 @@ impl Writer {
             first: state.head + 1,
             seed: state.head_hash,
         };
-        state.next_mmsa = state
-            .next_mmsa
-            .max(self.state.next_mmsa)
-            .saturating_add(SKIPPED_SAS);
-        state.next_qmsa = state
-            .next_qmsa
-            .max(self.state.next_qmsa)
-            .saturating_add(SKIPPED_SAS);
+        state.next = state.next.or_later(self.state.next).skip(SKIPPED_SAS);
         let mut carried = left.carried()?;
         carried
             .settings
             .retain(|(name, _)| name != NEXT_QMSA && name != NEWEST_REMOVED);
         carried.settings.extend([
-            (NEXT_QMSA.to_owned(), state.next_qmsa.to_string()),
+            (NEXT_QMSA.to_owned(), state.next.qmsa.to_string()),
             (NEWEST_REMOVED.to_owned(), state.head.to_string()),
         ]);
         drop(left);
@@ -340,51 +329,6 @@ impl Writer {
             Err(error) => return Err(error),
         }
         self.tidy()
-    }
-
-    /// Takes `n` numbers for Main Mode SAs. None of them is ever given again, whatever happens.
-    ///
-    /// # Errors
-    /// What the disk said; then nothing was taken.
-    pub fn reserve_mmsa_ids(&mut self, n: u64) -> Result<Range<u64>, LogError> {
-        let mut ids = 0..0;
-        self.commit_kept(|_, state, _| {
-            ids = state.next_mmsa..state.next_mmsa.saturating_add(n);
-            state.next_mmsa = ids.end;
-            Ok(())
-        })?;
-        self.given_mmsa = ids.end;
-        Ok(ids)
-    }
-
-    /// The same for Quick Mode SAs.
-    ///
-    /// # Errors
-    /// What the disk said; then nothing was taken.
-    pub fn reserve_qmsa_ids(&mut self, n: u64) -> Result<Range<u64>, LogError> {
-        let mut ids = 0..0;
-        self.commit_kept(|_, state, _| {
-            ids = state.next_qmsa..state.next_qmsa.saturating_add(n);
-            state.next_qmsa = ids.end;
-            Ok(())
-        })?;
-        self.given_qmsa = ids.end;
-        Ok(ids)
-    }
-
-    /// `n` numbers for Main Mode SAs without a word of it on the disk, for one that takes none. The next transaction
-    /// that the disk takes tells it: no record with such a number is older, so that none is in the log twice.
-    pub fn give_mmsa_ids(&mut self, n: u64) -> Range<u64> {
-        let start = self.given_mmsa.max(self.state.next_mmsa).max(FIRST_SA);
-        self.given_mmsa = start.saturating_add(n);
-        start..self.given_mmsa
-    }
-
-    /// The same for Quick Mode SAs.
-    pub fn give_qmsa_ids(&mut self, n: u64) -> Range<u64> {
-        let start = self.given_qmsa.max(self.state.next_qmsa).max(FIRST_SA);
-        self.given_qmsa = start.saturating_add(n);
-        start..self.given_qmsa
     }
 
     /// The `MMFilterID` of a connection's name: from 1, the same for ever.
@@ -538,7 +482,7 @@ impl Writer {
     }
 
     /// [`Writer::commit`] of what is no record: on a full disk with the space that is kept for it.
-    fn commit_kept(
+    pub(crate) fn commit_kept(
         &mut self,
         mut f: impl FnMut(&Connection, &mut State, &mut Codec) -> rusqlite::Result<()>,
     ) -> Result<(), LogError> {
@@ -576,8 +520,7 @@ impl Writer {
     ) -> Result<(), LogError> {
         self.ensure_active()?;
         let mut state = self.state.clone();
-        state.next_mmsa = state.next_mmsa.max(self.given_mmsa);
-        state.next_qmsa = state.next_qmsa.max(self.given_qmsa);
+        state.next = state.next.or_later(self.given);
         let Some(mut active) = self.active.take() else {
             return Err(LogError::NoLog(self.options.directory.clone()));
         };
@@ -595,8 +538,8 @@ impl Writer {
             if untold != self.state.counters.untold {
                 put_setting(connection, UNTOLD, &untold.to_string())?;
             }
-            if state.next_qmsa != self.state.next_qmsa {
-                put_setting(connection, NEXT_QMSA, &state.next_qmsa.to_string())?;
+            if state.next.qmsa != self.state.next.qmsa {
+                put_setting(connection, NEXT_QMSA, &state.next.qmsa.to_string())?;
             }
             connection.prepare_cached("COMMIT")?.execute([])?;
             Ok(())

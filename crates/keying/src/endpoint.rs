@@ -250,23 +250,21 @@ impl Endpoint {
         let under_way = self.negotiations.values().any(|n| {
             n.role == Role::Initiator && n.connection.as_ref().is_some_and(|c| c.name == name)
         });
-        if !under_way && self.is_full() {
+        if under_way {
+            return;
+        }
+        if self.is_full() {
             for child in self.take_waiting(name) {
                 self.no_child(name, &child, remote, Cause::TooManySas);
             }
-            self.not_begun(name, remote, Cause::TooManySas);
-        } else if !under_way {
-            self.begin(
-                now,
-                &connection,
-                Route {
-                    local,
-                    remote,
-                    marked: false,
-                },
-                None,
-            );
+            return self.not_begun(name, remote, Cause::TooManySas);
         }
+        let route = Route {
+            local,
+            remote,
+            marked: false,
+        };
+        self.begin(now, &connection, route, None);
     }
 
     /// Answers who asked for a negotiation that does not even begin, and so has no event.

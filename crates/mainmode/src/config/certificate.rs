@@ -1,8 +1,6 @@
 //! `auth` by signatures: certificates, keys in files and tokens, whom to trust.
 
-use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crypto::cert::limits::MAX_FILE_LEN;
 use crypto::cert::{
@@ -126,36 +124,10 @@ impl Files<'_> {
     /// A whole file. `secret`: its owner alone may read it.
     fn read(&mut self, text: &str, secret: bool) -> Result<Zeroizing<Vec<u8>>, String> {
         let path = self.path(text);
-        let bytes = whole(&path, secret)?;
+        let bytes = file::whole(&path, secret, MAX_FILE_LEN)?;
         self.note(&bytes);
         Ok(bytes)
     }
-}
-
-fn whole(path: &Path, secret: bool) -> Result<Zeroizing<Vec<u8>>, String> {
-    let shown = path.display();
-    let cannot = |error: std::io::Error| format!("cannot read {shown}: {error}");
-    let file = file::open(path).map_err(cannot)?;
-    let meta = file.metadata().map_err(cannot)?;
-    let mode = meta.mode() & 0o7777;
-    if !meta.is_file() {
-        return Err(format!("{shown} is not a file"));
-    }
-    if secret && mode & 0o077 != 0 {
-        return Err(format!(
-            "{shown} can be read or written by group or others (mode {mode:04o})"
-        ));
-    }
-    if meta.len() > MAX_FILE_LEN {
-        return Err(format!("{shown} has more than {MAX_FILE_LEN} bytes"));
-    }
-    // The whole capacity at once: a vector that grows leaves copies of a key behind.
-    let capacity = usize::try_from(meta.len()).unwrap_or_default() + 1;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
-    file.take(MAX_FILE_LEN)
-        .read_to_end(&mut bytes)
-        .map_err(cannot)?;
-    Ok(bytes)
 }
 
 /// Our key with its certificate, if it has one.
@@ -223,7 +195,11 @@ fn pkcs12(
     passphrase: Option<&Secret>,
     findings: &mut Findings,
 ) -> Option<Credential> {
-    said(whole(&files.path(text), true), field, findings)?;
+    said(
+        file::whole(&files.path(text), true, MAX_FILE_LEN),
+        field,
+        findings,
+    )?;
     if let Some(key) = table.get("key") {
         findings.error_help(
             key.key_span,

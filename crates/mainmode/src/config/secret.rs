@@ -1,7 +1,5 @@
 //! Pre-shared keys: inline or from a file, as strongSwan writes them.
 
-use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use crypto::Secret;
@@ -73,31 +71,9 @@ fn unseen_end(text: &[u8]) -> Option<String> {
 ///
 /// The file cannot be read, or others can read it, or its text is no key.
 pub fn from_file(path: &Path) -> Result<Psk, String> {
-    let shown = path.display();
-    let file = file::open(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
-    let meta = file
-        .metadata()
-        .map_err(|error| format!("cannot read {shown}: {error}"))?;
-    if !meta.is_file() {
-        return Err(format!("{shown} is not a file"));
-    }
-    let mode = meta.mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(format!(
-            "{shown} can be read or written by group or others (mode {mode:04o})"
-        ));
-    }
-    // The whole capacity at once: a vector that grows leaves copies of the secret behind.
-    let capacity = usize::try_from(MAX_FILE + 1).unwrap_or(usize::MAX);
-    let mut text = Zeroizing::new(Vec::with_capacity(capacity));
-    file.take(MAX_FILE + 1)
-        .read_to_end(&mut text)
-        .map_err(|error| format!("cannot read {shown}: {error}"))?;
-    if text.len() as u64 > MAX_FILE {
-        return Err(format!("{shown} has more than {MAX_FILE} bytes"));
-    }
+    let text = file::whole(path, true, MAX_FILE)?;
     let text = text.strip_suffix(b"\n").unwrap_or(&text);
-    from_text(text).map_err(|why| format!("{shown}: {why}"))
+    from_text(text).map_err(|why| format!("{}: {why}", path.display()))
 }
 
 fn unhex(digits: &[u8]) -> Option<Zeroizing<Vec<u8>>> {

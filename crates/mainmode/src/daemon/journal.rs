@@ -283,27 +283,32 @@ impl Journal {
             record: Some(event.into_record(activity, extra)),
             account: before.iter().chain(&own).cloned().collect(),
         };
+        let (trouble, unrecorded) = (self.trouble.clone(), self.unrecorded.clone());
+        self.write(entry, move |written| {
+            if !written {
+                let mut account = before;
+                // What is refused never was: its negotiation gets another event.
+                if !refuses {
+                    account.extend(own.into_iter().map(without_event));
+                    account.extend(discarded(1));
+                    trouble.lose(1);
+                }
+                unrecorded.put_back(account);
+            }
+            told(ticket, written || !refuses);
+        });
+    }
+
+    /// Hands in an entry with a record. `done` hears whether it was written.
+    fn write(&self, entry: Entry, done: impl FnOnce(bool) + Send + 'static) {
         let trouble = self.trouble.clone();
-        let unrecorded = self.unrecorded.clone();
-        self.service
-            .submit(entry, self.patience(), move |written| match written {
-                Ok(_) => {
-                    trouble.over();
-                    told(ticket, true);
-                }
-                Err(error) => {
-                    trouble.note(&error);
-                    let mut account = before;
-                    // What is refused never was: its negotiation gets another event.
-                    if !refuses {
-                        account.extend(own.into_iter().map(without_event));
-                        account.extend(discarded(1));
-                        trouble.lose(1);
-                    }
-                    unrecorded.put_back(account);
-                    told(ticket, !refuses);
-                }
-            });
+        self.service.submit(entry, self.patience(), move |written| {
+            match &written {
+                Ok(_) => trouble.over(),
+                Err(error) => trouble.note(error),
+            }
+            done(written.is_ok());
+        });
     }
 
     /// Takes a change of the account that has no event.
@@ -344,19 +349,12 @@ impl Journal {
             let record = Some(event.into_record(None, extra));
             let (trouble, unrecorded) = (self.trouble.clone(), self.unrecorded.clone());
             let account = Vec::new();
-            self.service
-                .submit(
-                    Entry { record, account },
-                    self.patience(),
-                    move |written| match written {
-                        Ok(_) => trouble.over(),
-                        Err(error) => {
-                            trouble.note(&error);
-                            unrecorded.add(discarded(1));
-                            trouble.lose(1);
-                        }
-                    },
-                );
+            self.write(Entry { record, account }, move |written| {
+                if !written {
+                    unrecorded.add(discarded(1));
+                    trouble.lose(1);
+                }
+            });
         }
     }
 
@@ -413,17 +411,11 @@ impl Journal {
         let record = Some(Event::AuditsDiscarded(count).into_record(None, Extra::default()));
         let account = vec![AccountChange::DiscardedTold(told)];
         let trouble = self.trouble.clone();
-        self.service.submit(
-            Entry { record, account },
-            self.patience(),
-            move |written| match written {
-                Ok(_) => trouble.over(),
-                Err(error) => {
-                    trouble.note(&error);
-                    trouble.discarded.fetch_add(told, Ordering::SeqCst);
-                }
-            },
-        );
+        self.write(Entry { record, account }, move |written| {
+            if !written {
+                trouble.discarded.fetch_add(told, Ordering::SeqCst);
+            }
+        });
         Some(now + DISCARDED_EVERY)
     }
 
@@ -433,7 +425,6 @@ impl Journal {
     ///
     /// What the log says.
     pub fn close(mut self) -> Result<(), LogError> {
-        self.ends();
         self.tick(Instant::now(), true);
         let closed = self.service.close();
         let events = self.trouble.discarded.load(Ordering::SeqCst);

@@ -22,7 +22,7 @@ mod traps;
 mod words;
 mod workers;
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -36,7 +36,7 @@ use keying::{Command, Endpoint, EndpointConfig, Input};
 
 use crate::cli::{Context, Failure, Outcome};
 use crate::config::{AuditConfig, Config};
-use crate::control::{Peer, Reloaded, Server, ServerError};
+use crate::control::{Peer, Server, ServerError};
 use crate::policy;
 pub use words::shown;
 
@@ -391,9 +391,15 @@ impl Daemon {
         self.shared.down(name, &|| false)
     }
 
-    /// Reads the configuration again, on behalf of this process.
-    pub fn reload(&self) -> Reloaded {
-        self.shared.reload(&Peer::this_process().subject())
+    /// Reads the configuration again, on behalf of this process, on a thread: a disk may keep it waiting.
+    fn begin_reload(&self) -> io::Result<thread::JoinHandle<()>> {
+        let shared = self.shared.clone();
+        thread::Builder::new()
+            .name("reload".to_owned())
+            .spawn(move || {
+                // What came of it is said where the daemon says everything.
+                drop(shared.reload(&Peer::this_process().subject()));
+            })
     }
 
     /// This process as a client.
@@ -424,23 +430,23 @@ pub fn run(config: Config, context: &mut Context) -> Outcome {
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let mut reload = false;
-    let mut reloads: Option<thread::JoinHandle<()>> = None;
+    let mut reloading: Option<thread::JoinHandle<()>> = None;
     while daemon.is_running() {
         let came: Vec<i32> = signals.pending().collect();
         if came.iter().any(|signal| *signal != SIGHUP) {
             break;
         }
         reload |= !came.is_empty();
-        if reload && reloads.as_ref().is_none_or(thread::JoinHandle::is_finished) {
+        if reload
+            && reloading
+                .as_ref()
+                .is_none_or(thread::JoinHandle::is_finished)
+        {
             reload = false;
-            // A disk may keep it waiting, and the next signal may be to stop.
-            let shared = daemon.shared.clone();
-            let work = move || {
-                // What came of it is said where the daemon says everything.
-                drop(shared.reload(&Peer::this_process().subject()));
-            };
-            let thread = thread::Builder::new().name("reload".to_owned()).spawn(work);
-            reloads = Some(thread.map_err(|error| Failure::of(&error))?);
+            match daemon.begin_reload() {
+                Ok(thread) => reloading = Some(thread),
+                Err(error) => say(&format!("the configuration was not read again: {error}")),
+            }
         }
         thread::sleep(SIGNAL_LOOK);
     }

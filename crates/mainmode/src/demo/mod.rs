@@ -46,7 +46,7 @@ pub fn run(_args: &DemoArgs, context: &mut Context) -> Outcome {
     let failed = |what: &str, why: &dyn std::fmt::Display| Failure::new(format!("{what}: {why}"));
     let folder = tempfile::Builder::new().prefix("mainmode-demo-").tempdir();
     let folder = folder.map_err(|error| failed("no temporary folder", &error))?;
-    let interrupts = leave_nothing(folder.path()).map_err(|error| failed("no signals", &error))?;
+    leave_nothing(folder.path()).map_err(|error| failed("no signals", &error))?;
     let mut addresses: Vec<IpAddr> = (1..=WATCHED)
         .flat_map(|pair| [north(pair), south(pair)])
         .collect();
@@ -88,16 +88,13 @@ pub fn run(_args: &DemoArgs, context: &mut Context) -> Outcome {
     let stopped = north.stop().and(south.stop());
     outcome?;
     stopped?;
-    let said = show.farewell();
-    interrupts.close();
-    said
+    show.farewell()
 }
 
 /// From now on, whoever interrupts the demonstration finds nothing left of it either.
-fn leave_nothing(folder: &Path) -> std::io::Result<signal_hook::iterator::Handle> {
+fn leave_nothing(folder: &Path) -> std::io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])?;
-    let handle = signals.handle();
     let folder = folder.to_owned();
     std::thread::Builder::new()
         .name("interrupts".to_owned())
@@ -112,7 +109,7 @@ fn leave_nothing(folder: &Path) -> std::io::Result<signal_hook::iterator::Handle
                 std::process::exit(128 + signal);
             }
         })?;
-    Ok(handle)
+    Ok(())
 }
 
 fn scenes(show: &mut Show<'_>, north: &Daemon, relay: &Relay) -> Outcome {
