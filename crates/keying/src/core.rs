@@ -269,7 +269,7 @@ impl Rates {
             .take(now, REFUSAL_BURST, REFUSAL_REFILL)
     }
 
-    /// Whether another verdict about a message 1 alone, from this source, may be written.
+    /// Whether another verdict about a message 1 alone, or of one that gave way, from this source, may be written.
     pub(crate) fn verdict(&mut self, now: Instant, source: IpAddr) -> bool {
         self.source(now, source)
             .verdicts

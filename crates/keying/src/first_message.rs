@@ -222,6 +222,12 @@ impl Endpoint {
         (key_mod, name): (KeyMod, &str),
     ) {
         let origin = (route.remote, header.initiator_cookie);
+        let known = self.by_own_cookie.get(&header.initiator_cookie);
+        if let Some(party) = self.by_origin.get(&origin).or(known).copied() {
+            let why =
+                format!("a first message of {name} with the cookie of a negotiation that is there");
+            return self.odd_about(now, route, party, Cause::PacketOutOfPlace, why);
+        }
         if self.remembered.refused(now, &origin).is_some() {
             return;
         }

@@ -21,7 +21,7 @@ pub(crate) struct HalfOpen {
 /// What one address holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Source {
-    count: usize,
+    all: BTreeSet<NegotiationId>,
     /// Those whose peers have not proven who they are.
     unproven: BTreeSet<NegotiationId>,
 }
@@ -39,13 +39,13 @@ impl HalfOpen {
 
     /// How many this address holds.
     pub(crate) fn of(&self, source: IpAddr) -> usize {
-        self.sources.get(&source).map_or(0, |held| held.count)
+        self.sources.get(&source).map_or(0, |held| held.all.len())
     }
 
     /// One begins.
     pub(crate) fn enter(&mut self, n: &Negotiation) {
-        self.total += 1;
-        self.change(n.origin.ip(), |held| held.count += 1);
+        let new = self.change(n.origin.ip(), |held| held.all.insert(n.id));
+        self.total += usize::from(new);
     }
 
     /// One stands where it stands now.
@@ -61,9 +61,9 @@ impl HalfOpen {
         if known.is_some_and(|held| held.unproven.contains(&n.id) == proven) {
             self.change(source, |held| {
                 if proven {
-                    held.unproven.remove(&n.id);
+                    held.unproven.remove(&n.id)
                 } else {
-                    held.unproven.insert(n.id);
+                    held.unproven.insert(n.id)
                 }
             });
         }
@@ -71,12 +71,12 @@ impl HalfOpen {
 
     /// One is over, or its SA stands.
     pub(crate) fn leave(&mut self, n: &Negotiation) {
-        self.total -= 1;
         self.lone.remove(&n.id);
-        self.change(n.origin.ip(), |held| {
-            held.count -= 1;
+        let left = self.change(n.origin.ip(), |held| {
             held.unproven.remove(&n.id);
+            held.all.remove(&n.id)
         });
+        self.total -= usize::from(left);
     }
 
     /// The oldest of this address's of which nothing but message 1 was heard.
@@ -96,21 +96,22 @@ impl HalfOpen {
         })
     }
 
-    fn change(&mut self, source: IpAddr, change: impl FnOnce(&mut Source)) {
+    fn change<T>(&mut self, source: IpAddr, change: impl FnOnce(&mut Source) -> T) -> T {
         let rank = |held: &Source| {
             let oldest = *held.unproven.first()?;
-            Some((held.count, Reverse(oldest), source))
+            Some((held.all.len(), Reverse(oldest), source))
         };
         let held = self.sources.entry(source).or_default();
         let before = rank(held);
-        change(held);
+        let changed = change(held);
         let after = rank(held);
-        if held.count == 0 {
+        if held.all.is_empty() {
             self.sources.remove(&source);
         }
         if let Some(rank) = before {
             self.ranks.remove(&rank);
         }
         self.ranks.extend(after);
+        changed
     }
 }

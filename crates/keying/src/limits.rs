@@ -76,7 +76,8 @@ pub const MAX_RATED_SOURCES: usize = 4_096;
 pub const INVALID_BURST: u32 = 10;
 /// See [`INVALID_BURST`].
 pub const INVALID_REFILL: Duration = Duration::from_secs(5);
-/// Verdicts about message 1 alone, per source: this many at once, then one each [`VERDICT_REFILL`].
+/// Verdicts about message 1 alone, and of half-open negotiations that gave way, per source: this many at once, then one
+/// each [`VERDICT_REFILL`].
 /// A peer with a wrong configuration that tries again all day stays below it.
 pub const VERDICT_BURST: u32 = 200;
 /// See [`VERDICT_BURST`].

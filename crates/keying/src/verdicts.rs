@@ -235,7 +235,9 @@ impl Endpoint {
                 detail: failure.detail.clone(),
             },
         };
-        if n.heard_message_1_alone() && !self.core.rates.verdict(now, n.route.remote.ip()) {
+        // Who floods decides how many of these there are.
+        let rated = n.heard_message_1_alone() || failure.cause == Cause::TooManyHalfOpen;
+        if rated && !self.core.rates.verdict(now, n.route.remote.ip()) {
             self.core
                 .out
                 .push_back(Output::Account(Account::FailedHeldBack));
@@ -328,20 +330,23 @@ impl Endpoint {
         if n.role == Role::Initiator {
             self.by_own_cookie.remove(&n.initiator_cookie);
         } else {
-            self.leave_half_open(n);
             let origin = (n.origin, n.initiator_cookie);
-            if self.by_origin.remove(&origin).is_some() {
+            if self.leave_half_open(n) {
                 self.remembered
                     .refuse(now, REFUSAL_HOLD, origin, Vec::new());
             }
         }
     }
 
-    fn leave_half_open(&mut self, n: &Negotiation) {
-        // What was refused at once never was one.
-        if self.by_origin.contains_key(&(n.origin, n.initiator_cookie)) {
+    /// Whether it was one: what was refused at once never was, and may have the origin of another.
+    fn leave_half_open(&mut self, n: &Negotiation) -> bool {
+        let origin = (n.origin, n.initiator_cookie);
+        let was = self.by_origin.get(&origin) == Some(&Party::Negotiation(n.id));
+        if was {
+            self.by_origin.remove(&origin);
             self.half_open.leave(n);
         }
+        was
     }
 
     /// The log has dealt with the event of an SA that both sides proved.

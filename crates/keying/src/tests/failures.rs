@@ -416,6 +416,52 @@ fn an_aggressive_authip_or_ikev2_first_message_gets_one_verdict_however_often_it
     }
 }
 
+/// That message, as the first of AuthIP, and of version 2.
+fn of_other_modules(first: &[u8]) -> [Vec<u8>; 2] {
+    [[0x10, 243, 0], [0x20, 34, 8]].map(|changed| {
+        let mut message = first.to_vec();
+        message[17..20].copy_from_slice(&changed);
+        message
+    })
+}
+
+#[test]
+fn a_first_message_of_another_module_with_a_cookie_that_is_in_use_touches_nothing() {
+    let mut net = pair(22);
+    let (a, b) = net.ends();
+    net.path = filtered(|_| false);
+    net.up(A);
+    let first = net.hosts[A].sent[0].clone();
+    net.inject(B, a, b, &first);
+    let others = of_other_modules(&first);
+    let odd = |net: &mut Net, to: usize| {
+        let before = net.hosts[to].of(4976).len();
+        let from = if to == A { b } else { a };
+        let at = if to == A { a } else { b };
+        for message in &others {
+            net.inject(to, from, at, message);
+        }
+        let causes = net.hosts[to].causes(4976);
+        assert_eq!(causes[before..], [Cause::PacketOutOfPlace; 2]);
+    };
+    odd(&mut net, A);
+    odd(&mut net, B);
+    assert_eq!(net.hosts[B].endpoint.half_open.total(), 1);
+    assert_eq!(net.hosts[B].endpoint.counters().negotiations, 1);
+    net.path = perfect();
+    net.run(Duration::from_secs(5));
+    net.hosts[A].established();
+    net.hosts[B].established();
+    assert_eq!(net.hosts[B].endpoint.half_open.total(), 0);
+    odd(&mut net, A);
+    odd(&mut net, B);
+    assert_eq!(net.hosts[B].endpoint.counters().failed, 0);
+    // It is still the SA's: message 1 again is a duplicate.
+    net.inject(B, a, b, &first);
+    assert_eq!(net.hosts[B].endpoint.counters().negotiations, 1);
+    net.finish();
+}
+
 #[test]
 fn a_choice_that_was_not_offered_is_named() {
     let mut net = pair(21);

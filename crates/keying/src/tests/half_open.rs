@@ -117,6 +117,22 @@ fn forged_first_messages_push_out_one_that_got_further_and_after_that_each_other
 }
 
 #[test]
+fn a_few_addresses_that_push_out_each_other_write_no_more_verdicts_than_the_rates_allow() {
+    let (mut net, first) = open_to_all(54);
+    let begun = 4_000;
+    for source in (10..22).cycle().take(begun) {
+        go_on(&mut net, &first, source);
+        net.run(Duration::from_millis(1));
+    }
+    let written = net.hosts[B].of(4653).len();
+    let counters = net.hosts[B].endpoint.counters();
+    assert_eq!(counters.failed, begun as u64 - 500);
+    // So many at once, and ten a second for these few seconds.
+    assert!((1_000..1_100).contains(&written), "{written}");
+    net.finish();
+}
+
+#[test]
 fn an_address_takes_a_place_from_one_that_holds_more_and_from_no_other() {
     let (mut net, first) = open_to_all(52);
     fill(&mut net, &first, 10..30, 25);
