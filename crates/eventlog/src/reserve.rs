@@ -18,7 +18,8 @@ const BESIDE_JOURNAL: u64 = 256 * 1024;
 #[derive(Debug)]
 pub(crate) struct Reserve {
     path: PathBuf,
-    held: bool,
+    /// How many bytes are held.
+    held: Option<u64>,
 }
 
 impl Reserve {
@@ -26,29 +27,37 @@ impl Reserve {
     pub(crate) fn of(directory: &Path) -> Reserve {
         Reserve {
             path: directory.join(NAME),
-            held: false,
+            held: None,
         }
     }
 
-    /// Takes the space, for a write-ahead log of so many bytes, unless it is held.
+    /// Takes the space, for a write-ahead log of so many bytes, unless as much is held.
     ///
     /// # Errors
     /// Only that there is no such space. A disk that has it and refuses it for another reason is not asked for it.
     pub(crate) fn hold(&mut self, journal: u64) -> Result<(), LogError> {
-        if self.held {
+        let bytes = journal.saturating_add(BESIDE_JOURNAL);
+        if self.held == Some(bytes) {
             return Ok(());
         }
-        let bytes = i64::try_from(journal.saturating_add(BESIDE_JOURNAL)).unwrap_or(i64::MAX);
+        let length = i64::try_from(bytes).unwrap_or(i64::MAX);
         let taken = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
             .mode(MODE)
+            // Nothing but a file of its own is asked for space, or waited for.
+            .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
             .open(&self.path)
-            .and_then(|file| Ok(nix::fcntl::posix_fallocate(&file, 0, bytes)?))
+            .and_then(|file| {
+                if file.metadata()?.len() > bytes {
+                    file.set_len(bytes)?;
+                }
+                Ok(nix::fcntl::posix_fallocate(&file, 0, length)?)
+            })
             .map_err(LogError::io("keep space in reserve in", &self.path));
         match taken {
-            Ok(()) => self.held = true,
+            Ok(()) => self.held = Some(bytes),
             Err(error) => {
                 // What was taken of it is of no use.
                 self.release();
@@ -62,7 +71,7 @@ impl Reserve {
 
     /// Gives the space to the disk.
     pub(crate) fn release(&mut self) {
-        self.held = false;
+        self.held = None;
         // Where there is none, there is none.
         let _ = fs::remove_file(&self.path);
     }
@@ -79,7 +88,13 @@ mod tests {
         fs::write(&path, "").unwrap();
         let mut reserve = Reserve::of(dir.path());
         reserve.hold(4_096).unwrap();
-        assert_eq!(path.metadata().unwrap().len(), 4_096 + BESIDE_JOURNAL);
+        let length = || path.metadata().unwrap().len();
+        assert_eq!(length(), 4_096 + BESIDE_JOURNAL);
+        // Another `max-size` asks for another.
+        for journal in [8_192, 0] {
+            reserve.hold(journal).unwrap();
+            assert_eq!(length(), journal + BESIDE_JOURNAL);
+        }
         reserve.release();
         assert!(!path.exists());
     }

@@ -329,15 +329,17 @@ impl Writer {
         if let Some(backup) = backup {
             export::backup(&self.options.directory, backup)?;
         }
-        // Archives on their way are not part of what is cleared.
-        self.tidy()?;
+        // Archives on their way are not part of what is cleared. A full disk may be why it is cleared.
+        self.with_reserve(Writer::tidy)?;
         let (head, hash) = self.head();
         let mut record = Event::LogCleared { subject }.into_record(None, Extra::default());
         record.extra.get_or_insert_default().previous_head = Some(format!("{head}:{}", hex(&hash)));
-        self.next_segment(Next {
-            floor: Some((head, hash)),
-            archives: Vec::new(),
-            records: vec![record],
+        self.with_reserve(|writer| {
+            writer.next_segment(Next {
+                floor: Some((head, hash)),
+                archives: Vec::new(),
+                records: vec![record.clone()],
+            })
         })?;
         self.tidy()
     }

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{
     Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
 };
@@ -18,6 +20,9 @@ use crate::{LogError, Writer};
 /// Entries that may wait for the disk. At the slowest disk worth having (100 transactions a second,
 /// each of [`BATCH`] entries) this is a third of a second's worth.
 pub const QUEUE: usize = 8192;
+/// Calls that may wait beside them before a caller has to wait for room too. Each waits for its answer, so there is one
+/// a caller: the clients of a control socket, some hundreds.
+const CALLS: usize = 1024;
 /// Most entries of one transaction: some two milliseconds of work, so that the first of them does not
 /// wait long for the last.
 pub const BATCH: usize = 256;
@@ -52,6 +57,8 @@ enum Request {
 struct Requests {
     /// `None` only while it is dropped.
     sender: Option<SyncSender<Request>>,
+    /// Entries that wait.
+    waiting: Arc<AtomicUsize>,
     thread: Thread,
 }
 
@@ -66,18 +73,31 @@ impl Requests {
         sent
     }
 
-    /// Gives back what cannot be sent at once, and why.
-    fn try_send(&self, request: Request) -> Option<(Request, LogError)> {
+    fn has_room(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) < QUEUE
+    }
+
+    /// Never waits. Gives back who is to be told of an entry that was not taken, and why it was not.
+    fn try_append(&self, time: i64, entry: Entry, done: Done) -> Result<(), (Done, LogError)> {
         let Some(sender) = &self.sender else {
-            return Some((request, LogError::Stopped));
+            return Err((done, LogError::Stopped));
         };
-        match sender.try_send(request) {
+        if self.waiting.fetch_add(1, Ordering::SeqCst) >= QUEUE {
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
+            return Err((done, LogError::QueueFull));
+        }
+        let (request, why) = match sender.try_send(Request::Append(time, entry, done)) {
             Ok(()) => {
                 self.thread.unpark();
-                None
+                return Ok(());
             }
-            Err(TrySendError::Full(request)) => Some((request, LogError::QueueFull)),
-            Err(TrySendError::Disconnected(request)) => Some((request, LogError::Stopped)),
+            Err(TrySendError::Full(request)) => (request, LogError::QueueFull),
+            Err(TrySendError::Disconnected(request)) => (request, LogError::Stopped),
+        };
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        match request {
+            Request::Append(_, _, done) => Err((done, why)),
+            Request::Call(_) | Request::Close(_) => Ok(()),
         }
     }
 }
@@ -104,14 +124,17 @@ impl Service {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(writer: Writer) -> Result<Service, LogError> {
-        let (sender, inbox) = sync_channel(QUEUE);
+        let (sender, inbox) = sync_channel(QUEUE + CALLS);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let taken = waiting.clone();
         let directory = writer.options.directory.clone();
         let thread = thread::Builder::new()
             .name("eventlog".to_owned())
-            .spawn(move || Worker::new(writer).run(&inbox))
+            .spawn(move || Worker::new(writer, taken).run(&inbox))
             .map_err(LogError::io("start the thread that writes", &directory))?;
         let requests = Requests {
             sender: Some(sender),
+            waiting,
             thread: thread.thread().clone(),
         };
         Ok(Service {
@@ -125,26 +148,25 @@ impl Service {
     /// the log has taken it, since nothing waits for it (it is on disk within [`ACCOUNT_DELAY`], or
     /// with the next record).
     ///
-    /// When [`QUEUE`] entries wait already, this waits for room, for `patience` at most; `on_done` then gets
-    /// [`LogError::QueueFull`], and nothing of the entry counts.
+    /// This never waits. When [`QUEUE`] entries wait already, `on_done` gets [`LogError::QueueFull`], and nothing of
+    /// the entry counts; see [`Service::wait_for_room`].
     pub fn submit(
         &self,
         entry: Entry,
-        patience: Duration,
         on_done: impl FnOnce(Result<Option<u64>, LogError>) + Send + 'static,
     ) {
-        let mut request = Request::Append(now(), entry, Box::new(on_done));
+        let taken = self.requests.try_append(now(), entry, Box::new(on_done));
+        if let Err((done, why)) = taken {
+            done(Err(why));
+        }
+    }
+
+    /// Waits until there is room for an entry, for `patience` at most. Whoever calls this must hold nothing that a
+    /// [`Caller::call`] may wait for: that one's turn may come before there is room.
+    pub fn wait_for_room(&self, patience: Duration) {
         let begun = Instant::now();
-        while let Some((refused, why)) = self.requests.try_send(request) {
-            if matches!(why, LogError::QueueFull) && begun.elapsed() < patience {
-                thread::sleep(LOOK_FOR_ROOM);
-                request = refused;
-                continue;
-            }
-            if let Request::Append(_, _, done) = refused {
-                done(Err(why));
-            }
-            return;
+        while !self.requests.has_room() && begun.elapsed() < patience {
+            thread::sleep(LOOK_FOR_ROOM);
         }
     }
 
@@ -295,6 +317,8 @@ impl Caller {
 /// The thread's side.
 struct Worker {
     writer: Writer,
+    /// [`Requests::waiting`].
+    waiting: Arc<AtomicUsize>,
     /// What goes into the next transaction.
     batch: Vec<(i64, Entry, Done)>,
     /// Account changes that wait for company.
@@ -306,9 +330,10 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(writer: Writer) -> Worker {
+    fn new(writer: Writer, waiting: Arc<AtomicUsize>) -> Worker {
         Worker {
             writer,
+            waiting,
             batch: Vec::new(),
             account: Pending::default(),
             alone: None,
@@ -390,6 +415,7 @@ impl Worker {
     }
 
     fn take(&mut self, time: i64, entry: Entry, done: Done) {
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
         if entry.record.is_some() {
             self.batch.push((time, entry, done));
         } else {

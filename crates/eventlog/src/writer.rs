@@ -490,7 +490,7 @@ impl Writer {
     }
 
     /// Does something; once more where the disk has no space for it, in that of the reserve and of the write-ahead log.
-    fn with_reserve<T>(
+    pub(crate) fn with_reserve<T>(
         &mut self,
         mut f: impl FnMut(&mut Writer) -> Result<T, LogError>,
     ) -> Result<T, LogError> {

@@ -160,6 +160,7 @@ fn on_a_small_disk(size: u32, script: &str) {
             &example("check"),
         ])
         .arg(size.to_string())
+        .arg(example("clear"))
         .output()
         .unwrap();
     assert!(
@@ -205,6 +206,16 @@ fn a_full_disk_keeps_no_start_from_the_log_and_its_account() {
         end
         rm "$1/hog"
         "$4" "$1/log" "$last"
+    "#;
+    on_a_small_disk(1_500, script);
+}
+
+#[test]
+fn a_log_on_a_disk_that_is_full_to_the_last_block_can_be_cleared() {
+    let script = r#"
+        end
+        "$6" "$1/log" "$disk/hog" || exit 7
+        "$4" "$1/log" 1
     "#;
     on_a_small_disk(1_500, script);
 }

@@ -579,7 +579,7 @@ fn the_service_batches_and_answers_each_entry_once() {
     let (sender, answers) = channel();
     for n in 0..2_000u64 {
         let sender = sender.clone();
-        service.submit(failed(n), Duration::ZERO, move |result| {
+        service.submit(failed(n), move |result| {
             sender.send((n, result.unwrap().unwrap())).unwrap();
         });
     }
@@ -611,7 +611,7 @@ fn the_service_keeps_the_account_when_records_are_refused() {
         account(&[AccountChange::Failed]),
     ] {
         let sender = sender.clone();
-        service.submit(entry, Duration::ZERO, move |result| {
+        service.submit(entry, move |result| {
             sender.send(result).unwrap();
         });
     }
@@ -639,19 +639,15 @@ fn an_sa_that_ends_without_a_record_is_no_orphan() {
     let service = Service::start(writer).unwrap();
     // Both may go into one transaction, whose account must not strike the SA before it is listed.
     for mmsa in 1..50 {
-        service.submit(established(mmsa), Duration::ZERO, |result| {
+        service.submit(established(mmsa), |result| {
             result.unwrap();
         });
-        service.submit(
-            account(&[AccountChange::Ended { mmsa_id: mmsa }]),
-            Duration::ZERO,
-            |_| {},
-        );
-        service.submit(ipsec_established(mmsa), Duration::ZERO, |result| {
+        service.submit(account(&[AccountChange::Ended { mmsa_id: mmsa }]), |_| {});
+        service.submit(ipsec_established(mmsa), |result| {
             result.unwrap();
         });
         let ended = AccountChange::QuickModeEnded { qmsa_id: mmsa };
-        service.submit(account(&[ended]), Duration::ZERO, |_| {});
+        service.submit(account(&[ended]), |_| {});
     }
     service.close().unwrap();
     let (_, recovery) = open(dir.path(), Retention::Overwrite);

@@ -264,6 +264,7 @@ impl Journal {
             activity,
             extra,
         } = output;
+        self.service.wait_for_room(self.patience());
         // Held until the event is handed in: it is of the time before a change of policy, or after.
         let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
         let asked = policy.asks_for(event.id());
@@ -299,10 +300,10 @@ impl Journal {
         });
     }
 
-    /// Hands in an entry with a record. `done` hears whether it was written.
+    /// Hands in an entry with a record, which never waits. `done` hears whether it was written.
     fn write(&self, entry: Entry, done: impl FnOnce(bool) + Send + 'static) {
         let trouble = self.trouble.clone();
-        self.service.submit(entry, self.patience(), move |written| {
+        self.service.submit(entry, move |written| {
             match &written {
                 Ok(_) => trouble.over(),
                 Err(error) => trouble.note(error),
@@ -344,6 +345,7 @@ impl Journal {
 
     /// The same, with what is known beside it.
     pub fn own_with(&self, event: Event, extra: Extra) {
+        self.service.wait_for_room(self.patience());
         let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
         if policy.asks_for(event.id()) {
             let record = Some(event.into_record(None, extra));
@@ -381,7 +383,7 @@ impl Journal {
         let (unrecorded, kept) = (self.unrecorded.clone(), account.clone());
         let record = None;
         self.service
-            .submit(Entry { record, account }, Duration::ZERO, move |taken| {
+            .submit(Entry { record, account }, move |taken| {
                 if taken.is_err() {
                     unrecorded.put_back(kept);
                 }
@@ -410,6 +412,7 @@ impl Journal {
         let count = u32::try_from(told).unwrap_or(u32::MAX);
         let record = Some(Event::AuditsDiscarded(count).into_record(None, Extra::default()));
         let account = vec![AccountChange::DiscardedTold(told)];
+        self.service.wait_for_room(self.patience());
         let trouble = self.trouble.clone();
         self.write(Entry { record, account }, move |written| {
             if !written {

@@ -151,8 +151,9 @@ impl Desk {
             .collect()
     }
 
-    /// Keeps the log's thread from working until what is given back is dropped.
+    /// Keeps the log's thread from working until what is given back is dropped; it then changes the policy.
     fn block(&self) -> Sender<()> {
+        let policy = self.journal.policy.clone();
         let (go, wait) = channel::<()>();
         let (begun, has_begun) = channel();
         let caller = self.journal.service().caller();
@@ -160,6 +161,7 @@ impl Desk {
             let _ = caller.call(move |_| {
                 let _ = begun.send(());
                 let _ = wait.recv();
+                drop(policy.write());
                 Ok(())
             });
         });
@@ -169,9 +171,7 @@ impl Desk {
 
     fn fill_queue(&self) {
         for _ in 0..QUEUE {
-            self.journal
-                .service()
-                .submit(Entry::default(), Duration::ZERO, |_| ());
+            self.journal.service().submit(Entry::default(), |_| ());
         }
     }
 }
@@ -343,7 +343,7 @@ fn a_full_queue_loses_no_ticket_and_nothing_of_the_account() {
 }
 
 #[test]
-fn an_event_waits_for_room_in_a_queue_that_empties() {
+fn an_event_waits_for_room_in_a_queue_that_empties_also_behind_a_change_of_policy() {
     let mut desk = Desk::new(Some(Setting::BOTH), WhenUnwritable::Continue);
     desk.journal.ends();
     desk.established(1);
