@@ -19,7 +19,7 @@ const BESIDE_JOURNAL: u64 = 256 * 1024;
 pub(crate) struct Reserve {
     path: PathBuf,
     /// How many bytes are held.
-    held: Option<u64>,
+    held: u64,
 }
 
 impl Reserve {
@@ -27,7 +27,7 @@ impl Reserve {
     pub(crate) fn of(directory: &Path) -> Reserve {
         Reserve {
             path: directory.join(NAME),
-            held: None,
+            held: 0,
         }
     }
 
@@ -37,30 +37,34 @@ impl Reserve {
     /// Only that there is no such space. A disk that has it and refuses it for another reason is not asked for it.
     pub(crate) fn hold(&mut self, journal: u64) -> Result<(), LogError> {
         let bytes = journal.saturating_add(BESIDE_JOURNAL);
-        if self.held == Some(bytes) {
+        if self.held >= bytes {
             return Ok(());
         }
         let length = i64::try_from(bytes).unwrap_or(i64::MAX);
-        let taken = OpenOptions::new()
+        let opened = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
             .mode(MODE)
             // Nothing but a file of its own is asked for space, or waited for.
             .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
-            .open(&self.path)
-            .and_then(|file| {
-                if file.metadata()?.len() > bytes {
-                    file.set_len(bytes)?;
-                }
-                Ok(nix::fcntl::posix_fallocate(&file, 0, length)?)
-            })
-            .map_err(LogError::io("keep space in reserve in", &self.path));
-        match taken {
-            Ok(()) => self.held = Some(bytes),
+            .open(&self.path);
+        let taken = opened.and_then(|file| match nix::fcntl::posix_fallocate(&file, 0, length) {
+            Ok(()) => Ok(()),
             Err(error) => {
-                // What was taken of it is of no use.
-                self.release();
+                // What was held before stays.
+                let _ = file.set_len(self.held);
+                Err(error.into())
+            }
+        });
+        let taken = taken.map_err(LogError::io("keep space in reserve in", &self.path));
+        match taken {
+            Ok(()) => self.held = bytes,
+            Err(error) => {
+                if self.held == 0 {
+                    // What was taken of it is of no use.
+                    self.release();
+                }
                 if error.is_no_space() {
                     return Err(error);
                 }
@@ -71,7 +75,7 @@ impl Reserve {
 
     /// Gives the space to the disk.
     pub(crate) fn release(&mut self) {
-        self.held = None;
+        self.held = 0;
         // Where there is none, there is none.
         let _ = fs::remove_file(&self.path);
     }
@@ -90,10 +94,10 @@ mod tests {
         reserve.hold(4_096).unwrap();
         let length = || path.metadata().unwrap().len();
         assert_eq!(length(), 4_096 + BESIDE_JOURNAL);
-        // Another `max-size` asks for another.
+        // It grows, and never gives away what a segment that is open counts on.
         for journal in [8_192, 0] {
             reserve.hold(journal).unwrap();
-            assert_eq!(length(), journal + BESIDE_JOURNAL);
+            assert_eq!(length(), 8_192 + BESIDE_JOURNAL);
         }
         reserve.release();
         assert!(!path.exists());

@@ -325,16 +325,22 @@ impl Writer {
     /// # Errors
     /// [`LogError::BackupExists`], or what the disk said; then nothing was cleared.
     pub fn clear(&mut self, subject: Subject, backup: Option<&Path>) -> Result<(), LogError> {
-        self.ensure_active()?;
+        // A full disk may be why it is cleared.
+        self.with_reserve(|writer| writer.ensure_active().map(drop))?;
         if let Some(backup) = backup {
             export::backup(&self.options.directory, backup)?;
         }
-        // Archives on their way are not part of what is cleared. A full disk may be why it is cleared.
+        // Archives on their way are not part of what is cleared.
         self.with_reserve(Writer::tidy)?;
         let (head, hash) = self.head();
         let mut record = Event::LogCleared { subject }.into_record(None, Extra::default());
         record.extra.get_or_insert_default().previous_head = Some(format!("{head}:{}", hex(&hash)));
         self.with_reserve(|writer| {
+            writer.ensure_active()?;
+            if writer.head() != (head, hash) {
+                // It was cleared, and there was no space only to open what it begins with.
+                return Ok(());
+            }
             writer.next_segment(Next {
                 floor: Some((head, hash)),
                 archives: Vec::new(),

@@ -100,6 +100,8 @@ pub(crate) struct Segment {
     pub(crate) header: Header,
     pub(crate) codec: Codec,
     pub(crate) layout: i64,
+    /// How many bytes of write-ahead log it was opened for.
+    pub(crate) journal: u64,
     /// Which file of the disk it is.
     identity: Option<(u64, u64)>,
     /// Up to how many bytes of stored records the size need not be looked at again.
@@ -157,6 +159,7 @@ impl Segment {
                 .pragma_update(None, name, value)
                 .map_err(LogError::database(path))?;
         }
+        segment.journal = journal;
         Ok(segment)
     }
 
@@ -204,6 +207,7 @@ impl Segment {
             header,
             codec,
             layout,
+            journal: 0,
             identity: identity(path),
             room: 0,
         })

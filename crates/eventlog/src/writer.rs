@@ -506,9 +506,10 @@ impl Writer {
         }
     }
 
-    /// Space in reserve comes before records.
+    /// Space in reserve comes before records. Another `max-size` counts from the next segment on.
     fn hold_reserve(&mut self) -> Result<(), LogError> {
-        let journal = self.journal_size();
+        let active = self.active.as_ref();
+        let journal = active.map_or(self.journal_size(), |active| active.journal);
         self.reserve.hold(journal)
     }
 

@@ -218,6 +218,7 @@ impl Core {
 pub struct Rates {
     total: Bucket,
     verdicts: Bucket,
+    gave_way: Bucket,
     sources: BTreeMap<IpAddr, PerSource>,
     shared: PerSource,
     /// When `sources` may be searched again for those that need not be kept.
@@ -247,6 +248,7 @@ impl Rates {
         Rates {
             total: Bucket::new(now, TOTAL_BURST),
             verdicts: Bucket::new(now, ALL_VERDICTS_BURST),
+            gave_way: Bucket::new(now, ALL_VERDICTS_BURST),
             sources: BTreeMap::new(),
             shared: PerSource::new(now),
             search: now,
@@ -269,7 +271,7 @@ impl Rates {
             .take(now, REFUSAL_BURST, REFUSAL_REFILL)
     }
 
-    /// Whether another verdict about a message 1 alone, or of one that gave way, from this source, may be written.
+    /// Whether another verdict about a message 1 alone, from this source, may be written.
     pub(crate) fn verdict(&mut self, now: Instant, source: IpAddr) -> bool {
         self.source(now, source)
             .verdicts
@@ -277,6 +279,12 @@ impl Rates {
             && self
                 .verdicts
                 .take(now, ALL_VERDICTS_BURST, ALL_VERDICTS_REFILL)
+    }
+
+    /// Whether another verdict of what gave way after message 3 may be written: whoever forges addresses has no part in that.
+    pub(crate) fn gave_way(&mut self, now: Instant) -> bool {
+        self.gave_way
+            .take(now, ALL_VERDICTS_BURST, ALL_VERDICTS_REFILL)
     }
 
     fn source(&mut self, now: Instant, source: IpAddr) -> &mut PerSource {

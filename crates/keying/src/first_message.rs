@@ -226,7 +226,8 @@ impl Endpoint {
         if let Some(party) = self.by_origin.get(&origin).or(known).copied() {
             let why =
                 format!("a first message of {name} with the cookie of a negotiation that is there");
-            return self.odd_about(now, route, party, Cause::PacketOutOfPlace, why);
+            let about = self.about(party);
+            return self.invalid(now, route, key_mod, about, Cause::PacketOutOfPlace, why);
         }
         if self.remembered.refused(now, &origin).is_some() {
             return;

@@ -51,22 +51,23 @@ impl Endpoint {
         cause: Cause,
         why: String,
     ) {
-        let about = match party {
+        let about = self.about(party);
+        self.invalid_during(now, route, KeyMod::IkeV1, about, quick, cause, why);
+    }
+
+    /// Which negotiation or SA that is, in an event.
+    pub(crate) fn about(&self, party: Party) -> Option<(audit::ActivityId, Option<String>)> {
+        match party {
             Party::Negotiation(id) => self.negotiations.get(&id).map(|n| {
-                (
-                    n.activity,
-                    n.connection
-                        .as_ref()
-                        .map(|connection| connection.name.clone()),
-                )
+                let connection = n.connection.as_ref();
+                (n.activity, connection.map(|known| known.name.clone()))
             }),
             Party::Sa(id) => self
                 .sas
                 .get(&id)
                 .map(|sa| (sa.activity, Some(sa.connection.name.clone()))),
             Party::Quick(_) | Party::Child(_) => None,
-        };
-        self.invalid_during(now, route, KeyMod::IkeV1, about, quick, cause, why);
+        }
     }
 
     /// Writes 4976, or counts that it was held back.

@@ -76,14 +76,13 @@ pub const MAX_RATED_SOURCES: usize = 4_096;
 pub const INVALID_BURST: u32 = 10;
 /// See [`INVALID_BURST`].
 pub const INVALID_REFILL: Duration = Duration::from_secs(5);
-/// Verdicts about message 1 alone, and of half-open negotiations that gave way, per source: this many at once, then one
-/// each [`VERDICT_REFILL`].
+/// Verdicts about message 1 alone, per source: this many at once, then one each [`VERDICT_REFILL`].
 /// A peer with a wrong configuration that tries again all day stays below it.
 pub const VERDICT_BURST: u32 = 200;
 /// See [`VERDICT_BURST`].
 pub const VERDICT_REFILL: Duration = Duration::from_secs(1);
-/// The same from all sources: a thousand peers may find their connection gone at once; what goes on
-/// longer is a flood, and shall not flush the log.
+/// The same from all sources, and by itself that of half-open negotiations which gave way after message 3: a thousand
+/// peers may find their connection gone at once; what goes on longer is a flood, and shall not flush the log.
 pub const ALL_VERDICTS_BURST: u32 = 1_000;
 /// See [`ALL_VERDICTS_BURST`].
 pub const ALL_VERDICTS_REFILL: Duration = Duration::from_millis(100);

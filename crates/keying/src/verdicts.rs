@@ -235,9 +235,13 @@ impl Endpoint {
                 detail: failure.detail.clone(),
             },
         };
-        // Who floods decides how many of these there are.
-        let rated = n.heard_message_1_alone() || failure.cause == Cause::TooManyHalfOpen;
-        if rated && !self.core.rates.verdict(now, n.route.remote.ip()) {
+        // Who floods decides how many there are of these two.
+        let written = if n.heard_message_1_alone() {
+            self.core.rates.verdict(now, n.route.remote.ip())
+        } else {
+            failure.cause != Cause::TooManyHalfOpen || self.core.rates.gave_way(now)
+        };
+        if !written {
             self.core
                 .out
                 .push_back(Output::Account(Account::FailedHeldBack));
@@ -326,7 +330,10 @@ impl Endpoint {
             self.core.jobs.remove(&job);
         }
         self.by_cookies.remove(&n.cookies());
-        self.remembered.end(now, REFUSAL_HOLD, n.cookies());
+        let answered = !n.responder_cookie.is_zero();
+        if answered || n.role == Role::Initiator {
+            self.remembered.end(now, REFUSAL_HOLD, n.cookies());
+        }
         if n.role == Role::Initiator {
             self.by_own_cookie.remove(&n.initiator_cookie);
         } else {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use audit::{Cause, FailurePoint, MmState, NotifyErr};
+use audit::{Cause, Event, FailurePoint, KeyMod, MmState, NotifyErr};
 use isakmp::{NotifyType, vendor};
 
 use super::host::connection;
@@ -443,6 +443,13 @@ fn a_first_message_of_another_module_with_a_cookie_that_is_in_use_touches_nothin
         }
         let causes = net.hosts[to].causes(4976);
         assert_eq!(causes[before..], [Cause::PacketOutOfPlace; 2]);
+        let modules: Vec<KeyMod> = (net.hosts[to].of(4976)[before..].iter())
+            .map(|odd| match &odd.event {
+                Event::InvalidPacket(event) => event.key_mod,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(modules, [KeyMod::AuthIp, KeyMod::IkeV2]);
     };
     odd(&mut net, A);
     odd(&mut net, B);
@@ -459,6 +466,29 @@ fn a_first_message_of_another_module_with_a_cookie_that_is_in_use_touches_nothin
     // It is still the SA's: message 1 again is a duplicate.
     net.inject(B, a, b, &first);
     assert_eq!(net.hosts[B].endpoint.counters().negotiations, 1);
+    net.finish();
+}
+
+#[test]
+fn a_first_message_that_was_refused_hides_nothing_that_others_send_with_its_cookie() {
+    let mut net = pair_with(23, |host, c| {
+        if host == B {
+            c.remote_address = RemoteAddress::Host(address(77));
+        }
+    });
+    let (a, b) = net.ends();
+    net.path = filtered(|_| false);
+    net.up(A);
+    let first = net.hosts[A].sent[0].clone();
+    net.inject(B, a, b, &first);
+    assert_eq!(net.hosts[B].failure().cause, Cause::NoConnection);
+    let mut later = first;
+    later[8..16].copy_from_slice(&[7; 8]);
+    let elsewhere = std::net::SocketAddr::new(address(9), 500);
+    for from in [a, elsewhere] {
+        net.inject(B, from, b, &later);
+    }
+    assert_eq!(net.hosts[B].causes(4976).len(), 2);
     net.finish();
 }
 

@@ -264,7 +264,7 @@ impl Journal {
             activity,
             extra,
         } = output;
-        self.service.wait_for_room(self.patience());
+        self.wait_for_room(event.id());
         // Held until the event is handed in: it is of the time before a change of policy, or after.
         let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
         let asked = policy.asks_for(event.id());
@@ -298,6 +298,16 @@ impl Journal {
             }
             told(ticket, written || !refuses);
         });
+    }
+
+    /// Waits for room for such an event, if the policy asks for it, and holds nothing meanwhile.
+    fn wait_for_room(&self, event_id: u16) {
+        let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
+        let asked = policy.asks_for(event_id);
+        drop(policy);
+        if asked {
+            self.service.wait_for_room(self.patience());
+        }
     }
 
     /// Hands in an entry with a record, which never waits. `done` hears whether it was written.
@@ -345,7 +355,7 @@ impl Journal {
 
     /// The same, with what is known beside it.
     pub fn own_with(&self, event: Event, extra: Extra) {
-        self.service.wait_for_room(self.patience());
+        self.wait_for_room(event.id());
         let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
         if policy.asks_for(event.id()) {
             let record = Some(event.into_record(None, extra));
