@@ -25,7 +25,7 @@ pub use quick_mode::{
 };
 
 /// The keying module: `KeyModName`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyMod {
     /// IKE version 1 (RFC 2409).
     IkeV1,

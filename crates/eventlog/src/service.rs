@@ -257,15 +257,6 @@ impl Service {
         self.call(Writer::policy)
     }
 
-    /// [`Writer::set_policy`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn set_policy(&self, policy: &Policy) -> Result<(), LogError> {
-        let policy = policy.clone();
-        self.call(move |writer| writer.set_policy(&policy))
-    }
-
     /// [`Writer::clear`].
     ///
     /// # Errors

@@ -243,12 +243,41 @@ impl Writer {
         self.append_stamped(&stamped, &Pending::default())
     }
 
+    /// [`Writer::append`] of records that say how the audit policy changes, and with them the policy: the operator's, and
+    /// the one in force, where they are given. Both are on disk, or neither is.
+    ///
+    /// # Errors
+    /// As [`Writer::append`].
+    pub fn append_policy(
+        &mut self,
+        entries: &[Entry],
+        stored: Option<&Policy>,
+        in_force: Option<&Policy>,
+    ) -> Result<Appended, LogError> {
+        let time = now();
+        let stamped: Vec<_> = entries.iter().map(|entry| (time, entry)).collect();
+        let settings: Vec<(&str, String)> = [(POLICY, stored), (POLICY_IN_FORCE, in_force)]
+            .into_iter()
+            .filter_map(|(name, policy)| Some((name, policy?.to_csv(&self.options.computer))))
+            .collect();
+        self.append_all(&stamped, &Pending::default(), &settings)
+    }
+
     /// [`Writer::append`], with the time of each entry, and with what was counted beside them. That
     /// comes last: an SA that ended without a record may have its 4650 among the entries.
     pub(crate) fn append_stamped(
         &mut self,
         entries: &[(i64, &Entry)],
         pending: &Pending,
+    ) -> Result<Appended, LogError> {
+        self.append_all(entries, pending, &[])
+    }
+
+    fn append_all(
+        &mut self,
+        entries: &[(i64, &Entry)],
+        pending: &Pending,
+        settings: &[(&str, String)],
     ) -> Result<Appended, LogError> {
         let records = || {
             entries
@@ -294,6 +323,9 @@ impl Writer {
                         _ => {}
                     }
                 }
+            }
+            for (name, value) in settings {
+                put_setting(transaction, name, value)?;
             }
             state.counters.add(&pending.counted);
             for mmsa_id in &pending.ended {
@@ -380,15 +412,6 @@ impl Writer {
         self.kept_policy(POLICY_IN_FORCE)
     }
 
-    /// Keeps which audit policy is in force from now on.
-    ///
-    /// # Errors
-    /// What the disk said; then the old one is kept.
-    pub fn set_policy_in_force(&mut self, policy: &Policy) -> Result<(), LogError> {
-        let csv = policy.to_csv(&self.options.computer);
-        self.commit_kept(|transaction, _, _| put_setting(transaction, POLICY_IN_FORCE, &csv))
-    }
-
     fn kept_policy(&mut self, name: &str) -> Result<Option<Policy>, LogError> {
         let Some(csv) = self.ensure_active()?.setting(name)? else {
             return Ok(None);
@@ -400,15 +423,6 @@ impl Writer {
                 what: format!("the stored audit policy: {error}"),
             }),
         }
-    }
-
-    /// Stores the operator's audit policy.
-    ///
-    /// # Errors
-    /// What the disk said; then the old policy stands.
-    pub fn set_policy(&mut self, policy: &Policy) -> Result<(), LogError> {
-        let csv = policy.to_csv(&self.options.computer);
-        self.commit(|transaction, _, _| put_setting(transaction, POLICY, &csv))
     }
 
     /// Takes other limits: how large the log may become, in bytes, and what happens then. They count from the

@@ -86,7 +86,7 @@ fn rotation_keeps_the_size_the_chain_and_the_account() {
     let (mut writer, _) = open(dir.path(), Retention::Overwrite);
     let mut policy = Policy::default();
     policy.set(Subcategory::IpsecMainMode, Some(Setting::SUCCESS));
-    writer.set_policy(&policy).unwrap();
+    writer.append_policy(&[], Some(&policy), None).unwrap();
     assert_eq!(writer.filter_id("branch").unwrap(), 1);
     assert_eq!(writer.filter_id("office").unwrap(), 2);
     let block = writer.reserve_mmsa_ids(100).unwrap();

@@ -62,6 +62,11 @@ impl ExchangeType {
     /// Notify exchange of AuthIP ([MS-AIPS] section 2.2.1).
     pub const AUTHIP_NOTIFY: Self = Self(246);
 
+    /// Whether the exchange belongs to IKE version 2 (34 to 37, RFC 7296 section 3.1).
+    pub fn is_of_version_2(self) -> bool {
+        (34..=37).contains(&self.0)
+    }
+
     /// Whether the exchange belongs to AuthIP (243 to 246).
     pub fn is_authip(self) -> bool {
         (Self::AUTHIP_MAIN_MODE..=Self::AUTHIP_NOTIFY).contains(&self)

@@ -229,7 +229,7 @@ impl Endpoint {
             Some(Party::Sa(id)) => return self.for_sa(now, id, received),
             Some(Party::Quick(_) | Party::Child(_)) | None => {}
         }
-        if let Some(reply) = self.remembered.refused(now, &origin) {
+        if let Some(reply) = self.remembered.refused(now, &(origin, KeyMod::IkeV1)) {
             if self.core.rates.refusal(now, received.route.remote.ip()) {
                 self.core.transmit(received.route, &reply);
             }

@@ -195,8 +195,9 @@ impl Endpoint {
         if self.core.rates.refusal(now, route.remote.ip()) {
             self.core.transmit(route, &reply);
         }
+        let origin = (route.remote, n.initiator_cookie);
         self.remembered
-            .refuse(now, REFUSAL_HOLD, (route.remote, n.initiator_cookie), reply);
+            .refuse(now, REFUSAL_HOLD, (origin, n.key_mod), reply);
         self.fail(now, n, failure);
     }
 
@@ -222,15 +223,15 @@ impl Endpoint {
         (key_mod, name): (KeyMod, &str),
     ) {
         let origin = (route.remote, header.initiator_cookie);
+        if self.remembered.refused(now, &(origin, key_mod)).is_some() {
+            return;
+        }
         let known = self.by_own_cookie.get(&header.initiator_cookie);
         if let Some(party) = self.by_origin.get(&origin).or(known).copied() {
             let why =
                 format!("a first message of {name} with the cookie of a negotiation that is there");
             let about = self.about(party);
             return self.invalid(now, route, key_mod, about, Cause::PacketOutOfPlace, why);
-        }
-        if self.remembered.refused(now, &origin).is_some() {
-            return;
         }
         let candidates = config::candidates(
             &self.core.connections,
@@ -249,15 +250,17 @@ impl Endpoint {
         };
         self.core.started(&mut self.counters);
         self.remembered
-            .refuse(now, REFUSAL_HOLD, origin, Vec::new());
+            .refuse(now, REFUSAL_HOLD, (origin, key_mod), Vec::new());
         let failure = Failure::local(cause).with(format!("the peer began with {name}"));
         self.fail(now, &n, failure);
     }
 }
 
+/// The major version of IKEv2's messages.
+pub(crate) const VERSION_2: u8 = 2;
+
 /// The header of a message that begins an IKE SA of version 2 (RFC 7296 section 3.1).
 pub(crate) fn of_version_2(whole: &[u8]) -> Option<Header> {
-    const VERSION_2: u8 = 2;
     // The flag I of the original initiator, and not R of an answer.
     const FROM_INITIATOR: u8 = 0x08;
     Header::parse(whole).ok().filter(|header| {

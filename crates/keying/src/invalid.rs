@@ -7,6 +7,7 @@ use isakmp::Header;
 
 use crate::dispatch::Received;
 use crate::endpoint::{Endpoint, Party};
+use crate::first_message::VERSION_2;
 use crate::ikev1::negotiation::Route;
 
 impl Endpoint {
@@ -14,19 +15,10 @@ impl Endpoint {
     pub(crate) fn odd(&mut self, now: Instant, received: &Received<'_>, cause: Cause, why: &str) {
         let header = &received.datagram.header;
         let cookies = (header.initiator_cookie, header.responder_cookie);
-        match self.by_cookies.get(&cookies).copied() {
-            Some(party) => self.odd_about(now, received.route, party, cause, why.to_owned()),
-            None => {
-                self.invalid(
-                    now,
-                    received.route,
-                    key_mod(received.whole),
-                    None,
-                    cause,
-                    why.to_owned(),
-                );
-            }
-        }
+        let party = self.by_cookies.get(&cookies).copied();
+        let about = party.and_then(|party| self.about(party));
+        let key_mod = key_mod(received.whole);
+        self.invalid(now, received.route, key_mod, about, cause, why.to_owned());
     }
 
     /// An invalid packet about a negotiation or an SA.
@@ -135,6 +127,9 @@ impl Endpoint {
 pub(crate) fn key_mod(whole: &[u8]) -> KeyMod {
     match Header::parse(whole) {
         Ok(header) if header.exchange.is_authip() => KeyMod::AuthIp,
+        Ok(header) if header.major == VERSION_2 && header.exchange.is_of_version_2() => {
+            KeyMod::IkeV2
+        }
         _ => KeyMod::IkeV1,
     }
 }

@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use audit::KeyMod;
 use isakmp::Cookie;
 
 use crate::limits::{MAX_REMEMBERED, MAX_RESENDS};
 
 /// By whom a negotiation was begun, and with which cookie: what a message 1 is known by.
 pub(crate) type Origin = (SocketAddr, Cookie);
+/// What was refused: a peer may begin with one keying module after another, by the same cookie.
+type First = (Origin, KeyMod);
 
 #[derive(Clone, Debug)]
 struct Refused {
@@ -22,8 +25,8 @@ struct Refused {
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Remembered {
-    origins: BTreeMap<Origin, Refused>,
-    origin_order: VecDeque<Origin>,
+    origins: BTreeMap<First, Refused>,
+    origin_order: VecDeque<First>,
     pairs: BTreeMap<(Cookie, Cookie), Instant>,
     pair_order: VecDeque<(Cookie, Cookie)>,
 }
@@ -34,7 +37,7 @@ impl Remembered {
         &mut self,
         now: Instant,
         hold: Duration,
-        origin: Origin,
+        origin: First,
         reply: Vec<Vec<u8>>,
     ) {
         if self
@@ -73,7 +76,7 @@ impl Remembered {
     }
 
     /// Whether this message 1 was refused before; then with what it is to be answered again.
-    pub(crate) fn refused(&mut self, now: Instant, origin: &Origin) -> Option<Vec<Vec<u8>>> {
+    pub(crate) fn refused(&mut self, now: Instant, origin: &First) -> Option<Vec<Vec<u8>>> {
         let refused = self
             .origins
             .get_mut(origin)

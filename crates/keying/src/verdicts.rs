@@ -340,7 +340,7 @@ impl Endpoint {
             let origin = (n.origin, n.initiator_cookie);
             if self.leave_half_open(n) {
                 self.remembered
-                    .refuse(now, REFUSAL_HOLD, origin, Vec::new());
+                    .refuse(now, REFUSAL_HOLD, (origin, n.key_mod), Vec::new());
             }
         }
     }
@@ -530,7 +530,7 @@ impl Endpoint {
             self.remembered.refuse(
                 now,
                 ENDED_HOLD,
-                (sa.origin, sa.initiator_cookie),
+                ((sa.origin, sa.initiator_cookie), KeyMod::IkeV1),
                 Vec::new(),
             );
         }

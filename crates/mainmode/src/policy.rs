@@ -45,7 +45,7 @@ pub fn view(stored: &Policy, config: &AuditConfig) -> PolicyView {
 }
 
 /// Changes the stored policy, writes a 4719 for each subcategory that changes, and gives the policy
-/// that is in force then. The events are on disk before the policy is.
+/// that is in force then. The events are on disk with the policy, or neither is.
 ///
 /// # Errors
 ///
@@ -59,15 +59,16 @@ pub fn change(
 ) -> Result<Policy, PolicyError> {
     let stored = writer.policy()?;
     let new = changed(&stored, config, change)?;
-    if record(writer, &stored, &new, subject)? {
-        writer.set_policy(&new)?;
+    let told = changes(&stored, &new, subject);
+    if !told.is_empty() {
         // The daemon may be down, and the configuration another one since it ran: that is told when it starts.
-        if let Some(mut in_force) = writer.policy_in_force()? {
+        let mut in_force = writer.policy_in_force()?;
+        if let Some(in_force) = &mut in_force {
             for (subcategory, _, setting) in stored.changes(&new) {
                 in_force.set(subcategory, setting);
             }
-            writer.set_policy_in_force(&in_force)?;
         }
+        writer.append_policy(&told, Some(&new), in_force.as_ref())?;
     }
     Ok(config.over(&new))
 }
@@ -80,17 +81,15 @@ pub fn change(
 /// When the log cannot be written: the next start writes it.
 pub fn started(writer: &mut Writer, in_force: &Policy, subject: &Subject) -> Result<(), LogError> {
     let before = writer.policy_in_force()?;
-    if let Some(before) = &before {
-        record(writer, before, in_force, subject)?;
-    }
     if before.as_ref() != Some(in_force) {
-        writer.set_policy_in_force(in_force)?;
+        let told = before.map(|before| changes(&before, in_force, subject));
+        writer.append_policy(&told.unwrap_or_default(), None, Some(in_force))?;
     }
     Ok(())
 }
 
 /// Another configuration decides: writes a 4719 for each subcategory whose setting in force changes, and gives
-/// the policy that is in force then. The events are on disk before that.
+/// the policy that is in force then. The events are on disk with that, or neither is.
 ///
 /// # Errors
 ///
@@ -102,21 +101,16 @@ pub fn reconfigure(
     subject: &Subject,
 ) -> Result<Policy, LogError> {
     let new = config.over(&writer.policy()?);
-    if record(writer, in_force, &new, subject)? {
-        writer.set_policy_in_force(&new)?;
+    let told = changes(in_force, &new, subject);
+    if !told.is_empty() {
+        writer.append_policy(&told, None, Some(&new))?;
     }
     Ok(new)
 }
 
-/// Writes a 4719 for each difference; false where there is none.
-fn record(
-    writer: &mut Writer,
-    old: &Policy,
-    new: &Policy,
-    subject: &Subject,
-) -> Result<bool, LogError> {
-    let entries: Vec<Entry> = old
-        .changes(new)
+/// A 4719 for each difference.
+fn changes(old: &Policy, new: &Policy, subject: &Subject) -> Vec<Entry> {
+    old.changes(new)
         .into_iter()
         .map(|(subcategory, old, new)| {
             let event = Event::PolicyChanged {
@@ -130,11 +124,7 @@ fn record(
                 account: Vec::new(),
             }
         })
-        .collect();
-    if !entries.is_empty() {
-        writer.append(&entries)?;
-    }
-    Ok(!entries.is_empty())
+        .collect()
 }
 
 /// What the stored policy will be.

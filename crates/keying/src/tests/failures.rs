@@ -470,6 +470,27 @@ fn a_first_message_of_another_module_with_a_cookie_that_is_in_use_touches_nothin
 }
 
 #[test]
+fn a_peer_that_turns_to_ike_with_the_cookie_it_began_another_module_with_is_served() {
+    let mut net = pair(24);
+    let (a, b) = net.ends();
+    net.path = filtered(|_| false);
+    net.up(A);
+    let first = net.hosts[A].sent[0].clone();
+    let others = of_other_modules(&first);
+    for message in others.iter().chain([&first]).chain(&others) {
+        net.inject(B, a, b, message);
+    }
+    let causes = net.hosts[B].causes(4653);
+    assert_eq!(causes, [Cause::KeyingModuleRefused; 2]);
+    assert!(net.hosts[B].of(4976).is_empty());
+    net.path = perfect();
+    net.run(Duration::from_secs(5));
+    net.hosts[A].established();
+    net.hosts[B].established();
+    net.finish();
+}
+
+#[test]
 fn a_first_message_that_was_refused_hides_nothing_that_others_send_with_its_cookie() {
     let mut net = pair_with(23, |host, c| {
         if host == B {
