@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
-
 use std::path::Path;
 
 use audit::Subject;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{
-    Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
+    Receiver, RecvTimeoutError, SendError, Sender, SyncSender, TryRecvError, channel, sync_channel,
 };
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
@@ -20,9 +20,6 @@ use crate::{LogError, Writer};
 /// Entries that may wait for the disk. At the slowest disk worth having (100 transactions a second,
 /// each of [`BATCH`] entries) this is a third of a second's worth.
 pub const QUEUE: usize = 8192;
-/// Calls that may wait beside them before a caller has to wait for room too. Each waits for its answer, so there is one
-/// a caller: the clients of a control socket, some hundreds.
-const CALLS: usize = 1024;
 /// Most entries of one transaction: some two milliseconds of work, so that the first of them does not
 /// wait long for the last.
 pub const BATCH: usize = 256;
@@ -56,14 +53,13 @@ enum Request {
 #[derive(Clone, Debug)]
 struct Requests {
     /// `None` only while it is dropped.
-    sender: Option<SyncSender<Request>>,
-    /// Entries that wait.
+    sender: Option<Sender<Request>>,
+    /// Entries that wait, [`QUEUE`] at most. Each caller has one call beside them, whose answer it waits for.
     waiting: Arc<AtomicUsize>,
     thread: Thread,
 }
 
 impl Requests {
-    /// Waits while the queue is full.
     fn send(&self, request: Request) -> Result<(), LogError> {
         let sent = match &self.sender {
             Some(sender) => sender.send(request).map_err(|_| LogError::Stopped),
@@ -86,19 +82,12 @@ impl Requests {
             self.waiting.fetch_sub(1, Ordering::SeqCst);
             return Err((done, LogError::QueueFull));
         }
-        let (request, why) = match sender.try_send(Request::Append(time, entry, done)) {
-            Ok(()) => {
-                self.thread.unpark();
-                return Ok(());
-            }
-            Err(TrySendError::Full(request)) => (request, LogError::QueueFull),
-            Err(TrySendError::Disconnected(request)) => (request, LogError::Stopped),
-        };
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
-        match request {
-            Request::Append(_, _, done) => Err((done, why)),
-            Request::Call(_) | Request::Close(_) => Ok(()),
+        let sent = sender.send(Request::Append(time, entry, done));
+        if let Err(SendError(Request::Append(_, _, done))) = sent {
+            return Err((done, LogError::Stopped));
         }
+        self.thread.unpark();
+        Ok(())
     }
 }
 
@@ -124,7 +113,7 @@ impl Service {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(writer: Writer) -> Result<Service, LogError> {
-        let (sender, inbox) = sync_channel(QUEUE + CALLS);
+        let (sender, inbox) = channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let taken = waiting.clone();
         let directory = writer.options.directory.clone();

@@ -238,9 +238,7 @@ impl Writer {
     /// After any error nothing of the entries counts, records and account alike, and the next call
     /// starts from what the disk holds: when there is space again, the log goes on.
     pub fn append(&mut self, entries: &[Entry]) -> Result<Appended, LogError> {
-        let time = now();
-        let stamped: Vec<_> = entries.iter().map(|entry| (time, entry)).collect();
-        self.append_stamped(&stamped, &Pending::default())
+        self.append_policy(entries, None, None)
     }
 
     /// [`Writer::append`] of records that say how the audit policy changes, and with them the policy: the operator's, and

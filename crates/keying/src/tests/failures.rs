@@ -404,8 +404,7 @@ fn an_aggressive_authip_or_ikev2_first_message_gets_one_verdict_however_often_it
         let (a, b) = net.ends();
         net.path = filtered(|_| false);
         net.up(A);
-        let mut message = net.hosts[A].sent[0].clone();
-        message[17..20].copy_from_slice(&[version, exchange, flags]);
+        let message = changed(&net.hosts[A].sent[0], [version, exchange, flags]);
         for _ in 0..3 {
             net.inject(B, a, b, &message);
         }
@@ -416,13 +415,16 @@ fn an_aggressive_authip_or_ikev2_first_message_gets_one_verdict_however_often_it
     }
 }
 
+/// That message with another version, exchange and flags.
+fn changed(message: &[u8], to: [u8; 3]) -> Vec<u8> {
+    let mut message = message.to_vec();
+    message[17..20].copy_from_slice(&to);
+    message
+}
+
 /// That message, as the first of AuthIP, and of version 2.
 fn of_other_modules(first: &[u8]) -> [Vec<u8>; 2] {
-    [[0x10, 243, 0], [0x20, 34, 8]].map(|changed| {
-        let mut message = first.to_vec();
-        message[17..20].copy_from_slice(&changed);
-        message
-    })
+    [[0x10, 243, 0], [0x20, 34, 8]].map(|to| changed(first, to))
 }
 
 #[test]
