@@ -261,7 +261,8 @@ impl Endpoint {
             return;
         };
         let fingerprint = digest(received.whole);
-        match n.duplicates.look_up(&fingerprint) {
+        let from_peer = n.route.leads_to(received.route.remote);
+        match n.duplicates.look_up(&fingerprint, from_peer) {
             Seen::New => {}
             Seen::Before => return self.keep(n),
             Seen::Last(datagrams) => {
@@ -396,7 +397,8 @@ impl Endpoint {
         {
             let fingerprint = digest(whole);
             let late = sa.reply_until.is_none();
-            match sa.duplicates.look_up(&fingerprint) {
+            let from_peer = sa.route.leads_to(route.remote);
+            match sa.duplicates.look_up(&fingerprint, from_peer) {
                 Seen::Last(datagrams) => {
                     let datagrams = datagrams.to_vec();
                     self.core.transmit(sa.route, &datagrams);

@@ -32,15 +32,18 @@ impl Answers {
         });
     }
 
-    /// What is to be sent, where a message was answered before: nothing, if that was done too often.
-    pub(crate) fn again(&mut self, whole: &[u8]) -> Option<&[Vec<u8>]> {
+    /// What is to be sent, where a message was answered before: nothing, if that was done too often or
+    /// this copy is not from the peer's address.
+    pub(crate) fn again(&mut self, whole: &[u8], from_peer: bool) -> Option<&[Vec<u8>]> {
         if self.0.is_empty() {
             return None;
         }
         let message = digest(whole);
         let answer = self.0.iter_mut().find(|a| a.message == message)?;
-        answer.resent = answer.resent.saturating_add(1);
-        let gives = answer.resent <= MAX_RESENDS;
-        Some(if gives { &answer.datagrams } else { &[] })
+        if !from_peer || answer.resent >= MAX_RESENDS {
+            return Some(&[]);
+        }
+        answer.resent += 1;
+        Some(&answer.datagrams)
     }
 }

@@ -39,10 +39,11 @@ pub(crate) enum Seen<'a> {
 }
 
 impl Duplicates {
-    /// Looks a message up. Counts how often its answer was given.
-    pub(crate) fn look_up(&mut self, digest: &Digest) -> Seen<'_> {
+    /// Looks a message up. Counts how often its answer was given: to copies from the peer's address
+    /// alone, since others would use up what is the peer's.
+    pub(crate) fn look_up(&mut self, digest: &Digest, from_peer: bool) -> Seen<'_> {
         if self.accepted.last() == Some(digest) {
-            if self.reply.is_empty() || self.resent >= MAX_RESENDS {
+            if !from_peer || self.reply.is_empty() || self.resent >= MAX_RESENDS {
                 return Seen::Before;
             }
             self.resent += 1;

@@ -178,7 +178,8 @@ pub(crate) fn under_sa(
         );
     }
     let encrypted = header.flags.encrypted();
-    if header.exchange != ExchangeType::INFORMATIONAL && encrypted && resend(core, sa, whole) {
+    if header.exchange != ExchangeType::INFORMATIONAL && encrypted && resend(core, sa, from, whole)
+    {
         return SaStep::Stay;
     }
     if header.exchange == ExchangeType::TRANSACTION
@@ -344,8 +345,8 @@ pub(super) fn refuse_exchange(
 }
 
 /// A retransmission of an exchange that was answered gets the same bytes.
-fn resend(core: &mut Core, sa: &mut Sa, whole: &[u8]) -> bool {
-    let again = sa.answers.again(whole);
+fn resend(core: &mut Core, sa: &mut Sa, from: SocketAddr, whole: &[u8]) -> bool {
+    let again = sa.answers.again(whole, sa.route.leads_to(from));
     if let Some(datagrams) = again {
         core.transmit(sa.route, datagrams);
     }

@@ -35,6 +35,13 @@ pub(crate) struct Route {
     pub marked: bool,
 }
 
+impl Route {
+    /// Whether this is the peer's address. Its port may change with every message: a NAT does that.
+    pub(crate) fn leads_to(&self, from: SocketAddr) -> bool {
+        self.remote.ip() == from.ip()
+    }
+}
+
 /// What a peer's vendor IDs told.
 #[derive(Clone, Debug, Default)]
 #[expect(

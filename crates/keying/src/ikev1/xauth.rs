@@ -268,7 +268,8 @@ fn taken(
         return out_of_place("a TRANSACTION is encrypted and has a message ID");
     }
     let fingerprint = digest(whole);
-    match pending.duplicates.look_up(&fingerprint) {
+    let from_peer = n.route.leads_to(route.remote);
+    match pending.duplicates.look_up(&fingerprint, from_peer) {
         Seen::New => {}
         Seen::Last(datagrams) => {
             core.transmit(n.route, datagrams);

@@ -14,7 +14,7 @@ use crate::ikev1::messages::Payloads;
 use crate::ikev1::negotiation::header;
 use crate::ikev1::sa::{Sa, Volume};
 use crate::io::Command;
-use crate::limits::{MAX_MESSAGE_IDS, REPLACE_MESSAGE_IDS};
+use crate::limits::{MAX_MESSAGE_IDS, MAX_RESENDS, REPLACE_MESSAGE_IDS};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -107,6 +107,50 @@ fn a_quick_mode_gets_a_protected_refusal_and_leaves_the_sa_alone() {
     assert_eq!(*protocol, ProtocolId(3));
     assert_eq!(net.hosts[B].events.len(), before.1);
     assert!(!net.hosts[B].endpoint.sas.is_empty());
+    net.finish();
+}
+
+#[test]
+fn copies_from_elsewhere_use_up_none_of_the_answers_to_the_peer() {
+    const COPIES: usize = 2 * MAX_RESENDS as usize;
+    let answered = |net: &mut Net, source: SocketAddr, message: &[u8]| {
+        let (_, b) = net.ends();
+        let before = net.hosts[B].sent.len();
+        for _ in 0..COPIES {
+            net.inject(B, source, b, message);
+        }
+        net.hosts[B].sent.len() - before
+    };
+    let check = |net: &mut Net, message: &[u8]| {
+        let (a, _) = net.ends();
+        let elsewhere = SocketAddr::new(address(9), a.port());
+        assert_eq!(answered(net, elsewhere, message), 0);
+        // The port is a NAT's to change.
+        let behind_nat = SocketAddr::new(a.ip(), 12345);
+        assert_eq!(
+            answered(net, behind_nat, message),
+            usize::try_from(MAX_RESENDS).unwrap()
+        );
+    };
+    let mut net = pair(61);
+    let mut answers = 0;
+    net.path = filtered(move |packet| {
+        answers += u32::from(packet.sender == B);
+        packet.sender == A || answers == 1
+    });
+    net.up(A);
+    net.run(SECOND / 10);
+    let message_3 = net.hosts[A].sent[1].clone();
+    check(&mut net, &message_3);
+
+    let mut net = pair(62);
+    net.establish();
+    let message_5 = net.hosts[A].sent[2].clone();
+    check(&mut net, &message_5);
+    let message = protected(&net, A, ExchangeType::QUICK_MODE, 0x1234, &quick_mode_1());
+    let (a, b) = net.ends();
+    net.inject(B, a, b, &message);
+    check(&mut net, &message);
     net.finish();
 }
 

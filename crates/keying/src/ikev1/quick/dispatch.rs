@@ -38,7 +38,8 @@ impl Endpoint {
         };
         let fingerprint = digest(datagram.body);
         if let Some(done) = sa.done.get_mut(&message_id) {
-            match done.duplicates.look_up(&fingerprint) {
+            let from_peer = sa.route.leads_to(route.remote);
+            match done.duplicates.look_up(&fingerprint, from_peer) {
                 Seen::Last(datagrams) => {
                     let datagrams = datagrams.to_vec();
                     self.core.transmit(sa.route, &datagrams);
@@ -189,7 +190,9 @@ impl Endpoint {
             self.apply_quick(now, quick, step);
             return;
         }
-        match quick.duplicates.look_up(&fingerprint) {
+        let sa = self.sas.get(&quick.mmsa_id);
+        let from_peer = sa.is_some_and(|sa| sa.route.leads_to(received.route.remote));
+        match quick.duplicates.look_up(&fingerprint, from_peer) {
             Seen::New => {}
             Seen::Before => return self.keep_quick(quick),
             Seen::Last(datagrams) => {
