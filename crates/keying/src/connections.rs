@@ -65,7 +65,7 @@ impl Endpoint {
         self.core.names.insert(name, addresses);
     }
 
-    /// Responders that do not know their connection yet choose among those that are still there.
+    /// Responders that do not know their connection yet choose among what the connections are now.
     fn refer_anew(&mut self) {
         let now: BTreeMap<&str, &Arc<Connection>> = self
             .core
@@ -74,14 +74,12 @@ impl Endpoint {
             .map(|connection| (connection.name.as_str(), connection))
             .collect();
         for n in self.negotiations.values_mut() {
-            let alternatives = std::mem::take(&mut n.alternatives);
-            n.alternatives = alternatives
-                .into_iter()
-                .filter_map(|old| {
-                    let new = *now.get(old.name.as_str())?;
-                    old.same_main_mode(new).then(|| new.clone())
-                })
-                .collect();
+            for old in &mut n.alternatives {
+                let new = now.get(old.name.as_str());
+                if let Some(new) = new.filter(|new| old.same_main_mode(new)) {
+                    *old = (*new).clone();
+                }
+            }
         }
     }
 

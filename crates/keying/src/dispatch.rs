@@ -283,6 +283,7 @@ impl Endpoint {
         let of_phase_1 = received.datagram.header.exchange == n.exchange;
         if moved && of_phase_1 {
             n.duplicates.accept(fingerprint);
+            n.unreadable = None;
         }
         if let (State::MakingShare { .. } | State::AggressiveDeriving { .. }, true) =
             (&n.state, moved)
@@ -357,6 +358,9 @@ impl Endpoint {
         };
         if !same_source {
             return out_of_place("it comes from another address than the negotiation's");
+        }
+        if route.local.ip() != n.route.local.ip() {
+            return out_of_place("it came to another of our addresses than the negotiation's");
         }
         match header.exchange {
             ExchangeType::INFORMATIONAL => {

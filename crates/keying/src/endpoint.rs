@@ -343,9 +343,8 @@ impl Endpoint {
         let of_name = |c: &Connection| c.name == name;
         let negotiations: Vec<NegotiationId> = self
             .negotiations
-            .values()
-            .filter(|n| n.connection.as_ref().is_some_and(|c| of_name(c)))
-            .map(|n| n.id)
+            .values_mut()
+            .filter_map(|n| n.ends_with(name, early).then_some(n.id))
             .collect();
         let sas: Vec<u64> = self
             .sas
@@ -522,17 +521,15 @@ impl Endpoint {
         found.filter(move |sa| sa.remote_id == *remote_id)
     }
 
-    /// Whether an SA with the peer of this negotiation lives: by the identity that the connection
-    /// names, and where it names none by the connection and the peer's address.
+    /// Whether an SA with the peer of this negotiation lives: by the identity that the connection names, and where
+    /// it names none by the peer's address, whichever connection the SA is of.
     fn knows_peer_of(&self, n: &Negotiation) -> bool {
         let Some(connection) = &n.connection else {
             return false;
         };
         self.sas.values().any(|sa| match &connection.remote_id {
             Some(id) => id.matches(&sa.remote_id),
-            None => {
-                sa.connection.name == connection.name && sa.route.remote.ip() == n.route.remote.ip()
-            }
+            None => sa.route.leads_to(n.route.remote),
         })
     }
 

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 /// Responder negotiations that wait for a peer's next message, in all: Windows' threshold for `DoS`
-/// prevention ([MS-IKEE] appendix, 500 unfinished SAs). Each costs some 2 kB.
+/// prevention ([MS-IKEE] appendix, 500 unfinished SAs). Each costs some 2 kB, and what its message 1 has on top of
+/// that: 64 kB at most, so 32 MB in all.
 pub const MAX_HALF_OPEN: usize = 500;
 /// The same from one address: enough for a site behind one NAT, a tenth of the whole.
 pub const MAX_HALF_OPEN_PER_SOURCE: usize = 50;
-/// Established Main Mode SAs. At about 1 kB each, 64 MB.
+/// Established Main Mode SAs. At about 2.3 kB each, 150 MB.
 pub const MAX_SAS: usize = 65_536;
 /// Those of one holder: who knows a connection's pre-shared key, where that is all that a peer proves, else the identity or
 /// the XAUTH user that it proves. The other half is for all others, whatever one holder does; and half is more than peers
@@ -57,8 +58,8 @@ pub const MAX_MESSAGE: usize = 65_535;
 pub const MAX_FRAGMENTS: usize = 255;
 /// Bytes that fragments of unfinished messages may hold, in all.
 pub const MAX_FRAGMENT_BYTES: usize = 4 << 20;
-/// Unfinished messages in fragments from one address.
-pub const MAX_FRAGMENTED_PER_SOURCE: usize = 4;
+/// Unfinished messages in fragments from one address: of all who may be half-open behind it, one each.
+pub const MAX_FRAGMENTED_PER_SOURCE: usize = MAX_HALF_OPEN_PER_SOURCE;
 /// Unfinished messages in fragments, in all.
 pub const MAX_FRAGMENTED: usize = 512;
 /// How long fragments wait for the rest of their message: past the peer's first retransmissions.

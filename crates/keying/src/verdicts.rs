@@ -43,6 +43,9 @@ impl Endpoint {
             Step::Stay | Step::Ignore => self.keep(n),
             Step::Invalid(cause, why) => {
                 let (id, mut route) = (n.id, n.route);
+                if cause == Cause::PacketMalformed && route.leads_to(source) {
+                    n.unreadable = Some(why.clone());
+                }
                 route.remote = source;
                 self.keep(n);
                 self.odd_about(now, route, Party::Negotiation(id), cause, why);
@@ -487,17 +490,14 @@ impl Endpoint {
         }
     }
 
-    /// The peer of this SA knew of no other when it began to negotiate: those with the same proven
-    /// identities that are older than that end. What came to stand meanwhile is another's success.
+    /// The peer of this SA knew of no other when it began to negotiate: its own that are older than that end. What
+    /// came to stand meanwhile is another's success.
     pub(crate) fn initial_contact(&mut self, now: Instant, id: u64) {
         let Some(sa) = self.sas.get(&id) else { return };
         let stale: Vec<u64> = self
             .sas_with(&sa.remote_id)
             .filter(|other| {
-                other.mmsa_id != id
-                    && other.established <= sa.begun
-                    && other.local_id == sa.local_id
-                    && other.user == sa.user
+                other.mmsa_id != id && other.established <= sa.begun && sa.is_of_peer_of(other)
             })
             .map(|other| other.mmsa_id)
             .collect();

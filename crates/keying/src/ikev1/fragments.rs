@@ -202,31 +202,21 @@ impl Fragments {
         self.sets.len()
     }
 
-    /// The oldest goes first: of the same source when that has its share, of all when all is full. The
-    /// set that is to grow stays.
+    /// One of the same source goes when that has its share, and one of whoever has most when all is full: first what
+    /// was whole already, then the oldest. The set that is to grow stays.
     fn make_room(&mut self, key: &Key, bytes: usize) {
-        let is_new = !self.sets.contains_key(key);
-        if is_new {
-            let of_source = || {
-                let first = Key {
-                    source: key.source,
-                    port: 0,
-                    cookies: (Cookie::ZERO, Cookie::ZERO),
-                    message_id: 0,
-                    id: 0,
-                };
-                self.sets
-                    .range(first..)
-                    .take_while(|(other, _)| other.source == key.source)
-            };
-            if of_source().count() >= MAX_FRAGMENTED_PER_SOURCE {
-                let oldest = of_source().min_by_key(|(_, set)| set.begun);
-                if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
-                    self.remove(&oldest);
-                }
+        if !self.sets.contains_key(key) {
+            if self.of_source(key.source).count() >= MAX_FRAGMENTED_PER_SOURCE {
+                self.remove_one_of(key.source);
             }
             if self.sets.len() >= MAX_FRAGMENTED {
-                self.remove_oldest();
+                let mut counts: BTreeMap<IpAddr, usize> = BTreeMap::new();
+                for other in self.sets.keys() {
+                    *counts.entry(other.source).or_default() += 1;
+                }
+                if let Some((source, _)) = counts.into_iter().max_by_key(|(_, count)| *count) {
+                    self.remove_one_of(source);
+                }
             }
         }
         while self.bytes + bytes > MAX_FRAGMENT_BYTES {
@@ -235,6 +225,26 @@ impl Fragments {
                 break;
             };
             self.remove(&oldest);
+        }
+    }
+
+    fn of_source(&self, source: IpAddr) -> impl Iterator<Item = (&Key, &Pieces)> {
+        let first = Key {
+            source,
+            port: 0,
+            cookies: (Cookie::ZERO, Cookie::ZERO),
+            message_id: 0,
+            id: 0,
+        };
+        let from = self.sets.range(first..);
+        from.take_while(move |(other, _)| other.source == source)
+    }
+
+    fn remove_one_of(&mut self, source: IpAddr) {
+        let all = self.of_source(source);
+        let one = all.min_by_key(|(_, set)| (set.again.is_none(), set.begun));
+        if let Some(one) = one.map(|(key, _)| key.clone()) {
+            self.remove(&one);
         }
     }
 
@@ -257,6 +267,7 @@ impl Fragments {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::MAX_HALF_OPEN_PER_SOURCE;
     use isakmp::{Datagram, ExchangeType, PayloadType, RawPayload, Trailing, parse_chain};
 
     fn message(len: usize) -> Vec<u8> {
@@ -394,9 +405,9 @@ mod tests {
         let mut fragments = Fragments::default();
         let now = Instant::now();
         let (header, _) = parse(&cut(message(500), 236, 7)[0]);
-        for source in 0..2_000u32 {
+        for source in 0..200u32 {
             let remote = SocketAddr::new(IpAddr::V4(source.into()), 500);
-            for id in 0..8 {
+            for id in 0..60 {
                 let fragment = Fragment {
                     id,
                     number: 1,
@@ -409,17 +420,61 @@ mod tests {
         assert!(fragments.bytes <= MAX_FRAGMENT_BYTES);
         assert!(fragments.len() <= MAX_FRAGMENTED);
         assert_eq!(fragments.len(), fragments.order.len());
-        let one = SocketAddr::new(IpAddr::V4(1_999u32.into()), 500);
+        let one = SocketAddr::new(IpAddr::V4(199u32.into()), 500);
         assert!(
             fragments
                 .sets
                 .keys()
                 .filter(|key| key.source == one.ip())
                 .count()
-                <= 4
+                <= MAX_FRAGMENTED_PER_SOURCE
         );
         fragments.expire(now + FRAGMENT_HOLD);
         assert_eq!((fragments.len(), fragments.bytes), (0, 0));
+    }
+
+    #[test]
+    fn as_many_peers_behind_one_address_as_may_be_half_open_get_through_though_their_pieces_come_mixed()
+     {
+        let pieces = cut(message(500), 236, 1);
+        let mut fragments = Fragments::default();
+        let now = Instant::now();
+        for round in 0..2u8 {
+            let mut whole = 0;
+            for piece in &pieces {
+                for port in 1..=u16::try_from(MAX_HALF_OPEN_PER_SOURCE).unwrap() {
+                    let remote = SocketAddr::new(remote().ip(), port);
+                    let (mut header, fragment) = parse(piece);
+                    header.initiator_cookie = Cookie([round; 8]);
+                    let assembled = fragments.add(now, remote, &header, fragment);
+                    whole += usize::from(matches!(assembled, Assembled::Whole(_)));
+                }
+            }
+            assert_eq!(whole, MAX_HALF_OPEN_PER_SOURCE);
+        }
+    }
+
+    #[test]
+    fn who_begins_many_messages_takes_the_room_of_nobody_who_begins_few() {
+        let pieces = cut(message(500), 236, 1);
+        let mut fragments = Fragments::default();
+        let now = Instant::now();
+        let (header, first) = parse(&pieces[0]);
+        fragments.add(now, remote(), &header, first.clone());
+        for source in 0..20u8 {
+            for port in 1..=100 {
+                let remote = SocketAddr::new([198, 51, 100, source].into(), port);
+                fragments.add(now, remote, &header, first.clone());
+            }
+        }
+        assert_eq!(fragments.len(), MAX_FRAGMENTED);
+        for piece in &pieces[1..pieces.len() - 1] {
+            let (header, fragment) = parse(piece);
+            fragments.add(now, remote(), &header, fragment);
+        }
+        let (header, last) = parse(&pieces[pieces.len() - 1]);
+        let assembled = fragments.add(now, remote(), &header, last);
+        assert_eq!(assembled, Assembled::Whole(message(500)));
     }
 
     #[test]

@@ -161,6 +161,10 @@ pub(crate) struct Negotiation {
     pub connection: Option<Arc<Connection>>,
     /// At a responder: every connection that the peer's address fits and that has the chosen suite.
     pub alternatives: Vec<Arc<Connection>>,
+    /// Those that were among them, and why they are not any more: the peer may yet say that it is for one.
+    pub withdrawn: Vec<(Arc<Connection>, Cause)>,
+    /// What was wrong with what came in the place of the message that is waited for.
+    pub unreadable: Option<String>,
     pub route: Route,
     pub initiator_cookie: Cookie,
     pub responder_cookie: Cookie,
@@ -276,6 +280,8 @@ impl Negotiation {
             begun: now,
             connection: None,
             alternatives: Vec::new(),
+            withdrawn: Vec::new(),
+            unreadable: None,
             route,
             initiator_cookie: cookies.0,
             responder_cookie: cookies.1,
@@ -388,7 +394,31 @@ impl Negotiation {
             // What is left waits for the log.
             _ => Cause::LogUnwritable,
         });
-        self.fate().silence(silence)
+        self.fate().silence(match &self.unreadable {
+            Some(why) => silence.with(format!("what came in its place cannot be read: {why}")),
+            None => silence,
+        })
+    }
+
+    /// The operator takes the connection of this name away: whether the negotiation ends with it. Until the peer has
+    /// said who it is, it goes on for the others that fit.
+    pub(crate) fn ends_with(&mut self, name: &str, why: Cause) -> bool {
+        let is_for_it = self.connection.as_ref().is_some_and(|c| c.name == name);
+        if !matches!(
+            self.state,
+            State::SaAnswered { .. } | State::DerivingForKe { .. } | State::KeAnswered { .. }
+        ) {
+            return is_for_it;
+        }
+        let gone = self.alternatives.extract_if(.., |c| c.name == name);
+        self.withdrawn.extend(gone.map(|gone| (gone, why)));
+        if !is_for_it {
+            return false;
+        }
+        let other = self.alternatives.first().cloned();
+        let ends = other.is_none();
+        self.connection = other.or(self.connection.take());
+        ends
     }
 
     /// What became of our last message.

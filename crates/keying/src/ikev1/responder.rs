@@ -1,5 +1,6 @@
 //! Main Mode, the responder's half (RFC 2409 section 5).
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use audit::{Cause, MmState, Role};
@@ -16,7 +17,7 @@ use super::shared::{
     keys_of, nat_payloads, new_sa, own_hash, own_identity, read_identity, sealed,
 };
 use super::state::{Heard, Proving, State};
-use crate::config::Candidate;
+use crate::config::{Candidate, Connection};
 use crate::core::Core;
 use crate::identity::Identity;
 use crate::job::JobResult;
@@ -244,21 +245,25 @@ pub(crate) fn message_5(
     }
 }
 
-/// Of the connections for this address, the one that names this identity; else the one whose mismatch is
-/// reported.
+/// Of the connections for this address, the first that names this identity, or else the first that takes it; or else
+/// one that did until the operator took it away, which is what is reported then.
 fn choose_connection(n: &mut Negotiation, proving: &mut Proving, nat: Nat, heard: &Heard) {
     let presented = &heard.message.identification;
     let remote = heard.route.remote.ip();
-    if let Ok(identity) = Identity::from_payload(presented.id_type.0, &presented.data)
-        && let Some(connection) = n
-            .alternatives
-            .iter()
-            .find(|connection| accepts(connection, &identity, remote, nat))
+    let Ok(identity) = Identity::from_payload(presented.id_type.0, &presented.data) else {
+        return;
+    };
+    let takes = |c: &&Arc<Connection>| accepts(c, &identity, remote, nat);
+    let names = |c: &&Arc<Connection>| c.remote_id.is_some() && takes(c);
+    let all = || n.alternatives.iter();
+    let withdrawn = n.withdrawn.iter().map(|(connection, _)| connection);
+    let chosen = all().find(names).or_else(|| all().find(takes));
+    if let Some(connection) = chosen
+        .or_else(|| withdrawn.into_iter().find(takes))
+        .cloned()
     {
-        if let Some(id) = &connection.local_id {
-            proving.local_id = id.clone();
-        }
-        n.connection = Some(connection.clone());
+        proving.local_id = own_identity(n, &connection);
+        n.connection = Some(connection);
     }
 }
 
@@ -305,7 +310,15 @@ fn accepted(
         return Step::Stay;
     };
     let remote = n.route.remote.ip();
-    let remote_id = match check_identity(&connection, presented, remote, nat) {
+    let gone = n
+        .withdrawn
+        .iter()
+        .find(|(one, _)| one.name == connection.name);
+    let fit = match gone {
+        Some((_, cause)) => Err(Failure::local(*cause)),
+        None => check_identity(&connection, presented, remote, nat),
+    };
+    let remote_id = match fit {
         Ok(identity) => identity,
         Err(failure) => {
             return Step::FailProven {

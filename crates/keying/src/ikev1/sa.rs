@@ -15,7 +15,7 @@ use super::flight::Flight;
 use super::negotiation::{Peer, Route, datagrams};
 use super::protection::Keys;
 use super::unity::Nets;
-use crate::config::{Connection, Fragmentation};
+use crate::config::{Connection, CredentialId, Fragmentation};
 use crate::identity::Identity;
 use crate::inner::Inner;
 use crate::limits::{Bucket, MIN_WAIT, PROBE_GRACE, REPLACE_MESSAGE_IDS, after};
@@ -40,6 +40,8 @@ pub(crate) struct Sa {
     pub last_block: Vec<u8>,
     pub local_id: Identity,
     pub remote_id: Identity,
+    /// What both sides proved themselves with.
+    pub credential: Option<CredentialId>,
     pub peer: Peer,
     /// A NAT is between us and the outside.
     pub behind_nat: bool,
@@ -203,6 +205,19 @@ impl Sa {
             self.user.as_deref(),
             by_identity.then_some(&self.remote_id),
         )
+    }
+
+    /// Whether the peer of this SA is, as far as that is proven, the peer of the other: the same identities and the
+    /// same user, proven with the same key. Behind a NAT whoever knows a pre-shared key can call himself by any address:
+    /// where the connection names nobody, an address counts only for who has it.
+    pub(crate) fn is_of_peer_of(&self, other: &Self) -> bool {
+        let (_, _, proven) = self.holder();
+        let named = proven.is_some() || self.user.is_some() || self.connection.remote_id.is_some();
+        self.remote_id == other.remote_id
+            && self.local_id == other.local_id
+            && self.user == other.user
+            && self.credential == other.credential
+            && (named || self.route.remote.ip() == other.route.remote.ip())
     }
 
     pub(crate) fn expires(&self) -> Instant {

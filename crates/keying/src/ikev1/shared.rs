@@ -402,6 +402,7 @@ pub(crate) fn new_sa(
         last_block,
         local_id: proving.local_id.clone(),
         remote_id,
+        credential: proving.chosen.method.credential(connection),
         peer: n.peer.clone(),
         behind_nat: nat.here,
         peer_behind_nat: nat.there,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use audit::Cause;
 
-use super::net::{A, B, Net, filtered};
+use super::net::{A, B, Net, filtered, perfect};
 use super::quick::{SUITE, child, pair_of, stands, up};
 use super::{address, pair_with};
 use crate::child::{Child, ChildOutcome};
@@ -283,10 +283,11 @@ fn who_waits_for_a_child_of_an_sa_that_falls_as_soon_as_it_stands_is_told() {
     net.finish();
 }
 
-#[test]
-fn a_responder_does_not_choose_a_connection_that_is_gone() {
+/// Host B has two connections that A's address fits, and A's identity tells that it is for the second. A's message 5 is
+/// on its way, and has to be sent again.
+fn undetermined(seed: u64) -> (Net, [Arc<Connection>; 2]) {
     let id = |text: &str| Some(Identity::parse(text).unwrap());
-    let mut net = pair_with(208, |host, c| {
+    let mut net = pair_with(seed, |host, c| {
         if host == A {
             c.local_id = id("a.example");
         } else {
@@ -294,25 +295,132 @@ fn a_responder_does_not_choose_a_connection_that_is_gone() {
             c.remote_id = id("somebody.example");
         }
     });
-    let other = Connection {
+    let first = net.hosts[B].connections[0].clone();
+    let second = Arc::new(Connection {
         name: "for-a".to_owned(),
         remote_id: id("a.example"),
-        ..(*net.hosts[B].connections[0]).clone()
-    };
-    let first = net.hosts[B].connections[0].clone();
-    net.command(
-        B,
-        Command::Connections(vec![first.clone(), Arc::new(other)]),
-    );
+        ..(*first).clone()
+    });
+    let both = [first, second];
+    net.command(B, Command::Connections(both.to_vec()));
     // Until message 5 only the address speaks, and that fits both.
     net.path = filtered(|packet| packet.bytes.get(19).is_none_or(|flags| flags & 1 == 0));
     net.up(A);
     net.run(SECOND / 2);
     assert_eq!(net.hosts[B].endpoint.negotiations.len(), 1);
+    net.path = perfect();
+    (net, both)
+}
+
+/// What host B failed: by connection and cause.
+fn failures(net: &Net) -> Vec<(Option<String>, Cause)> {
+    let failed = net.hosts[B].of(4653).into_iter();
+    let of = failed.map(|audit| (audit.extra.connection.clone(), audit.extra.cause.unwrap()));
+    of.collect()
+}
+
+#[test]
+fn a_peer_whose_connection_is_taken_away_before_it_says_who_it_is_hears_that() {
+    let (mut net, [first, _]) = undetermined(208);
     net.command(B, Command::Connections(vec![first]));
-    net.path = super::net::perfect();
     net.run(5 * SECOND);
-    assert_eq!(net.hosts[B].causes(4653), vec![Cause::IdentityMismatch]);
+    let expected = (Some("for-a".to_owned()), Cause::PolicyChanged);
+    assert_eq!(failures(&net), vec![expected]);
+    net.finish();
+
+    let (mut net, _) = undetermined(209);
+    let connection = "for-a".to_owned();
+    net.command(B, Command::Terminate { connection });
+    net.run(5 * SECOND);
+    let expected = (Some("for-a".to_owned()), Cause::StoppedByOperator);
+    assert_eq!(failures(&net), vec![expected]);
+    net.finish();
+}
+
+#[test]
+fn a_peer_that_has_not_said_who_it_is_goes_on_without_the_connections_that_it_is_not_for() {
+    let replaced = |net: &mut Net, [first, second]: [Arc<Connection>; 2]| {
+        let changed = Connection {
+            lifetime: first.lifetime / 2,
+            ..(*first).clone()
+        };
+        net.command(B, Command::Connections(vec![Arc::new(changed), second]));
+    };
+    let removed = |net: &mut Net, [_, second]: [Arc<Connection>; 2]| {
+        net.command(B, Command::Connections(vec![second]));
+    };
+    let ended = |net: &mut Net, [first, _]: [Arc<Connection>; 2]| {
+        let connection = first.name.clone();
+        net.command(B, Command::Terminate { connection });
+    };
+    let ways: [&dyn Fn(&mut Net, [Arc<Connection>; 2]); 3] = [&replaced, &removed, &ended];
+    for (seed, way) in (220..).zip(ways) {
+        let (mut net, both) = undetermined(seed);
+        way(&mut net, both);
+        net.run(5 * SECOND);
+        assert_eq!(failures(&net), vec![]);
+        let sa = net.hosts[B].endpoint.sas.values().next().expect("an SA");
+        assert_eq!(sa.connection.name, "for-a");
+        net.agree();
+        net.finish();
+    }
+}
+
+#[test]
+fn when_the_last_connection_that_fits_is_taken_away_the_negotiation_ends() {
+    let (mut net, _) = undetermined(210);
+    net.command(B, Command::Connections(Vec::new()));
+    assert_eq!(net.hosts[B].causes(4653), vec![Cause::PolicyChanged]);
+    assert!(net.hosts[B].endpoint.negotiations.is_empty());
+    net.run(60 * SECOND);
+    net.finish();
+}
+
+#[test]
+fn the_connection_that_a_peer_is_for_says_who_we_are() {
+    let id = |text: &str| Some(Identity::parse(text).unwrap());
+    let mut net = pair_with(211, |host, c| {
+        if host == A {
+            c.local_id = id("a.example");
+        } else {
+            c.remote_id = id("somebody.example");
+            c.local_id = id("gw.example");
+        }
+    });
+    let first = net.hosts[B].connections[0].clone();
+    let second = Connection {
+        name: "for-a".to_owned(),
+        remote_id: id("a.example"),
+        local_id: None,
+        ..(*first).clone()
+    };
+    net.command(B, Command::Connections(vec![first, Arc::new(second)]));
+    net.establish();
+    let sa = net.hosts[B].endpoint.sas.values().next().expect("an SA");
+    assert_eq!(sa.local_id, Identity::from(address(2)));
+    net.finish();
+}
+
+#[test]
+fn a_connection_that_names_the_peer_comes_before_one_that_takes_anybody() {
+    let id = |text: &str| Some(Identity::parse(text).unwrap());
+    let mut net = pair_with(212, |host, c| {
+        if host == A {
+            c.local_id = id("a.example");
+        } else {
+            c.remote_address = RemoteAddress::Any;
+        }
+    });
+    let first = net.hosts[B].connections[0].clone();
+    let second = Connection {
+        name: "for-a".to_owned(),
+        remote_id: id("a.example"),
+        ..(*first).clone()
+    };
+    net.command(B, Command::Connections(vec![first, Arc::new(second)]));
+    net.establish();
+    let sa = net.hosts[B].endpoint.sas.values().next().expect("an SA");
+    assert_eq!(sa.connection.name, "for-a");
     net.finish();
 }
 

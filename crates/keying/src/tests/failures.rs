@@ -870,3 +870,49 @@ fn vendor_ids_tell_nothing_but_what_the_negotiation_needs() {
     }
     net.finish();
 }
+
+#[test]
+fn a_silence_in_which_something_unreadable_came_tells_what_was_wrong_with_it() {
+    // Message 2, and message 3: a byte that is reserved.
+    for (seed, sender, host, cause) in [
+        (190, B, A, Cause::NoAnswer),
+        (191, A, B, Cause::SilenceAfterMessage1),
+    ] {
+        let mut net = pair(seed);
+        net.path = filtered(move |packet| {
+            let known = packet.bytes[8..16] != [0; 8];
+            if packet.sender == sender && known {
+                packet.bytes[29] = 1;
+            }
+            true
+        });
+        net.up(A);
+        net.run(Duration::from_mins(1));
+        let failed = net.hosts[host].of(4653);
+        assert_eq!(failed.len(), 1);
+        assert_eq!(failed[0].extra.cause, Some(cause));
+        let detail = failed[0].extra.detail.as_deref().unwrap_or_default();
+        assert!(
+            detail.starts_with("what came in its place cannot be read: "),
+            "{detail}"
+        );
+        net.finish();
+    }
+}
+
+#[test]
+fn a_message_to_another_of_our_addresses_is_none_of_the_negotiation() {
+    let mut net = pair(192);
+    net.path = filtered(|packet| packet.bytes[19] & 1 == 0);
+    net.up(A);
+    net.run(Duration::from_millis(500));
+    let message_5 = net.hosts[A].sent.last().cloned();
+    let (a, b) = net.ends();
+    let elsewhere = std::net::SocketAddr::new(address(50), b.port());
+    net.inject(B, a, elsewhere, &message_5.unwrap());
+    assert_eq!(net.hosts[B].causes(4976), vec![Cause::PacketOutOfPlace]);
+    net.path = perfect();
+    net.run(Duration::from_secs(5));
+    net.agree();
+    net.finish();
+}

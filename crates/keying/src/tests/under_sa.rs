@@ -8,7 +8,8 @@ use isakmp::{ExchangeType, Notification, NotifyType, Payload, ProtocolId, Securi
 
 use super::net::{A, B, Net, below, filtered};
 use super::{address, pair, pair_with};
-use crate::config::Dpd;
+use crate::config::{Connection, CredentialId, Dpd};
+use crate::endpoint::Party;
 use crate::identity::Identity;
 use crate::ikev1::messages::Payloads;
 use crate::ikev1::negotiation::header;
@@ -422,6 +423,84 @@ fn the_lesser_lifetime_counts_and_the_offer_is_echoed() {
     net.establish();
     assert_eq!(net.hosts[A].established().lifetime, 3_600 * SECOND);
     assert_eq!(net.hosts[B].established().lifetime, 600 * SECOND);
+    net.finish();
+}
+
+/// Gives host B an SA more, a copy of the one that it has, changed.
+fn another(net: &mut Net, number: u64, change: impl FnOnce(&mut Sa)) {
+    let host = &mut net.hosts[B];
+    host.unaccounted = true;
+    let mut sa = host.endpoint.sas.values().next().unwrap().clone();
+    sa.mmsa_id = number;
+    sa.initiator_cookie = isakmp::Cookie(number.to_be_bytes());
+    change(&mut sa);
+    let endpoint = &mut host.endpoint;
+    endpoint.by_cookies.insert(sa.cookies(), Party::Sa(number));
+    endpoint.sas_by_peer.insert(&sa.remote_id, number);
+    endpoint.sas_by_holder.insert(sa.holder(), number);
+    endpoint.sas.insert(number, sa);
+}
+
+#[test]
+fn a_first_contact_ends_what_its_peer_has_proven_to_be_its_own_and_nothing_else() {
+    const OWN: u64 = 1 << 40;
+    let elsewhere = |sa: &mut Sa| sa.route.remote.set_ip(address(77));
+    let with_another_key = |sa: &mut Sa| sa.credential = Some(CredentialId(77));
+    let of_another = |sa: &mut Sa| sa.remote_id = Identity::parse("@another").unwrap();
+    for named in [false, true] {
+        let mut net = pair_with(90, |host, c| {
+            if named && host == B {
+                c.remote_id = Some(Identity::from(address(1)));
+            }
+        });
+        net.establish();
+        another(&mut net, OWN, |_| {});
+        another(&mut net, OWN + 1, elsewhere);
+        another(&mut net, OWN + 2, with_another_key);
+        another(&mut net, OWN + 3, of_another);
+        net.hosts[A].unaccounted = true;
+        net.crash(A);
+        net.up(A);
+        net.run(5 * SECOND);
+        let kept: Vec<u64> = net.hosts[B].endpoint.sas.keys().copied().collect();
+        // Who calls himself by an address that he does not have has shown nothing but the key: unless the connection
+        // names that very identity, it is not his.
+        let expected: &[u64] = if named { &[2, 3] } else { &[1, 2, 3] };
+        let expected = expected.iter().map(|number| OWN + number);
+        assert!(kept[1..].iter().copied().eq(expected), "{named}: {kept:?}");
+        assert!(kept[0] < OWN);
+        assert_eq!(net.hosts[B].causes(4655)[0], Cause::Replaced);
+    }
+}
+
+#[test]
+fn a_second_connection_to_a_peer_is_no_first_contact() {
+    let mut net = pair(91);
+    let connections = |net: &Net, host: usize, name: &str| {
+        let first = net.hosts[host].connections[0].clone();
+        let second = Connection {
+            name: name.to_owned(),
+            ..(*first).clone()
+        };
+        vec![first, std::sync::Arc::new(second)]
+    };
+    let both = connections(&net, A, "again-to-b");
+    net.hosts[A].connections.clone_from(&both);
+    net.command(A, Command::Connections(both));
+    net.establish();
+    let (local, remote) = net.ends();
+    net.command(
+        A,
+        Command::Initiate {
+            connection: "again-to-b".to_owned(),
+            local,
+            remote,
+        },
+    );
+    net.run(5 * SECOND);
+    for host in &net.hosts {
+        assert_eq!((host.of(4650).len(), host.of(4655).len()), (2, 0));
+    }
     net.finish();
 }
 
