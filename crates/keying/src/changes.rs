@@ -63,8 +63,11 @@ impl Endpoint {
 
     /// Whether there is another Main Mode SA with the peer of this one.
     fn has_other(&self, sa: &Sa) -> bool {
-        self.sas_with(&sa.remote_id)
-            .any(|other| other.mmsa_id != sa.mmsa_id && other.connection.name == sa.connection.name)
+        self.sas_with(&sa.remote_id).any(|other| {
+            other.mmsa_id != sa.mmsa_id
+                && other.connection.name == sa.connection.name
+                && other.user == sa.user
+        })
     }
 
     /// The same of a child SA that is installed.

@@ -126,6 +126,8 @@ pub const MAX_QUICK_MODES_PER_SA: usize = 128;
 pub const MAX_CHILD_SAS_PER_SA: usize = 1_024;
 /// Child SAs in all. At about 600 bytes each, 80 MB.
 pub const MAX_CHILD_SAS: usize = 131_072;
+/// Those of one holder, as of Main Mode SAs: the other half is for all others, and for what replaces theirs.
+pub const MAX_CHILD_SAS_PER_HOLDER: usize = MAX_CHILD_SAS / 2;
 /// Quick Modes that a peer begins under one Main Mode SA: this many at once, then one each
 /// [`QUICK_REFILL`]. What is more is not heard, and heard when it is sent again.
 pub const QUICK_BURST: u32 = 128;

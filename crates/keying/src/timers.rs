@@ -215,7 +215,7 @@ impl Endpoint {
         let has_successor = self.sas_with(&sa.remote_id).any(|other| {
             other.established > sa.established
                 && other.connection.name == sa.connection.name
-                && other.user == sa.user
+                && other.is_of_peer_of(sa)
         });
         if has_successor && let Some(sa) = self.sas.get_mut(&id) {
             sa.replace_at = None;

@@ -11,7 +11,7 @@ use super::certificates::{self};
 use super::messages::{Payloads, identification, vendor_ids};
 use super::nat::Nat;
 use super::negotiation::{Failure, Negotiation, Route, Step, new_cookie};
-use super::proposals;
+use super::proposals::{self, Chosen};
 use super::shared::{
     accepts, check_hash, check_identity, check_key_exchange, check_signature, derive, detect_nat,
     keys_of, nat_payloads, new_sa, own_hash, own_identity, read_identity, sealed,
@@ -74,17 +74,7 @@ pub(crate) fn message_1(
     // What is agreed now has to be so whichever of them the identity tells: suite, method, and the key that
     // SKEYID is made of.
     let method = chosen.method;
-    n.alternatives = candidates
-        .iter()
-        .filter(|other| {
-            let credential = method.credential(&other.connection);
-            other.connection.proposals.contains(&chosen.suite)
-                && credential.is_some()
-                && (method.signature().is_some()
-                    || other.by_psk && credential == method.credential(connection))
-        })
-        .map(|other| other.connection.clone())
-        .collect();
+    n.alternatives = agreeing(candidates.iter(), connection, &chosen);
     n.connection = Some(connection.clone());
     n.responder_cookie = new_cookie(core);
     n.authenticates_by(method);
@@ -98,6 +88,25 @@ pub(crate) fn message_1(
     };
     n.answer(core, now, message, MmState::SentFirst);
     Step::Stay
+}
+
+/// Of all that an offer may be for, what it is true for as agreed for one of them.
+pub(crate) fn agreeing<'a>(
+    candidates: impl Iterator<Item = &'a Candidate>,
+    connection: &Connection,
+    chosen: &Chosen,
+) -> Vec<Arc<Connection>> {
+    let method = chosen.method;
+    candidates
+        .filter(|other| {
+            let credential = method.credential(&other.connection);
+            other.connection.proposals.contains(&chosen.suite)
+                && credential.is_some()
+                && (method.signature().is_some()
+                    || other.by_psk && credential == method.credential(connection))
+        })
+        .map(|other| other.connection.clone())
+        .collect()
 }
 
 /// Message 3: the initiator's half of the key exchange.

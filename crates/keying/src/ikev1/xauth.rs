@@ -9,13 +9,14 @@ use crypto::Secret;
 use isakmp::config::{ConfigAttributes, ConfigType, class};
 use isakmp::{Attribute, Datagram, Payload};
 
+use super::authentication::Method;
 use super::duplicates::{Digest, Duplicates, Seen, digest};
 use super::flight::Flight;
 use super::informational::failure_in;
 use super::nat::Nat;
 use super::negotiation::{Failure, Negotiation, Route, Step};
 use super::sa::{Asked, Asking, Sa};
-use super::shared::accepts;
+use super::shared::{accepts, own_identity};
 use super::state::State;
 use super::transaction::{self, Heard, answer_to, attribute, bytes};
 use crate::config::{Connection, CredentialId, Xauth};
@@ -364,16 +365,23 @@ fn check(
     }
 }
 
-/// Of the connections that what was agreed is true for, the first that names the user. One that nobody names is
-/// looked for among the first connection's users all the same, so that an answer takes as long.
+/// Of the connections that what was agreed and proven is true for, the first that names the user. One that nobody
+/// names is looked for among the first connection's users all the same, so that an answer takes as long.
 fn for_user(n: &Negotiation, sa: &Sa, name: &str) -> Option<(Arc<Connection>, CredentialId)> {
+    // The certificate was taken by this one's trust and by its policy.
+    let signatures = |connection: &Connection| {
+        let method = n.method.and_then(Method::signature)?;
+        connection.signatures(method).cloned()
+    };
+    let by = signatures(&sa.connection);
     let nat = Nat {
         here: sa.behind_nat,
         there: sa.peer_behind_nat,
     };
     let agreed = n.connection.iter().chain(&n.alternatives).filter(|other| {
         accepts(other, &sa.remote_id, n.route.remote.ip(), nat)
-            && other.local_id.as_ref().is_none_or(|id| *id == sa.local_id)
+            && own_identity(n, other) == sa.local_id
+            && signatures(other) == by
     });
     let serving: Vec<_> = agreed
         .filter_map(|connection| match &connection.xauth {

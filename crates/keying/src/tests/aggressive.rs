@@ -164,6 +164,30 @@ fn the_identity_chooses_connection_and_key() {
 }
 
 #[test]
+fn a_connection_that_names_the_peer_comes_before_one_that_takes_anybody() {
+    let carol = || Some(Identity::parse("carol@example").unwrap());
+    let mut net = aggressive(false, |host, connection| {
+        if host == A {
+            connection.local_id = carol();
+        }
+    });
+    let of = |name: &str, id: Option<Identity>| {
+        let mut connection: Connection = (*net.hosts[B].connections[0]).clone();
+        connection.name = name.to_owned();
+        connection.remote_address = RemoteAddress::Any;
+        connection.remote_id = id;
+        std::sync::Arc::new(connection)
+    };
+    let connections = vec![of("anybody", None), of("carol", carol())];
+    net.command(B, crate::Command::Connections(connections));
+    net.up(A);
+    net.run(Duration::from_secs(5));
+    let established = net.hosts[B].of(4650);
+    assert_eq!(established[0].extra.connection.as_deref(), Some("carol"));
+    net.finish();
+}
+
+#[test]
 fn an_identity_that_no_connection_names_is_refused_at_once() {
     let mut net = aggressive(false, |host, connection| {
         if host == A {

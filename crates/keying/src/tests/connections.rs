@@ -337,6 +337,9 @@ fn a_peer_whose_connection_is_taken_away_before_it_says_who_it_is_hears_that() {
     net.finish();
 }
 
+/// How one of two connections is taken away.
+type Way<'a> = &'a dyn Fn(&mut Net, [Arc<Connection>; 2]);
+
 #[test]
 fn a_peer_that_has_not_said_who_it_is_goes_on_without_the_connections_that_it_is_not_for() {
     let replaced = |net: &mut Net, [first, second]: [Arc<Connection>; 2]| {
@@ -353,7 +356,7 @@ fn a_peer_that_has_not_said_who_it_is_goes_on_without_the_connections_that_it_is
         let connection = first.name.clone();
         net.command(B, Command::Terminate { connection });
     };
-    let ways: [&dyn Fn(&mut Net, [Arc<Connection>; 2]); 3] = [&replaced, &removed, &ended];
+    let ways: [Way; 3] = [&replaced, &removed, &ended];
     for (seed, way) in (220..).zip(ways) {
         let (mut net, both) = undetermined(seed);
         way(&mut net, both);

@@ -33,8 +33,8 @@ pub(super) struct Ledger {
 /// What somebody who watches takes for up.
 #[derive(Debug, Default)]
 struct Watched {
-    /// By connection and peer.
-    peers: BTreeSet<(String, String)>,
+    /// By connection, peer and user.
+    peers: BTreeSet<(String, String, Option<String>)>,
     /// By connection, child, peer and traffic.
     children: BTreeSet<[String; 5]>,
 }
@@ -53,7 +53,10 @@ fn child_key(sa: &ChildSaStatus) -> [String; 5] {
 
 impl Watched {
     fn take(&mut self, change: &Change) {
-        let peer = |sa: &MainModeSa| (sa.connection.clone(), sa.remote_name.clone());
+        let peer = |sa: &MainModeSa| {
+            let (connection, user) = (sa.connection.clone(), sa.user.clone());
+            (connection, sa.remote_name.clone(), user)
+        };
         match change {
             Change::Up { sa, first } => assert_eq!(self.peers.insert(peer(sa)), *first, "{sa:?}"),
             Change::Down { sa, .. } => assert!(self.peers.remove(&peer(sa)), "{sa:?}"),
@@ -70,7 +73,10 @@ impl Watched {
     /// It is what there is.
     fn check(&self, endpoint: &Endpoint) {
         let sas = endpoint.sas.values();
-        let peers = sas.map(|sa| (sa.connection.name.clone(), sa.remote_id.to_string()));
+        let peers = sas.map(|sa| {
+            let (connection, user) = (sa.connection.name.clone(), sa.user.clone());
+            (connection, sa.remote_id.to_string(), user)
+        });
         assert_eq!(self.peers, peers.collect());
         let now = std::time::Instant::now();
         let installed = endpoint.children.values().filter(|live| live.installed());

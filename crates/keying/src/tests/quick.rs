@@ -332,6 +332,16 @@ fn a_peer_that_asks_for_more_is_given_what_is_ours() {
     net.agree();
     let narrowed = net.hosts[A].plane.values().next().unwrap();
     assert_eq!(narrowed.remote_selector, self::net(B));
+    // Asked for again, by an operator or by traffic for what the peer did not take, it stands.
+    for _ in 0..3 {
+        up(&mut net, A);
+        net.run(SECOND);
+    }
+    assert!(stands(&net));
+    for host in &net.hosts {
+        assert_eq!((host.of(5451).len(), host.of(5452).len()), (1, 0));
+    }
+    assert_eq!(net.hosts[A].child_verdicts.len(), 4);
     net.finish();
 }
 

@@ -6,7 +6,9 @@ use audit::Cause;
 
 use super::net::{A, B, Net, below, filtered, perfect};
 use super::quick::{pair_of, stands, up};
+use super::under_sa::another;
 use crate::endpoint::Party;
+use crate::ikev1::sa::Sa;
 use crate::io::{Command, Input};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -287,6 +289,95 @@ fn children_end_with_a_main_mode_sa_that_has_no_successor() {
     assert_eq!(net.hosts[B].causes(5452), [Cause::MainModeEnded]);
     assert!(net.hosts[B].plane.is_empty());
     net.finish();
+}
+
+#[test]
+fn a_delete_ends_nothing_of_another_peers_who_gives_the_same_identity() {
+    let mut net = pair_of(398, |_, _| {});
+    up(&mut net, A);
+    net.run(SECOND);
+    // What stands is another's: proven with another key.
+    let first = *net.hosts[B].endpoint.sas.keys().next().unwrap();
+    let own = 1 << 40;
+    another(&mut net, own, |_| {});
+    let endpoint = &mut net.hosts[B].endpoint;
+    endpoint.sas.get_mut(&first).unwrap().credential = None;
+    let live = endpoint.children.values().next().unwrap();
+    let delete = isakmp::Delete {
+        doi: isakmp::DOI_IPSEC,
+        protocol: isakmp::ProtocolId(3),
+        spi_size: 4,
+        spis: vec![live.outbound_spi.to_be_bytes().to_vec()],
+    };
+    endpoint.deleted_by_peer(net.now, own, &delete);
+    assert!(stands(&net));
+    let endpoint = &mut net.hosts[B].endpoint;
+    endpoint.deleted_by_peer(net.now, first, &delete);
+    net.input(B, Input::Timeout);
+    net.run(SECOND);
+    assert_eq!(net.hosts[B].causes(5452), [Cause::DeletedByPeer]);
+}
+
+#[test]
+fn a_child_is_replaced_under_an_sa_of_its_own_peer_alone() {
+    let mut net = pair_of(399, |_, _| {});
+    up(&mut net, A);
+    net.run(SECOND);
+    let others = [1 << 40, (1 << 40) + 1];
+    another(&mut net, others[0], |sa| sa.user = Some("another".into()));
+    another(&mut net, others[1], |sa| {
+        sa.route.remote.set_ip(super::address(77));
+    });
+    for id in others {
+        let sa = net.hosts[B].endpoint.sas.get_mut(&id).unwrap();
+        sa.established += SECOND;
+    }
+    let id = net.hosts[B].endpoint.children.ids().next().unwrap();
+    let now = net.now;
+    net.hosts[B].endpoint.rekey(now, id);
+    let under: Vec<u64> = net.hosts[B]
+        .endpoint
+        .quick
+        .values()
+        .map(|q| q.mmsa_id)
+        .collect();
+    assert_eq!(under.len(), 1);
+    assert!(!others.contains(&under[0]));
+}
+
+#[test]
+fn a_dead_peers_children_go_to_nobody_else_who_gives_the_same_identity() {
+    let others: [&dyn Fn(&mut Sa); 3] = [
+        &|sa| sa.user = Some("another".to_owned()),
+        &|sa| sa.route.remote.set_ip(super::address(77)),
+        &|sa| sa.credential = None,
+    ];
+    for (seed, change) in (391..).zip(others) {
+        let mut net = super::pair_with(seed, |host, connection| {
+            let child = super::quick::child(host, "net", &[super::quick::SUITE]);
+            connection.children = vec![std::sync::Arc::new(child)];
+            if host == B {
+                connection.dpd = Some(crate::config::Dpd {
+                    delay: 5 * SECOND,
+                    timeout: 20 * SECOND,
+                });
+            }
+        });
+        up(&mut net, A);
+        net.run(SECOND);
+        let first = *net.hosts[B].endpoint.sas.keys().next().unwrap();
+        another(&mut net, 1 << 40, |sa| {
+            sa.established += SECOND;
+            change(sa);
+        });
+        let now = net.now;
+        let host = &mut net.hosts[B].endpoint;
+        host.end_sa(now, first, Cause::PeerDead, false);
+        net.input(B, Input::Timeout);
+        net.run(SECOND);
+        assert_eq!(net.hosts[B].causes(5452), [Cause::PeerDead]);
+        assert!(net.hosts[B].plane.is_empty());
+    }
 }
 
 #[test]

@@ -427,7 +427,7 @@ fn the_lesser_lifetime_counts_and_the_offer_is_echoed() {
 }
 
 /// Gives host B an SA more, a copy of the one that it has, changed.
-fn another(net: &mut Net, number: u64, change: impl FnOnce(&mut Sa)) {
+pub(super) fn another(net: &mut Net, number: u64, change: impl FnOnce(&mut Sa)) {
     let host = &mut net.hosts[B];
     host.unaccounted = true;
     let mut sa = host.endpoint.sas.values().next().unwrap().clone();

@@ -279,7 +279,37 @@ fn the_users_name_chooses_the_connection() {
         Some("for-carol")
     );
     net.finish();
-    // Nobody's connection.
+}
+
+#[test]
+fn the_users_name_chooses_the_connection_in_aggressive_mode_too() {
+    let mut net = pair_of(A, By::Psk, |host, connection| {
+        connection.aggressive = true;
+        if host == A {
+            connection.local_id = Some(Identity::parse("group.example").unwrap());
+        }
+    });
+    let of = |name: &str, user: &str| {
+        let mut connection: Connection = (*net.hosts[B].connections[0]).clone();
+        name.clone_into(&mut connection.name);
+        connection.remote_address = RemoteAddress::Any;
+        connection.xauth = Some(Xauth::Server {
+            users: USERS,
+            names: vec![user.to_owned()],
+        });
+        connection.into()
+    };
+    let connections = vec![of("for-dave", "dave"), of("for-carol", "carol")];
+    net.hosts[B].connections.clone_from(&connections);
+    net.command(B, crate::Command::Connections(connections));
+    net.establish();
+    let sa = net.hosts[B].endpoint.sas.values().next().unwrap();
+    assert_eq!(sa.connection.name, "for-carol");
+    net.finish();
+}
+
+#[test]
+fn a_user_whom_no_connection_names_is_refused() {
     let mut net = pair_of(A, By::Psk, |host, connection| {
         if host == B {
             connection.xauth = Some(Xauth::Server {
@@ -296,6 +326,48 @@ fn the_users_name_chooses_the_connection() {
     net.run(Duration::from_secs(30));
     assert_eq!(net.hosts[B].failure().cause, Cause::XauthFailed);
     net.finish();
+}
+
+#[test]
+fn a_user_leads_to_no_connection_whose_trust_or_policy_has_not_looked_at_the_certificate() {
+    for alike in [true, false] {
+        let mut net = pair_of(A, By::Certificates, |_, _| {});
+        let of = |name: &str, user: &str, credential: CredentialId| {
+            let mut connection: Connection = (*net.hosts[B].connections[0]).clone();
+            name.clone_into(&mut connection.name);
+            connection.remote_address = RemoteAddress::Any;
+            connection.auth = vec![Auth::Signatures(pki::signatures(credential))];
+            connection.xauth = Some(Xauth::Server {
+                users: USERS,
+                names: vec![user.to_owned()],
+            });
+            connection.into()
+        };
+        let other = if alike { CERTIFICATE } else { CredentialId(9) };
+        let connections = vec![
+            of("for-dave", "dave", CERTIFICATE),
+            of("for-carol", "carol", other),
+        ];
+        let side = net.hosts[B].keys.1[&CERTIFICATE].clone();
+        net.hosts[B].keys.1.insert(CredentialId(9), side);
+        let only_dave = vec![user("dave", "D4v3")];
+        if !alike {
+            net.hosts[B].keys.2.insert(USERS, only_dave);
+        }
+        net.hosts[B].connections.clone_from(&connections);
+        net.command(B, crate::Command::Connections(connections));
+        net.up(A);
+        net.run(Duration::from_secs(30));
+        if alike {
+            net.hosts[B].established();
+            let sa = net.hosts[B].endpoint.sas.values().next().unwrap();
+            assert_eq!(sa.connection.name, "for-carol");
+        } else {
+            assert_eq!(net.hosts[B].failure().cause, Cause::XauthFailed);
+            assert!(net.hosts[B].endpoint.sas.is_empty());
+        }
+        net.finish();
+    }
 }
 
 #[test]

@@ -154,7 +154,7 @@ pub fn snapshot(status: &keying::Status, config: &Config) -> Vec<Happened> {
         .sas
         .iter()
         .rev()
-        .filter(|sa| seen.insert((&sa.connection, &sa.remote_name)))
+        .filter(|sa| seen.insert((&sa.connection, &sa.remote_name, &sa.user)))
         .map(|sa| {
             Happened::ConnectionUp(Peer {
                 snapshot: true,

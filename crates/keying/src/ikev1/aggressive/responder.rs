@@ -15,6 +15,7 @@ use crate::ikev1::messages::{self, IdentityMessage, Payloads, identification, ve
 use crate::ikev1::nat::Nat;
 use crate::ikev1::negotiation::{Failure, Negotiation, Route, Step, new_cookie};
 use crate::ikev1::proposals;
+use crate::ikev1::responder::agreeing;
 use crate::ikev1::shared::{
     accepts, check_hash, check_identity, check_key_exchange, check_signature, derive, detect_nat,
     keys_of, nat_payloads, new_sa, own_hash, own_identity,
@@ -56,7 +57,7 @@ pub(crate) fn message_1(
     // The identity is here, and with it the key: the best connection that names it.
     let remote = n.route.remote.ip();
     let identity = Identity::from_payload(identification.id_type.0, &identification.data);
-    let named: Vec<&Candidate> = allowing
+    let mut named: Vec<&Candidate> = allowing
         .iter()
         .copied()
         .filter(|candidate| {
@@ -70,6 +71,7 @@ pub(crate) fn message_1(
             })
         })
         .collect();
+    named.sort_by_key(|candidate| candidate.connection.remote_id.is_none());
     let mut refused = None;
     let mut taken = None;
     for candidate in &named {
@@ -97,7 +99,7 @@ pub(crate) fn message_1(
         return failure.into();
     }
     n.connection = Some(connection.clone());
-    n.alternatives = vec![connection.clone()];
+    n.alternatives = agreeing(named.iter().copied(), &connection, &chosen);
     n.responder_cookie = new_cookie(core);
     n.authenticates_by(chosen.method);
     n.learn(payloads.all());

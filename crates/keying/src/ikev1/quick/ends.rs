@@ -167,12 +167,15 @@ impl Endpoint {
     /// The peer's delete of ESP, AH or IPComp SAs: it names the SPIs that it chose. What one of a bundle loses, the
     /// whole loses.
     pub(crate) fn deleted_by_peer(&mut self, now: Instant, mmsa_id: u64, delete: &Delete) {
-        let Some(sa) = self.sas.get(&mmsa_id) else {
-            return;
-        };
-        // An SA is its peer's: under whichever Main Mode SA with it.
-        let remote_id = sa.remote_id.clone();
         for spi in &delete.spis {
+            let Some(sa) = self.sas.get(&mmsa_id) else {
+                return;
+            };
+            // An SA is its peer's: under whichever Main Mode SA with it.
+            let peers = |live: &Live| {
+                let under = self.sas.get(&live.mmsa_id);
+                under.is_some_and(|other| other.mmsa_id == mmsa_id || sa.is_of_peer_of(other))
+            };
             let named = |protocol: Protocol, outbound: u32, cpis: Option<Cpis>| {
                 if delete.protocol == ProtocolId::IPCOMP {
                     cpis.is_some_and(|cpis| spi.ends_with(&cpis.outbound.to_be_bytes()))
@@ -183,8 +186,7 @@ impl Endpoint {
             // By its CPI hardly anybody deletes; all others are found by what they name.
             let outbound = <[u8; 4]>::try_from(spi.as_slice()).map(u32::from_be_bytes);
             let is_it = |live: &&Live| {
-                live.remote_id == remote_id
-                    && named(live.suite.protocol, live.outbound_spi, live.cpis)
+                named(live.suite.protocol, live.outbound_spi, live.cpis) && peers(live)
             };
             let live = match outbound {
                 Ok(outbound) if delete.protocol != ProtocolId::IPCOMP => {
@@ -276,7 +278,7 @@ impl Endpoint {
             self.newest_sa_with(&old.remote_id, |sa| {
                 sa.mmsa_id != mmsa_id
                     && sa.connection.name == old.connection.name
-                    && sa.local_id == old.local_id
+                    && sa.is_of_peer_of(old)
             })
         });
         match heir {

@@ -79,7 +79,7 @@ impl Endpoint {
         let again = after(now, left.mul_f64(REPLACE_AGAIN));
         live.rekey_at = (left > TOO_SHORT).then_some(again);
         let (child, pair) = (live.child.clone(), live.pair);
-        let (connection, remote_id) = (live.connection.name.clone(), live.remote_id.clone());
+        let (connection, under) = (live.connection.name.clone(), live.mmsa_id);
         let under_way = self.quick.values().any(|quick| {
             quick.replaces == Some(id)
                 || (quick.role == Role::Responder
@@ -90,7 +90,11 @@ impl Endpoint {
         if under_way || self.stopping {
             return;
         }
-        let newest = self.newest_sa_with(&remote_id, |sa| sa.connection.name == connection);
+        let newest = self.sas.get(&under).and_then(|old| {
+            self.newest_sa_with(&old.remote_id, |sa| {
+                sa.connection.name == connection && sa.is_of_peer_of(old)
+            })
+        });
         if let Some(mmsa_id) = newest {
             self.begin_quick(now, mmsa_id, &child, pair, Some(id));
         }

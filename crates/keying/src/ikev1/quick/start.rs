@@ -10,6 +10,7 @@ use isakmp::ipsec;
 use rand_core::Rng as _;
 
 use super::initiator;
+use super::live::Live;
 use super::selectors::{Pair, pairs};
 use super::shared::{Own, compresses};
 use crate::child::{Child, ChildOutcome, ChildVerdict};
@@ -17,7 +18,9 @@ use crate::endpoint::{Endpoint, Party};
 use crate::identity::Identity;
 use crate::ikev1::sa::Sa;
 use crate::io::Output;
-use crate::limits::{AUTO_GRACE, FIRST_SPI, MAX_CHILD_SAS, MAX_CHILD_SAS_PER_SA};
+use crate::limits::{
+    AUTO_GRACE, FIRST_SPI, MAX_CHILD_SAS, MAX_CHILD_SAS_PER_HOLDER, MAX_CHILD_SAS_PER_SA,
+};
 
 impl Endpoint {
     /// An SPI of ours that is not in use (RFC 4303 section 2.1: 255 and less are reserved).
@@ -140,11 +143,18 @@ impl Endpoint {
             let remote = sa.route.remote;
             return self.no_child(&connection, &child.name, remote, Cause::OutsideSplitInclude);
         }
-        for pair in pairs {
-            let standing = self.children.of_pair(pair).find(|live| {
+        for pair in &pairs {
+            // The peer may have taken less than it was offered: asked again, it gives no more.
+            let stands_for = |live: &Live| {
+                let part = || !pairs.contains(&live.pair) && pair.narrowed(&live.pair).is_some();
+                live.pair == *pair || live.role == Role::Initiator && part()
+            };
+            let (same, here) = (self.children.of_pair(*pair), self.children.under(mmsa_id));
+            let standing = same.chain(here).find(|live| {
                 live.connection.name == connection
                     && live.child.name == child.name
                     && live.superseded.is_none()
+                    && stands_for(live)
             });
             if let Some(live) = standing {
                 if asked && live.installed() {
@@ -156,11 +166,11 @@ impl Endpoint {
             let under_way = self.quick.values().any(|quick| {
                 quick.connection.name == connection
                     && quick.child.as_ref().is_some_and(|c| c.name == child.name)
-                    && quick.pair == Some(pair)
+                    && quick.pair == Some(*pair)
                     && (quick.role == Role::Initiator || !asked)
             });
             if !under_way {
-                self.begin_quick(now, mmsa_id, child, pair, None);
+                self.begin_quick(now, mmsa_id, child, *pair, None);
             }
         }
     }
@@ -199,10 +209,22 @@ impl Endpoint {
         self.apply_quick(now, quick, step);
     }
 
-    /// Whether another child SA would be one too many.
+    /// Whether another child SA would be one too many, in all, of its holder or under its Main Mode SA.
     pub(crate) fn too_many_children(&self, mmsa_id: u64) -> bool {
         let mut under = self.children.under(mmsa_id);
-        self.children.len() >= MAX_CHILD_SAS || under.nth(MAX_CHILD_SAS_PER_SA - 1).is_some()
+        under.nth(MAX_CHILD_SAS_PER_SA - 1).is_some()
+            || self.children.len() >= MAX_CHILD_SAS
+            || self.children.len() >= MAX_CHILD_SAS_PER_HOLDER && self.has_its_share(mmsa_id)
+    }
+
+    /// Whether the holder of a Main Mode SA has as many child SAs as one may have.
+    fn has_its_share(&self, mmsa_id: u64) -> bool {
+        let Some(sa) = self.sas.get(&mmsa_id) else {
+            return false;
+        };
+        let own = self.sas_by_holder.of(sa.holder());
+        let mut children = own.flat_map(|id| self.children.under(id));
+        children.nth(MAX_CHILD_SAS_PER_HOLDER - 1).is_some()
     }
 
     /// A Main Mode SA stands: what waited for it begins, and what is to begin with it.
