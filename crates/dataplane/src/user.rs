@@ -17,6 +17,7 @@ mod outbound;
 mod packet;
 mod shared;
 mod shield;
+mod sources;
 mod table;
 mod tell;
 mod turns;
@@ -98,6 +99,8 @@ pub struct UserOptions {
     pub nat_sockets: Vec<OwnedFd>,
     /// Takes what is IKE.
     pub ike: IkeReceiver,
+    /// The ports of all of IKE's sockets, these and others: what comes to them is in the clear as it should be.
+    pub ike_ports: Vec<u16>,
     /// Threads that seal, one for each queue of the device. Flows are spread over them.
     pub workers: usize,
 }
@@ -120,6 +123,7 @@ impl UserOptions {
             },
             nat_sockets: Vec::new(),
             ike: Box::new(|_| {}),
+            ike_ports: vec![500, 4500],
             workers: std::thread::available_parallelism().map_or(1, Into::into),
         }
     }
@@ -193,7 +197,7 @@ pub fn user(
         look: false,
     };
     plane.start_telling(told, events)?;
-    plane.start_watching(device)?;
+    plane.start_watching(device, options.ike_ports)?;
     for worker in 0..plane.shared.queues.len() {
         let mut outbound = Outbound::new(Arc::clone(&plane.shared), worker);
         plane.start(format!("esp-out-{worker}"), move || outbound.run())?;
@@ -309,7 +313,7 @@ impl User {
     }
 
     /// Without IPsec in the kernel nothing is dropped, and there is nothing to tell.
-    fn start_watching(&mut self, device: u32) -> Result<(), PlaneError> {
+    fn start_watching(&mut self, device: u32, ike_ports: Vec<u16>) -> Result<(), PlaneError> {
         if !self.ways.shield().works() {
             self.shared.teller.tell(PlaneEvent::Lost(
                 "packets that come in the clear and should have been protected are not dropped, since the kernel has no \
@@ -318,7 +322,7 @@ impl User {
             ));
             return Ok(());
         }
-        let watch = Watch::open(device).map(Arc::new);
+        let watch = Watch::open(device, ike_ports).map(Arc::new);
         let watch = watch.map_err(|error| fault("watching for packets in the clear", error))?;
         self.watch = Some(Arc::clone(&watch));
         let shared = Arc::clone(&self.shared);

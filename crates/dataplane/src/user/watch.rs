@@ -29,8 +29,6 @@ const ESP: u8 = 50;
 const AH: u8 = 51;
 const UDP: u8 = 17;
 const ICMPV6: u8 = 58;
-/// Where IKE comes in, which is in the clear.
-const IKE_PORTS: [u16; 2] = [500, 4500];
 
 sockopt_impl!(
     /// `SO_ATTACH_FILTER`: which packets a socket is given.
@@ -47,11 +45,13 @@ pub(super) struct Watch {
     nets: Mutex<Vec<IpNet>>,
     /// What comes out of the TUN device was protected.
     device: u32,
+    /// Where IKE comes in, which is in the clear.
+    ike_ports: Vec<u16>,
 }
 
 impl Watch {
     /// Opens them; nothing is let through yet.
-    pub(super) fn open(device: u32) -> io::Result<Self> {
+    pub(super) fn open(device: u32, ike_ports: Vec<u16>) -> io::Result<Self> {
         let open = |kind: i32| {
             // In network byte order; a protocol of Ethernet has 16 bits.
             let protocol = u16::try_from(kind).unwrap_or_default().to_be();
@@ -67,6 +67,7 @@ impl Watch {
             sockets: [open(libc::ETH_P_IP)?, open(libc::ETH_P_IPV6)?],
             nets: Mutex::default(),
             device,
+            ike_ports,
         })
     }
 
@@ -107,7 +108,7 @@ impl Watch {
                     // For this host, or by way of it: not what a promiscuous interface hears besides.
                     let host = from.is_some_and(|from| from.pkttype() == libc::PACKET_HOST);
                     if let Some(packet) = Some(&buffer[..len]).filter(|_| host) {
-                        look_at(shared, packet);
+                        look_at(shared, packet, &self.ike_ports);
                     }
                 }
             }
@@ -115,11 +116,11 @@ impl Watch {
     }
 }
 
-fn look_at(shared: &Arc<Shared>, packet: &[u8]) {
+fn look_at(shared: &Arc<Shared>, packet: &[u8], ike_ports: &[u16]) {
     let Some(inner) = Inner::read(packet) else {
         return;
     };
-    if is_free(&inner, packet) {
+    if is_free(&inner, packet, ike_ports) {
         return;
     }
     let id = match shared.tables().protects(&inner) {
@@ -133,12 +134,10 @@ fn look_at(shared: &Arc<Shared>, packet: &[u8]) {
 }
 
 /// IKE and IPsec themselves, and the search for neighbours.
-fn is_free(inner: &Inner, packet: &[u8]) -> bool {
+fn is_free(inner: &Inner, packet: &[u8], ike_ports: &[u16]) -> bool {
     match inner.protocol {
         ESP | AH => true,
-        UDP => inner
-            .ports
-            .is_some_and(|(from, to)| IKE_PORTS.contains(&from) || IKE_PORTS.contains(&to)),
+        UDP => inner.ports.is_some_and(|(_, to)| ike_ports.contains(&to)),
         ICMPV6 => packet.get(40).is_some_and(|kind| matches!(kind, 133..=136)),
         _ => false,
     }
@@ -286,6 +285,22 @@ mod tests {
                 assert_eq!(run(&program, 3, &packet), bit >= prefix, "{prefix} {bit}");
             }
         }
+    }
+
+    #[test]
+    fn what_comes_to_ikes_ports_is_in_the_clear_and_what_comes_from_them_is_not() {
+        let free = |from: u16, to: u16| {
+            let mut packet = vec![
+                0x45, 0, 0, 28, 0, 0, 0, 0, 64, UDP, 0, 0, 10, 2, 0, 1, 10, 1, 0, 1,
+            ];
+            packet.extend(from.to_be_bytes());
+            packet.extend(to.to_be_bytes());
+            packet.extend([0, 8, 0, 0]);
+            let inner = Inner::read(&packet).unwrap();
+            is_free(&inner, &packet, &[20500, 24500])
+        };
+        assert!(free(24500, 24500) && free(1024, 20500));
+        assert!(!free(500, 1024) && !free(24500, 1024) && !free(500, 4500));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage};
 use netlink_packet_route::route::{
@@ -26,6 +26,7 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use serde::{Deserialize, Serialize};
 
 use super::shield::{Policy, Shield};
+use super::sources::Sources;
 use crate::held::Held;
 use crate::kernel::ledger::Ledger;
 use crate::kernel::netlink::Netlink;
@@ -94,6 +95,8 @@ pub(super) struct Ways {
     /// The TUN device.
     device: u32,
     held: Held<RouteKey, Owner>,
+    /// Of the routes into the device.
+    sources: Sources<RouteKey>,
     shield: Shield,
 }
 
@@ -116,6 +119,7 @@ impl Ways {
             mark,
             device: 0,
             held: Held::default(),
+            sources: Sources::default(),
             shield: Shield::open(),
         };
         ways.undo()?;
@@ -169,11 +173,16 @@ impl Ways {
             // The exceptions first: nothing next door is to be lost for a moment.
             for net in except {
                 let kind = Kind::Except;
-                self.hold(owner, table, RouteKey { net, kind }, None)?;
+                self.hold(owner, table, RouteKey { net, kind })?;
             }
-            for (kind, source) in [(Kind::Guard, None), (Kind::Way, source)] {
-                self.hold(owner, table, RouteKey { net, kind }, source)?;
+            let [guard, way] = [Kind::Guard, Kind::Way].map(|kind| RouteKey { net, kind });
+            self.hold(owner, table, guard)?;
+            let before = self.sources.of(&way);
+            self.sources.want(way, owner, source);
+            if self.held.has(&way) && self.sources.of(&way) != before {
+                self.set_source(table, way)?;
             }
+            self.hold(owner, table, way)?;
         }
         Ok(())
     }
@@ -203,13 +212,7 @@ impl Ways {
         Ok(except)
     }
 
-    fn hold(
-        &mut self,
-        owner: &Owner,
-        table: u32,
-        key: RouteKey,
-        source: Option<IpAddr>,
-    ) -> Result<(), PlaneError> {
+    fn hold(&mut self, owner: &Owner, table: u32, key: RouteKey) -> Result<(), PlaneError> {
         if self.held.share(key, owner) {
             return Ok(());
         }
@@ -217,6 +220,7 @@ impl Ways {
         if key.kind != Kind::Way {
             self.ledger.add(entry)?;
         }
+        let source = self.sources.of(&key);
         let request = RouteNetlinkMessage::NewRoute(route(table, key, self.device, source));
         if let Err(failure) = self.netlink.request(request, NLM_F_CREATE | NLM_F_EXCL) {
             self.ledger.remove(&entry)?;
@@ -226,13 +230,25 @@ impl Ways {
         Ok(())
     }
 
+    /// A route that is there has another source address now.
+    fn set_source(&mut self, table: u32, key: RouteKey) -> Result<(), PlaneError> {
+        let source = self.sources.of(&key);
+        let request = RouteNetlinkMessage::NewRoute(route(table, key, self.device, source));
+        let done = self.netlink.request(request, NLM_F_CREATE | NLM_F_REPLACE);
+        done.map(drop).map_err(|failure| failure.during(DOING))
+    }
+
     /// Removes the routes that are there for nobody else.
     pub(super) fn release(&mut self, owner: &Owner) -> Result<(), PlaneError> {
         let mut result = self.shield.release(&mut self.ledger, owner);
         let Some(table) = self.table else {
             return result;
         };
+        let changed = self.sources.release(&self.held.of(owner), owner);
         let mut gone = self.held.release(owner);
+        for key in changed.into_iter().filter(|key| !gone.contains(key)) {
+            result = result.and(self.set_source(table.table, key));
+        }
         // In the order of kinds backwards: the exceptions last, as they came first.
         gone.sort_by_key(|key| std::cmp::Reverse(key.kind));
         for key in gone {

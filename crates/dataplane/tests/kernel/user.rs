@@ -9,12 +9,14 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use crypto::esp::{EspCipher as C, EspIntegrity as I, Protocol};
-use dataplane::{ChildSa, Limits, Mark, Mode, Plane, PlaneError, PlaneEvent, User, UserOptions};
+use dataplane::{
+    ChildSa, Limits, Mark, Mode, Plane, PlaneError, PlaneEvent, Selector, User, UserOptions,
+};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::lab::{Host, Lab, PATIENCE, Watched, carried, ensure, same};
-use crate::policies::{net, trap};
+use crate::policies::{net, number_after, trap};
 use crate::sas::{ENCAP, Suite, other_end, pair};
 use crate::{Outcome, OwnTrial};
 
@@ -85,6 +87,10 @@ pub const TRIALS: &[OwnTrial] = &[
     (
         "traffic_asks_for_an_sa_and_gets_it",
         traffic_asks_for_an_sa_and_gets_it,
+    ),
+    (
+        "packets_leave_from_the_address_of_the_newest_sa_though_a_trap_had_the_route_before",
+        packets_leave_from_the_address_of_the_newest_sa_though_a_trap_had_the_route_before,
     ),
     (
         "limits_are_told_and_end_the_sa",
@@ -382,6 +388,30 @@ fn traffic_asks_for_an_sa_and_gets_it() -> Outcome {
     same("routes", lab.left.ip("route show table 221")?.trim(), "")?;
     let none = left.plane.untrap(&trap.name).err().map(|e| e.to_string());
     ensure(none.is_some(), || "a trap that is gone".into())
+}
+
+fn packets_leave_from_the_address_of_the_newest_sa_though_a_trap_had_the_route_before() -> Outcome {
+    let lab = Lab::new()?;
+    let (mut left, _right) = planes(&lab)?;
+    lab.left.ip("addr add 10.1.0.9/32 dev lo")?;
+    let source = || number_after(&lab.left.ip("route show table 221 dev mainmode0")?, "src");
+    let mut trap = trap(Mode::Tunnel);
+    let own = |address: [u8; 4]| Selector::host(address.into());
+    trap.local_selectors = vec![own([192, 0, 2, 1])];
+    lab.left.inside(|| left.plane.trap(&trap))?;
+    same("a trap's source", &source()?, "192.0.2.1")?;
+    for (id, last) in [(1, 1), (2, 9)] {
+        let (mut sa, _) = pair(&SUITES[0], Mode::Tunnel, id);
+        sa.local_selector = own([10, 1, 0, last]);
+        install(&lab.left, &mut left, &sa)?;
+        same("an SA's source", &source()?, &format!("10.1.0.{last}"))?;
+    }
+    left.plane.remove(2)?;
+    same("the older SA's source", &source()?, "10.1.0.1")?;
+    left.plane.remove(1)?;
+    same("the trap's source again", &source()?, "192.0.2.1")?;
+    left.plane.untrap(&trap.name)?;
+    same("routes", lab.left.ip("route show table 221")?.trim(), "")
 }
 
 fn limits_are_told_and_end_the_sa() -> Outcome {

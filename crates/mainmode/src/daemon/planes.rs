@@ -96,6 +96,8 @@ impl Planes {
                     options.nat_sockets =
                         sockets.hand_over(options.workers, options.mark, passed)?;
                     options.ike = Box::new(move |datagram| pass_on.pass(datagram));
+                    let own = config.listen_sockets().into_iter();
+                    options.ike_ports = own.map(|socket| socket.address.port()).collect();
                     Box::new(dataplane::user(options, tell)?)
                 }
             };
