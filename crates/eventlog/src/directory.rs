@@ -1,11 +1,13 @@
 //! The log's directory: names of its files, the writer's lock, and making names durable.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::LogError;
+use crate::{LogError, reserve};
 
 /// Segments are `security-0000000001.db` and so on. A gap says that the segment that was the newest was taken away.
 const PREFIX: &str = "security-";
@@ -13,13 +15,44 @@ const SUFFIX: &str = ".db";
 /// A segment in the making has this name until it is whole.
 pub(crate) const UNFINISHED: &str = "next.tmp";
 const LOCK: &str = "lock";
+/// Segments that retention put aside are `Archive-Security-2026-11-23-09-00-00-123.db`, as Windows names them.
+pub(crate) const ARCHIVE_PREFIX: &str = "Archive-Security-";
 /// Owner and group may list and read: the group is for those who may read the log.
 const DIRECTORY_MODE: u32 = 0o750;
 const LOCK_MODE: u32 = 0o640;
 
 /// Path of the segment with this number.
 pub(crate) fn segment_path(directory: &Path, number: u64) -> PathBuf {
-    directory.join(format!("{PREFIX}{number:010}{SUFFIX}"))
+    directory.join(segment_name(number))
+}
+
+fn segment_name(number: u64) -> String {
+    format!("{PREFIX}{number:010}{SUFFIX}")
+}
+
+/// True for a name that the log gives to files of its own, now or later: with their companions they all begin so. To be
+/// asked of a file in its folder, by whatever way that was named.
+fn is_own_name(name: &OsStr) -> bool {
+    let own = [PREFIX, UNFINISHED, LOCK, reserve::NAME, ARCHIVE_PREFIX];
+    let name = name.as_bytes();
+    own.iter().any(|own| name.starts_with(own.as_bytes()))
+}
+
+/// True for a path that names a file of the log, whether there is one or not.
+pub(crate) fn is_own(directory: &Path, path: &Path) -> bool {
+    let folder = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    // By which folder it is: there are many ways to say it.
+    let same = identity(folder).is_some() && identity(folder) == identity(directory);
+    same && path.file_name().is_some_and(is_own_name)
+}
+
+/// Device and inode of the file that has this name.
+pub(crate) fn identity(path: &Path) -> Option<(u64, u64)> {
+    let meta = fs::metadata(path).ok()?;
+    Some((meta.dev(), meta.ino()))
 }
 
 /// `FILE-wal` and `FILE-shm`, the companions of an active segment.
@@ -42,8 +75,8 @@ pub(crate) fn segment_numbers(directory: &Path) -> Result<Vec<u64>, LogError> {
             .to_str()
             .and_then(|name| name.strip_prefix(PREFIX))
             .and_then(|name| name.strip_suffix(SUFFIX))
-            .filter(|digits| digits.len() >= 10 && digits.bytes().all(|b| b.is_ascii_digit()))
-            .and_then(|digits| digits.parse::<u64>().ok());
+            .and_then(|digits| digits.parse::<u64>().ok())
+            .filter(|number| name == *segment_name(*number));
         numbers.extend(number);
     }
     numbers.sort_unstable();
@@ -134,6 +167,7 @@ mod tests {
             "security-0000000010.db",
             "security-0000000002.db-wal",
             "security-2.db",
+            "security-00000000002.db",
             "security-000000000x.db",
             "Archive-Security-2026-11-23-09-00-00-000.db",
             "next.tmp",

@@ -81,6 +81,12 @@ pub enum LogError {
     /// A backup would overwrite a file.
     #[error("{} exists already: a backup never overwrites", .0.display())]
     BackupExists(PathBuf),
+    /// A backup would have a name that the log gives to its own files.
+    #[error(
+        "{} would be taken for one of the log's own files: give the backup another name, or another folder",
+        .0.display()
+    )]
+    BackupIsOwn(PathBuf),
     /// More events wait for the disk than the queue holds.
     #[error("too many events wait for the log's disk ({} of them)", crate::QUEUE)]
     QueueFull,

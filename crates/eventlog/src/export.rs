@@ -15,9 +15,13 @@ use crate::tables::{self, integer};
 /// is durable, read-only and whole when this returns; after an error there is none.
 ///
 /// # Errors
-/// [`LogError::BackupExists`]; else what the disk said.
+/// [`LogError::BackupExists`], [`LogError::BackupIsOwn`]; else what the disk said.
 pub(crate) fn backup(directory: &Path, backup: &Path) -> Result<(), LogError> {
-    if backup.exists() {
+    if directory::is_own(directory, backup) {
+        return Err(LogError::BackupIsOwn(backup.to_owned()));
+    }
+    // A link that leads nowhere is there too.
+    if fs::symlink_metadata(backup).is_ok() {
         return Err(LogError::BackupExists(backup.to_owned()));
     }
     let mut unfinished = backup.as_os_str().to_owned();
@@ -40,7 +44,7 @@ fn copy(directory: &Path, to: &Path) -> Result<(), LogError> {
     let mut log = Snapshot::take(directory)?;
     let (floor, floor_hash) = log.floor;
     let header = Header {
-        number: 0,
+        number: segment::EXPORT,
         first: floor + 1,
         seed: floor_hash,
     };

@@ -279,7 +279,7 @@ impl Records {
     /// None when it has been rotated away, or when it is the newest and for the writer alone.
     fn try_open(&self, number: u64) -> Result<Option<Segment>, LogError> {
         let path = segment_path(&self.place, number);
-        match open_patiently(&path) {
+        match open_patiently(&path).and_then(|segment| segment.numbered(number)) {
             Ok(segment) => Ok(Some(segment)),
             Err(_) if !path.exists() => Ok(None),
             Err(error)

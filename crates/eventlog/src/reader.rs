@@ -286,6 +286,7 @@ impl Snapshot {
         for number in numbers {
             let path = segment_path(place, *number);
             let opened = open_patiently(&path).and_then(|segment| {
+                let segment = segment.numbered(*number)?;
                 // Until the connection closes, it sees what is there now.
                 segment
                     .connection

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::LogError;
 
 /// Its name in the log's directory.
-const NAME: &str = "reserve";
+pub(crate) const NAME: &str = "reserve";
 const MODE: u32 = 0o600;
 /// What a transaction needs beside a write-ahead log of full length: that one's index (32 KiB), and pages for what
 /// the account may add to the segment.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use audit::{Event, Extra, Record, Subject};
 
-use crate::directory::{self, segment_path};
+use crate::directory::{self, ARCHIVE_PREFIX, segment_path};
 use crate::encoding::{Hash, Stamp, hex};
 use crate::segment::{self, Header, Segment};
 use crate::tables::{self, put_record};
@@ -63,9 +63,10 @@ pub(crate) struct Closed {
 }
 
 impl Closed {
-    pub(crate) fn look_at(path: &Path) -> Result<Closed, LogError> {
-        let segment = Segment::open_for_reading(path)?;
-        Closed::of(&segment, segment::is_closed(path)?)
+    pub(crate) fn look_at(directory: &Path, number: u64) -> Result<Closed, LogError> {
+        let path = segment_path(directory, number);
+        let segment = Segment::open_for_reading(&path)?.numbered(number)?;
+        Closed::of(&segment, segment::is_closed(&path)?)
     }
 
     fn of(segment: &Segment, sealed: bool) -> Result<Closed, LogError> {
@@ -198,7 +199,7 @@ impl Writer {
         let mut time = jiff::Timestamp::now();
         loop {
             let name = format!(
-                "Archive-Security-{}.db",
+                "{ARCHIVE_PREFIX}{}.db",
                 time.strftime("%Y-%m-%d-%H-%M-%S-%3f")
             );
             let path = directory.join(name);
@@ -323,7 +324,7 @@ impl Writer {
     /// and verifies like the log.
     ///
     /// # Errors
-    /// [`LogError::BackupExists`], or what the disk said; then nothing was cleared.
+    /// [`LogError::BackupExists`], [`LogError::BackupIsOwn`], or what the disk said; then nothing was cleared.
     pub fn clear(&mut self, subject: Subject, backup: Option<&Path>) -> Result<(), LogError> {
         // A full disk may be why it is cleared.
         self.with_reserve(|writer| writer.ensure_active().map(drop))?;

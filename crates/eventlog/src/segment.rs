@@ -8,6 +8,7 @@ use std::time::Duration;
 use audit::Record;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
+use crate::directory::identity;
 use crate::encoding::{Codec, Hash, Stamp};
 use crate::numbers::Numbers;
 use crate::schema::{LAYOUT, LIVE_IPSEC, QUICK_MODE_COUNTERS, SCHEMA, WITHOUT_QUICK_MODE};
@@ -31,6 +32,9 @@ const BYTES_A_STORED_BYTE: u64 = 8;
 const STATEMENTS: usize = 32;
 /// Pages of the active segment that the writer keeps in memory, in KiB.
 const CACHE_KIB: i64 = 16 * 1024;
+
+/// [`Header::number`] of a backup, which is none of a log's segments: those count from 1.
+pub(crate) const EXPORT: u64 = 0;
 
 /// What never changes in a segment.
 #[derive(Clone, Debug)]
@@ -84,13 +88,6 @@ pub(crate) struct Carried {
     pub(crate) settings: Vec<(String, String)>,
     /// Segments that are being archived, by number, and where to.
     pub(crate) archives: Vec<(u64, String)>,
-}
-
-/// Device and inode of the file that has this name.
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt as _;
-    let meta = std::fs::metadata(path).ok()?;
-    Some((meta.dev(), meta.ino()))
 }
 
 /// An open segment.
@@ -210,6 +207,22 @@ impl Segment {
             journal: 0,
             identity: identity(path),
             room: 0,
+        })
+    }
+
+    /// Itself, if its header has the number that its name has: the name alone decides which segment is the newest.
+    pub(crate) fn numbered(self, number: u64) -> Result<Segment, LogError> {
+        let found = self.header.number;
+        if found == number {
+            return Ok(self);
+        }
+        let is = match found {
+            EXPORT => "a backup".to_owned(),
+            found => format!("segment {found} by what is in it"),
+        };
+        Err(LogError::NotASegment {
+            path: self.path,
+            what: format!("it is {is}; move it out of the log's folder"),
         })
     }
 

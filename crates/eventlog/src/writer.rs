@@ -160,11 +160,11 @@ impl Writer {
         };
         self.closed = earlier
             .iter()
-            .map(|number| Closed::look_at(&segment_path(directory, *number)))
+            .map(|number| Closed::look_at(directory, *number))
             .collect::<Result<_, _>>()?;
         self.untidy = true;
         let path = segment_path(directory, last);
-        let newest = Segment::open_for_reading(&path)?;
+        let newest = Segment::open_for_reading(&path)?.numbered(last)?;
         let (known, there) = (&self.state, newest.state()?);
         // What was committed once is on the disk: where less is, it stood in a segment that is gone.
         let behind = there.head < known.head || there.next.mmsa < known.next.mmsa;
@@ -185,7 +185,7 @@ impl Writer {
     fn go_on_behind(&mut self, last: u64, left: Segment) -> Result<(), LogError> {
         let mut state = left.state()?;
         let header = Header {
-            number: last.max(left.header.number) + 2,
+            number: last + 2,
             first: state.head + 1,
             seed: state.head_hash,
         };

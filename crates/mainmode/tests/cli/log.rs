@@ -224,6 +224,20 @@ fn a_cleared_log_begins_with_who_cleared_it_and_the_backup_holds_the_rest() {
 }
 
 #[test]
+fn a_backup_with_a_name_of_the_logs_own_is_refused_and_nothing_is_cleared() {
+    let place = written();
+    for name in ["next.tmp", "security-0000000099.db", "../log/lock"] {
+        let path = format!("log/{name}");
+        let said = place.run(&["log", "clear", "--backup", &path]).failed(1);
+        assert!(said.contains("one of the log's own files"), "{said}");
+        assert_eq!(ids(&place, &[]), [1, 2, 3, 4]);
+    }
+    place.run(&["log", "clear", "--backup", "log/old"]).good();
+    assert_eq!(ids(&place, &["--file", "log/old"]), [1, 2, 3, 4]);
+    place.run(&["log", "verify"]).good();
+}
+
+#[test]
 fn a_backup_is_read_and_verified_like_the_log() {
     let place = written();
     place.run(&["log", "clear", "--backup", "old.db"]).good();
