@@ -57,7 +57,8 @@ pub enum Step {
     Idle,
 }
 
-/// Gives records to `sink` as they are written, until `sink` says that it is enough, or the time of `until` has come.
+/// Gives records to `sink` as they are written, until `sink` says that it is enough, the time of `until` has come, or the
+/// log is `closed`: then with those that were written last.
 /// Where `since` or `after_record` says from when on, first those that are there already; else from now on.
 ///
 /// # Errors
@@ -66,6 +67,7 @@ pub enum Step {
 pub fn follow(
     place: &Path,
     spec: &QuerySpec,
+    closed: &dyn Fn() -> bool,
     mut sink: impl FnMut(Step) -> bool,
 ) -> Result<(), ReadError> {
     let mut query = spec.query().map_err(ReadError::Query)?;
@@ -84,7 +86,7 @@ pub fn follow(
     }
     while left > 0 && sink(Step::Idle) {
         // Before the look: what was written until then is found by it.
-        let over = query.until.is_some_and(has_passed);
+        let over = query.until.is_some_and(has_passed) || closed();
         // What does not match is passed over once: the head is taken before the look.
         let head = reader.info()?.head.0;
         if head > seen {
@@ -154,7 +156,7 @@ pub fn info(place: &Path) -> Result<LogInfo, LogError> {
 }
 
 /// Answers the requests that read the log: [`Request::LogQuery`], [`Request::LogFollow`] and
-/// [`Request::LogInfo`]. Nothing for any other.
+/// [`Request::LogInfo`]. Nothing for any other. A follower is answered until the log is `closed`.
 ///
 /// # Errors
 ///
@@ -162,6 +164,7 @@ pub fn info(place: &Path) -> Result<LogInfo, LogError> {
 pub fn answer(
     place: &Path,
     request: &Request,
+    closed: &dyn Fn() -> bool,
     replies: &mut Replies<'_>,
 ) -> Option<Result<(), Gone>> {
     let mut gone = false;
@@ -174,7 +177,7 @@ pub fn answer(
             gone = replies.send(&Response::Record(Box::new(record))).is_err();
             !gone
         }),
-        Request::LogFollow { query: spec } => follow(place, spec, |step| {
+        Request::LogFollow { query: spec } => follow(place, spec, closed, |step| {
             let sent = match step {
                 Step::Ready => replies.send(&Response::Following),
                 Step::Record(record) => replies.send(&Response::Record(record)),
@@ -182,7 +185,7 @@ pub fn answer(
                     first: *removed.start(),
                     last: *removed.end(),
                 }),
-                Step::Idle if replies.is_over() => Err(Gone),
+                Step::Idle if replies.is_gone() => Err(Gone),
                 Step::Idle => Ok(()),
             };
             gone = sent.is_err();

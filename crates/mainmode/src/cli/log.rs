@@ -360,9 +360,8 @@ fn follow(spec: &QuerySpec, format: &Format, context: &mut Context) -> Outcome {
                 .map_err(|error| Failure::of(&error))?;
             receive(&mut client, sink)
         }
-        Way::Here(places) => {
-            records::follow(&places.log.directory, spec, sink).map_err(|error| read_failure(&error))
-        }
+        Way::Here(places) => records::follow(&places.log.directory, spec, &|| false, sink)
+            .map_err(|error| read_failure(&error)),
     };
     match error {
         Some(error) => Err(error.into()),

@@ -29,6 +29,7 @@ pub fn run(snapshot: bool, connections: &[String], context: &mut Context) -> Out
                 }
             }
             Response::Following => {}
+            Response::Done { .. } => return Err(Failure::new("the daemon has stopped")),
             Response::Failed { message } => return Err(Failure::new(printable(&message))),
             _ => return Err(unexpected()),
         }

@@ -21,4 +21,4 @@ pub use protocol::{
     Verdict,
 };
 pub use reload::{Finding, Reloaded};
-pub use server::{Gone, Handler, Peer, Replies, Server, ServerError};
+pub use server::{Clients, Gone, Handler, Peer, Replies, Server, ServerError};

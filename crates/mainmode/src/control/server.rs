@@ -23,8 +23,10 @@ const MAX_ONLOOKERS: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long one who follows may take nothing: a reader that does something with an event takes its time.
 const PATIENCE_WITH_FOLLOWERS: Duration = Duration::from_mins(2);
-/// How long a server that stops waits for what its clients are still told.
+/// How long a client that takes nothing is waited for at the end.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How long all of them are waited for, who take what they are told: a service manager kills what does not stop.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(15);
 /// How often it looks meanwhile.
 const FAREWELL_LOOK: Duration = Duration::from_millis(5);
 /// How often the server looks whether it shall stop.
@@ -86,6 +88,7 @@ pub struct Gone;
 pub struct Replies<'a> {
     stream: &'a UnixStream,
     stop: &'a AtomicBool,
+    told: &'a AtomicUsize,
 }
 
 impl Replies<'_> {
@@ -95,7 +98,9 @@ impl Replies<'_> {
     ///
     /// [`Gone`]; nothing more needs to be done for this client then.
     pub fn send(&mut self, response: &Response) -> Result<(), Gone> {
-        write_line(&mut &*self.stream, response).map_err(|_| Gone)
+        write_line(&mut &*self.stream, response).map_err(|_| Gone)?;
+        self.told.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Whether there is nobody left to answer to: the client has gone, or the server stops. To be asked
@@ -200,9 +205,10 @@ impl Server {
         })
     }
 
-    /// Answers clients with `handler` until `stop` is set; then those that are being answered have a moment.
-    pub fn run<H: Handler>(&self, handler: &Arc<H>, stop: &Arc<AtomicBool>) {
+    /// Answers clients with `handler` until `stop` is set. Gives those that are still being answered.
+    pub fn run<H: Handler>(&self, handler: &Arc<H>, stop: &Arc<AtomicBool>) -> Clients {
         let clients = Arc::new(AtomicUsize::new(0));
+        let told = Arc::new(AtomicUsize::new(0));
         let onlookers = Arc::new(AtomicUsize::new(0));
         while !stop.load(Ordering::Relaxed) {
             if !self.wait_for_client() {
@@ -226,20 +232,22 @@ impl Server {
                 let _ = write_line(&mut &stream, &busy);
                 continue;
             };
-            let (handler, stop) = (handler.clone(), stop.clone());
+            let (handler, stop, told) = (handler.clone(), stop.clone(), told.clone());
             let started = thread::Builder::new()
                 .name("control".to_owned())
                 .spawn(move || {
                     let _place = place;
-                    serve(&stream, &peer, handler.as_ref(), &stop);
+                    let mut replies = Replies {
+                        stream: &stream,
+                        stop: &stop,
+                        told: &told,
+                    };
+                    serve(&peer, handler.as_ref(), &mut replies);
                 });
             // Without a thread the closure is dropped, its place given back, the stream closed.
             drop(started);
         }
-        let end = Instant::now() + FAREWELL;
-        while clients.load(Ordering::Relaxed) > 0 && Instant::now() < end {
-            thread::sleep(FAREWELL_LOOK);
-        }
+        Clients { clients, told }
     }
 
     /// Whether somebody is there; waits for a moment only, so that a stop is seen.
@@ -264,6 +272,32 @@ impl Drop for Server {
     }
 }
 
+/// Clients of a server that takes no more of them.
+#[derive(Debug)]
+pub struct Clients {
+    clients: Arc<AtomicUsize>,
+    /// How many responses they all were sent.
+    told: Arc<AtomicUsize>,
+}
+
+impl Clients {
+    /// Waits until each has what it is still told, as long as they take it.
+    pub fn farewell(self) {
+        let begun = Instant::now();
+        let mut last = (self.told.load(Ordering::Relaxed), begun);
+        while self.clients.load(Ordering::Relaxed) > 0
+            && last.1.elapsed() < FAREWELL
+            && begun.elapsed() < LONGEST_FAREWELL
+        {
+            thread::sleep(FAREWELL_LOOK);
+            let told = self.told.load(Ordering::Relaxed);
+            if told != last.0 {
+                last = (told, Instant::now());
+            }
+        }
+    }
+}
+
 /// A client's place, given back however its thread ends.
 struct Place(Arc<AtomicUsize>);
 
@@ -284,7 +318,8 @@ impl Drop for Place {
     }
 }
 
-fn serve(stream: &UnixStream, peer: &Peer, handler: &impl Handler, stop: &AtomicBool) {
+fn serve(peer: &Peer, handler: &impl Handler, replies: &mut Replies<'_>) {
+    let stream = replies.stream;
     let ready = stream
         .set_nonblocking(false)
         .and_then(|()| stream.set_read_timeout(Some(PATIENCE)))
@@ -292,7 +327,6 @@ fn serve(stream: &UnixStream, peer: &Peer, handler: &impl Handler, stop: &Atomic
     if ready.is_err() {
         return;
     }
-    let mut replies = Replies { stream, stop };
     let request = match read_line(&mut BufReader::new(stream), MAX_REQUEST) {
         Ok(Some(line)) => serde_json::from_slice::<Request>(&line)
             .map_err(|error| format!("the request cannot be understood: {error}")),
@@ -312,7 +346,7 @@ fn serve(stream: &UnixStream, peer: &Peer, handler: &impl Handler, stop: &Atomic
             if matches!(request, Request::Monitor { .. } | Request::LogFollow { .. }) {
                 let _ = stream.set_write_timeout(Some(PATIENCE_WITH_FOLLOWERS));
             }
-            handler.handle(peer, request, &mut replies)
+            handler.handle(peer, request, replies)
         }
     };
 }
@@ -364,7 +398,8 @@ mod tests {
             let server = Server::bind(&folder.path().join("s"), 0o600).expect("bound");
             let stop = Arc::new(AtomicBool::new(false));
             let stopped = stop.clone();
-            let thread = thread::spawn(move || server.run(&Arc::new(Echo { times }), &stopped));
+            let thread =
+                thread::spawn(move || server.run(&Arc::new(Echo { times }), &stopped).farewell());
             Self {
                 stop,
                 thread: Some(thread),

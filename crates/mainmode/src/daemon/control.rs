@@ -1,6 +1,7 @@
 //! What the daemon answers on the control socket.
 
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
@@ -23,7 +24,9 @@ impl Handler for Shared {
     fn handle(&self, peer: &Peer, request: Request, replies: &mut Replies<'_>) -> Result<(), Gone> {
         let response = match &request {
             Request::LogQuery { .. } | Request::LogFollow { .. } | Request::LogInfo => {
-                let answered = records::answer(&self.first.log.directory, &request, replies);
+                let closed = || self.log_closed.load(Ordering::SeqCst);
+                let answered =
+                    records::answer(&self.first.log.directory, &request, &closed, replies);
                 return answered.unwrap_or(Ok(()));
             }
             Request::Ping => Response::done(),

@@ -36,7 +36,7 @@ use keying::{Command, Endpoint, EndpointConfig, Input};
 
 use crate::cli::{Context, Failure, Outcome};
 use crate::config::{AuditConfig, Config};
-use crate::control::{Peer, Server, ServerError};
+use crate::control::{Clients, Peer, Server, ServerError};
 use crate::policy;
 pub use words::shown;
 
@@ -116,13 +116,15 @@ struct Shared {
     planes: Orders,
     started: jiff::Timestamp,
     stopping: Arc<AtomicBool>,
+    /// The log has its last record.
+    log_closed: AtomicBool,
 }
 
 /// A daemon that runs.
 pub struct Daemon {
     shared: Arc<Shared>,
     agent: Option<JoinHandle<Journal>>,
-    control: Option<JoinHandle<()>>,
+    control: Option<JoinHandle<Clients>>,
     /// Last: what carries traffic goes when nothing can ask for it any more.
     planes: Planes,
 }
@@ -209,6 +211,7 @@ impl Daemon {
             planes: planes.orders(),
             started: jiff::Timestamp::now(),
             stopping: Arc::default(),
+            log_closed: AtomicBool::default(),
         });
         let mut agent = Agent::new(
             endpoint,
@@ -253,17 +256,23 @@ impl Daemon {
         self.shared.mailbox.send(Message::Stop);
         let journal = self.agent.take().and_then(|agent| agent.join().ok());
         self.shared.stopping.store(true, Ordering::SeqCst);
-        if let Some(control) = self.control.take() {
-            let _ = control.join();
-        }
+        let clients = self.control.take().and_then(|control| control.join().ok());
         drop(self.planes);
-        let Some(journal) = journal else {
-            return Err(Failure::new(
+        let closed = match journal {
+            Some(journal) => {
+                journal.own(Event::ServicesStopped);
+                journal.close().map_err(|error| Failure::of(&error))
+            }
+            None => Err(Failure::new(
                 "the agent's thread has failed; its message stands above",
-            ));
+            )),
         };
-        journal.own(Event::ServicesStopped);
-        journal.close().map_err(|error| Failure::of(&error))
+        self.shared.log_closed.store(true, Ordering::SeqCst);
+        // Who follows the log is told of its last records too.
+        if let Some(clients) = clients {
+            clients.farewell();
+        }
+        closed
     }
 }
 

@@ -54,6 +54,18 @@ impl Monitor {
         monitor
     }
 
+    /// What it says when it ends by itself, and its exit code. All its events must have been taken.
+    fn end(mut self) -> (Option<i32>, String) {
+        assert_eq!(
+            self.lines.recv_timeout(PATIENCE),
+            Err(RecvTimeoutError::Disconnected)
+        );
+        let mut said = String::new();
+        let mut errors = self.process.stderr.take().expect("a pipe");
+        errors.read_to_string(&mut said).expect("text");
+        (self.process.wait().expect("ended").code(), said)
+    }
+
     fn next(&mut self) -> Value {
         let line = self.first.take().unwrap_or_else(|| {
             let line = self.lines.recv_timeout(PATIENCE);
@@ -85,6 +97,18 @@ impl Drop for Monitor {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+#[test]
+fn an_orderly_stop_tells_the_last_events_and_says_that_the_daemon_has_stopped() {
+    let (mut north, _south) = pair(45, EVERYTHING, EVERYTHING);
+    let mut monitor = Monitor::listening(&north, &[]);
+    north.run(&["up", "peer"]).good();
+    monitor.until("connection-up");
+    north.stop();
+    assert_eq!(monitor.until("connection-down")["cause"], "shutdown");
+    let said = "error: the daemon has stopped\n".to_owned();
+    assert_eq!(monitor.end(), (Some(1), said));
 }
 
 const CHILD: &str = "[[connection.child]]\nname = \"net\"\nlocal = [\"10.1.0.0/16\"]\n\

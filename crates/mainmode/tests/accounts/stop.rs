@@ -1,5 +1,7 @@
 //! A stop in good order: everybody is told, everything is written, and nothing hangs.
 
+use std::io::{BufRead as _, BufReader};
+
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
@@ -30,6 +32,34 @@ fn a_stop_ends_each_sa_tells_the_peer_and_writes_1100_last() {
         let c = side.counters();
         assert_eq!((c.negotiations, c.established, c.ended), (1, 1, 1));
         assert_eq!(c.interrupted, 0);
+    }
+}
+
+#[test]
+fn a_follower_is_told_of_all_that_a_stop_writes() {
+    let (mut north, _south) = pair(37, WITH_DRIVER, EVERYTHING);
+    north.run(&["up", "peer"]).good();
+    let followers = [
+        (&[][..], &[5478, 4650, 4655, 5479, 1100][..]),
+        (&["--id", "4650,1100"], &[4650, 1100]),
+    ]
+    .map(|(words, wanted)| {
+        let follow = ["log", "follow", "--json", "--raw", "--since", "1h"];
+        let mut process = north.begin(&[&follow, words].concat());
+        let mut lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
+        // From its first line on it is one whom the daemon answers.
+        let first = lines.next();
+        (process, first.into_iter().chain(lines), wanted)
+    });
+    north.stop();
+    for (mut process, lines, wanted) in followers {
+        let id = |line: std::io::Result<String>| {
+            let line = line.expect("text");
+            let record: serde_json::Value = serde_json::from_str(&line).expect("json");
+            record["EventID"].as_u64().expect("a number")
+        };
+        assert_eq!(lines.map(id).collect::<Vec<_>>(), wanted);
+        assert_eq!(process.wait().expect("ended").code(), Some(0));
     }
 }
 
