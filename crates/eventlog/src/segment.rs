@@ -8,7 +8,7 @@ use std::time::Duration;
 use audit::Record;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use crate::directory::identity;
+use crate::directory::{companions, identity};
 use crate::encoding::{Codec, Hash, Stamp};
 use crate::numbers::Numbers;
 use crate::schema::{LAYOUT, LIVE_IPSEC, QUICK_MODE_COUNTERS, SCHEMA, WITHOUT_QUICK_MODE};
@@ -90,6 +90,12 @@ pub(crate) struct Carried {
     pub(crate) archives: Vec<(u64, String)>,
 }
 
+/// A segment's own file and its write-ahead log.
+fn files(path: &Path) -> [PathBuf; 2] {
+    let [wal, _] = companions(path);
+    [path.to_owned(), wal]
+}
+
 /// An open segment.
 pub(crate) struct Segment {
     pub(crate) path: PathBuf,
@@ -99,8 +105,8 @@ pub(crate) struct Segment {
     pub(crate) layout: i64,
     /// How many bytes of write-ahead log it was opened for.
     pub(crate) journal: u64,
-    /// Which file of the disk it is.
-    identity: Option<(u64, u64)>,
+    /// Which files of the disk it and its write-ahead log are.
+    identities: [Option<(u64, u64)>; 2],
     /// Up to how many bytes of stored records the size need not be looked at again.
     room: u64,
 }
@@ -205,7 +211,9 @@ impl Segment {
             codec,
             layout,
             journal: 0,
-            identity: identity(path),
+            // It was read from: the write-ahead log is there. The engine keeps that one file, whatever is moved out of it,
+            // until the last connection closes.
+            identities: files(path).map(|file| identity(&file)),
             room: 0,
         })
     }
@@ -242,9 +250,30 @@ impl Segment {
             .map_err(LogError::database(&self.path))
     }
 
-    /// False once its file was removed, or another took its place: what is written then goes nowhere.
-    pub(crate) fn is_in_place(&self) -> bool {
-        identity(&self.path) == self.identity
+    /// Its file, or its write-ahead log, once that was removed or another took its place: what is written then goes nowhere.
+    pub(crate) fn missing(&self) -> Option<PathBuf> {
+        files(&self.path)
+            .into_iter()
+            .zip(self.identities)
+            .find(|(file, was)| identity(file) != *was)
+            .map(|(file, _)| file)
+    }
+
+    /// Moves all that the write-ahead log holds into the segment, whether that log still has a name or not. False while a
+    /// reader needs some of it there.
+    pub(crate) fn save(&self) -> bool {
+        let save = || -> rusqlite::Result<bool> {
+            // Whoever reads it is not waited for: events are.
+            self.connection.busy_timeout(Duration::ZERO)?;
+            let saved = self
+                .connection
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+                    row.get::<_, i64>(0)
+                });
+            self.connection.busy_timeout(READER_PATIENCE)?;
+            Ok(saved? == 0)
+        };
+        save().unwrap_or(false)
     }
 
     /// Takes a segment of the layout before to the one of now, whole or not at all.

@@ -537,8 +537,12 @@ impl Writer {
         let Some(mut active) = self.active.take() else {
             return Err(LogError::NoLog(self.options.directory.clone()));
         };
-        if !active.is_in_place() {
-            return Err(LogError::Removed(active.path.clone()));
+        if let Some(missing) = active.missing() {
+            // As long as its records stand in a write-ahead log without a name, it is all that has them.
+            if missing != active.path && !active.save() {
+                self.active = Some(active);
+            }
+            return Err(LogError::Removed(missing));
         }
         let work = || -> rusqlite::Result<()> {
             // By statements that stay prepared; after an error the connection goes, and with it what was

@@ -11,6 +11,7 @@ use eventlog::{
     AccountChange, Counters, Entry, FaultKind, LogError, Options, Query, QuickModeCounters, Reader,
     Retention, Service, Writer,
 };
+use rusqlite::Connection;
 use support::*;
 use tempfile::tempdir;
 
@@ -46,6 +47,67 @@ fn a_log_that_somebody_removed_is_not_written_and_is_again_once_it_is_back() {
     assert_eq!(writer.append(&[failed(3)]).unwrap().ids, [Some(2)]);
     writer.close().unwrap();
     assert_eq!(ids(&all(&Reader::open(dir.path()).unwrap())), [1, 2, 3]);
+}
+
+#[test]
+fn a_write_ahead_log_that_was_taken_away_is_noticed_and_what_it_held_is_not_lost() {
+    for read in [false, true] {
+        let dir = tempdir().unwrap();
+        let (mut writer, _) = open(dir.path(), Retention::Overwrite);
+        writer.append(&[established(1), established(2)]).unwrap();
+        let segment = segments(dir.path()).pop().unwrap();
+        let reader = read.then(|| Connection::open(&segment).unwrap());
+        if let Some(reader) = &reader {
+            let begin = "BEGIN; SELECT count(*) FROM record";
+            reader.execute_batch(begin).unwrap();
+        }
+        writer.append(&[established(3)]).unwrap();
+        let journal = format!("{}-wal", segment.display());
+        std::fs::remove_file(&journal).unwrap();
+        let mut refused = || {
+            let refused = writer.append(&[established(4)]).unwrap_err().to_string();
+            assert!(refused.contains(&journal), "{refused}");
+        };
+        refused();
+        if let Some(reader) = reader {
+            // What a reader needs cannot be moved: until it ends, all are refused.
+            refused();
+            reader.close().unwrap();
+            refused();
+        }
+        let appended = writer.append(&[established(4), established(5)]).unwrap();
+        assert_eq!(appended.ids, [Some(4), Some(5)]);
+        let (head, counters) = (writer.head(), writer.counters());
+        // As if it had been killed: nothing is moved on at the end.
+        let copy = tempdir().unwrap();
+        for file in std::fs::read_dir(dir.path()).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+        }
+        let (writer, recovery) = open(copy.path(), Retention::Overwrite);
+        assert!(!recovery.newest_removed);
+        assert_eq!(recovery.orphans, [1, 2, 3, 4, 5].map(live));
+        assert_eq!((writer.head(), writer.counters()), (head, counters));
+        Reader::open(copy.path())
+            .unwrap()
+            .verify(Some(head))
+            .unwrap();
+    }
+}
+
+#[test]
+fn a_write_ahead_log_that_is_emptied_is_still_the_one_it_was() {
+    let dir = tempdir().unwrap();
+    let (mut writer, _) = open(dir.path(), Retention::Overwrite);
+    for n in 0..20 {
+        writer.append(&[failed(n)]).unwrap();
+        // By somebody who comes and goes, as a backup program does.
+        let other = Connection::open(&segments(dir.path())[0]).unwrap();
+        other
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .unwrap();
+    }
+    assert_eq!(writer.head().0, 20);
 }
 
 #[test]
