@@ -73,8 +73,21 @@ pub fn change(
     Ok(config.over(&new))
 }
 
-/// A daemon starts: writes a 4719 for each subcategory whose setting is another than was in force last, in whatever
-/// way it changed while no daemon ran.
+/// Whether [`change`] would change anything of what is stored.
+///
+/// # Errors
+///
+/// [`PolicyError::Governed`], as there.
+pub fn is_change(
+    stored: &Policy,
+    config: &AuditConfig,
+    change: &PolicyChange,
+) -> Result<bool, PolicyError> {
+    Ok(changed(stored, config, change)? != *stored)
+}
+
+/// A daemon starts: writes a 4719 for each subcategory that is audited in another way than was in force last, in
+/// whatever way that changed while no daemon ran.
 ///
 /// # Errors
 ///

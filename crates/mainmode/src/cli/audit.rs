@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use audit::{Category, Policy, Subcategory, printable};
-use eventlog::Writer;
+use eventlog::{LogError, Reader, Writer};
 use serde_json::{Value, json};
 
 use super::args::{AuditCommand, Switch, Which};
@@ -13,7 +13,7 @@ use super::output::{Columns, cell, note};
 use super::{Context, Failure, Outcome, Way};
 use crate::config::Places;
 use crate::control::{Peer, PolicyChange, PolicyView, Request, Response};
-use crate::policy;
+use crate::policy::{self, PolicyError};
 
 /// The largest policy file that is read, in bytes. One of Windows with every subcategory has some
 /// thousands.
@@ -51,7 +51,7 @@ fn view(context: &Context) -> Result<PolicyView, Failure> {
             };
         }
     };
-    let stored = if places.log.directory.exists() {
+    let stored = if is_there(&places) {
         writer(&places)?
             .policy()
             .map_err(|error| Failure::of(&error))?
@@ -59,6 +59,11 @@ fn view(context: &Context) -> Result<PolicyView, Failure> {
         Policy::default()
     };
     Ok(policy::view(&stored, &places.audit))
+}
+
+/// Opening a log for writing makes it where there is none.
+fn is_there(places: &Places) -> bool {
+    !matches!(Reader::open(&places.log.directory), Err(LogError::NoLog(_)))
 }
 
 fn writer(places: &Places) -> Result<Writer, Failure> {
@@ -79,10 +84,17 @@ fn change(change: PolicyChange, context: &Context) -> Outcome {
             };
         }
     };
+    let cannot = |error: PolicyError| Failure::of(&error);
+    // What is refused, or changes nothing, makes no log.
+    if !is_there(&places)
+        && !policy::is_change(&Policy::default(), &places.audit, &change).map_err(cannot)?
+    {
+        return Ok(());
+    }
     let subject = Peer::this_process().subject();
     policy::change(&mut writer(&places)?, &places.audit, &change, &subject)
         .map(|_| ())
-        .map_err(|error| Failure::of(&error))
+        .map_err(cannot)
 }
 
 fn done(context: &mut Context, what: &str) -> Outcome {

@@ -144,6 +144,24 @@ fn a_category_is_set_whole_and_nothing_is_set_where_none_is_named() {
 }
 
 #[test]
+fn what_is_refused_or_changes_nothing_makes_no_log() {
+    let place = Place::new("[audit]\nipsec-main-mode = [\"success\"]\n");
+    let said = place.run(&["audit", "clear"]).failed(1);
+    assert!(said.contains("m.toml:7"), "{said}");
+    let words = ["audit", "set", "--subcategory", MAIN_MODE];
+    place.run(&words).failed(1);
+    let free = Place::new("");
+    free.run(&["audit", "clear"]).good();
+    assert!(!place.path("log").exists() && !free.path("log").exists());
+    // Nor does a folder make it one.
+    std::fs::create_dir(free.path("log")).expect("made");
+    free.run(&["audit", "clear"]).good();
+    free.run(&["audit", "get"]).good();
+    let within = std::fs::read_dir(free.path("log")).expect("listed");
+    assert_eq!(within.count(), 0);
+}
+
+#[test]
 fn what_the_configuration_decides_is_refused_with_file_and_line() {
     let place = Place::new("[audit]\nipsec-main-mode = [\"success\"]\n");
     assert_eq!(setting(&place, MAIN_MODE), "Success");
