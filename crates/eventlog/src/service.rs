@@ -139,15 +139,19 @@ impl Service {
     ///
     /// This never waits. When [`QUEUE`] entries wait already, `on_done` gets [`LogError::QueueFull`], and nothing of
     /// the entry counts; see [`Service::wait_for_room`].
+    ///
+    /// Gives the time of its record, in nanoseconds since 1970 UTC.
     pub fn submit(
         &self,
         entry: Entry,
         on_done: impl FnOnce(Result<Option<u64>, LogError>) + Send + 'static,
-    ) {
-        let taken = self.requests.try_append(now(), entry, Box::new(on_done));
+    ) -> i64 {
+        let time = now();
+        let taken = self.requests.try_append(time, entry, Box::new(on_done));
         if let Err((done, why)) = taken {
             done(Err(why));
         }
+        time
     }
 
     /// Waits until there is room for an entry, for `patience` at most. Whoever calls this must hold nothing that a

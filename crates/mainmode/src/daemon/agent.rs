@@ -21,6 +21,7 @@ use super::journal::Journal;
 use super::keylog::KeyLog;
 use super::mailbox::{Mailbox, Message, Nudge, Reload, StatusAnswer};
 use super::monitor::{self, Watchers};
+use super::sas::{Said, Times};
 use super::sockets::{Received, Sockets};
 use super::workers::Workers;
 use crate::config::DataPlane;
@@ -63,6 +64,8 @@ pub struct Agent {
     failing: BTreeMap<String, usize>,
     waiting_down: BTreeMap<String, Vec<Sender<usize>>>,
     last_verdicts: BTreeMap<String, String>,
+    /// When SAs were established.
+    times: Times,
     /// Those who watch.
     watchers: Watchers,
     /// Where keys are written, if they are.
@@ -111,6 +114,7 @@ impl Agent {
             failing: BTreeMap::new(),
             waiting_down: BTreeMap::new(),
             last_verdicts: BTreeMap::new(),
+            times: Times::default(),
             watchers: Watchers::default(),
             key_log: None,
             rates: Rates::new(now),
@@ -271,8 +275,15 @@ impl Agent {
         let now = Instant::now();
         match message {
             Message::JobDone(id, result) => self.endpoint.handle(now, Input::JobDone(id, result)),
-            Message::Ticket(ticket, true) => self.endpoint.handle(now, Input::Durable(ticket)),
-            Message::Ticket(ticket, false) => self.endpoint.handle(now, Input::Refused(ticket)),
+            Message::Ticket(ticket, durable) => {
+                self.times.answered(ticket, durable);
+                let answer = if durable {
+                    Input::Durable
+                } else {
+                    Input::Refused
+                };
+                self.endpoint.handle(now, answer(ticket));
+            }
             Message::Up {
                 connection,
                 local,
@@ -318,8 +329,10 @@ impl Agent {
                     .handle(now, Input::Command(Command::Terminate { connection }));
             }
             Message::Monitor { snapshot, reply } => {
-                let known = snapshot
-                    .then(|| monitor::snapshot(&self.endpoint.status(now), &self.shared.config()));
+                let known = snapshot.then(|| {
+                    let status = self.endpoint.status(now);
+                    monitor::snapshot(&status, &self.times, &self.shared.config())
+                });
                 let watching = self.watchers.add(known.into_iter().flatten());
                 self.watch(now);
                 // Who asked may have gone.
@@ -328,6 +341,7 @@ impl Agent {
             Message::Status { reply } => {
                 let answer = StatusAnswer {
                     endpoint: self.endpoint.status(now),
+                    times: self.times.clone(),
                     last_verdicts: self.last_verdicts.clone(),
                 };
                 // Who asked may have gone.
@@ -408,7 +422,11 @@ impl Agent {
                             *self.failing.entry(name).or_default() += 1;
                         }
                     }
-                    self.journal.audit(*audit);
+                    let (said, ticket) = (Said::by(&audit.event), audit.ticket);
+                    let time = self.journal.audit(*audit);
+                    if let Some(said) = said {
+                        self.times.note(said, ticket, time);
+                    }
                 }
                 Output::Account(change) => self.journal.account(change),
                 Output::Verdict(verdict) => {
@@ -427,7 +445,7 @@ impl Agent {
                 Output::Change(change) => {
                     let config = self.shared.config();
                     self.watchers
-                        .tell(|| Some(monitor::happened(&change, &config)));
+                        .tell(|| Some(monitor::happened(&change, &self.times, &config)));
                     if self.watchers.is_empty() {
                         self.watch(Instant::now());
                     }

@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 use super::mailbox::Message;
 use super::monitor;
+use super::sas::Times;
 use super::words;
 use super::{Shared, convert, names, sas};
 use crate::config::{self, Config};
@@ -183,9 +184,11 @@ impl Shared {
         self.mailbox.send(Message::Status { reply });
         let answer = wait(&answer, &|| false)?;
         let endpoint = answer.endpoint;
-        let mut main_mode_sas: Vec<MainModeSa> = endpoint.sas.iter().map(sas::main_mode).collect();
+        let times = answer.times;
+        let main_mode = endpoint.sas.iter().map(|sa| sas::main_mode(sa, &times));
+        let mut main_mode_sas: Vec<MainModeSa> = main_mode.collect();
         main_mode_sas.sort_by_key(|sa| sa.id);
-        let quick_mode_sas = self.quick_mode_sas(&endpoint);
+        let quick_mode_sas = self.quick_mode_sas(&endpoint, &times);
         let before = self.before;
         let own = endpoint.counters;
         let quick_mode_counters = QuickModeCounters {
@@ -259,13 +262,13 @@ impl Shared {
 }
 
 impl Shared {
-    fn quick_mode_sas(&self, endpoint: &keying::Status) -> Vec<QuickModeSa> {
+    fn quick_mode_sas(&self, endpoint: &keying::Status, times: &Times) -> Vec<QuickModeSa> {
         let ids = endpoint.child_sas.iter().map(|sa| sa.id.0).collect();
         let counted = self.planes.counters(ids);
         let mut sas: Vec<QuickModeSa> = endpoint
             .child_sas
             .iter()
-            .map(|sa| sas::quick_mode(sa, counted.get(&sa.id.0)))
+            .map(|sa| sas::quick_mode(sa, times, counted.get(&sa.id.0)))
             .collect();
         sas.sort_by_key(|sa| sa.id);
         sas

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use audit::{Event, Extra, Policy, QuickModeEnded};
 use eventlog::{AccountChange, Counters, Entry, LiveIpsecSa, LiveSa, LogError, Service};
+use jiff::Timestamp;
 use keying::{Account, AuditOutput, Ticket};
 
 use crate::config::WhenUnwritable;
@@ -256,8 +257,8 @@ impl Journal {
         &self.service
     }
 
-    /// Takes an event of the endpoint.
-    pub fn audit(&self, output: AuditOutput) {
+    /// Takes an event of the endpoint. Gives the time that it has.
+    pub fn audit(&self, output: AuditOutput) -> Timestamp {
         let AuditOutput {
             ticket,
             event,
@@ -276,7 +277,7 @@ impl Journal {
             // Durable at once; the account follows on its own time.
             self.unrecorded.add(own);
             told(ticket, true);
-            return;
+            return Timestamp::now();
         }
         let refuses = establishes && self.when_unwritable == WhenUnwritable::Refuse;
         let before = self.unrecorded.take();
@@ -297,7 +298,7 @@ impl Journal {
                 unrecorded.put_back(account);
             }
             told(ticket, written || !refuses);
-        });
+        })
     }
 
     /// Waits for room for such an event, if the policy asks for it, and holds nothing meanwhile.
@@ -310,16 +311,17 @@ impl Journal {
         }
     }
 
-    /// Hands in an entry with a record, which never waits. `done` hears whether it was written.
-    fn write(&self, entry: Entry, done: impl FnOnce(bool) + Send + 'static) {
+    /// Hands in an entry with a record, which never waits. `done` hears whether it was written. Gives the record's time.
+    fn write(&self, entry: Entry, done: impl FnOnce(bool) + Send + 'static) -> Timestamp {
         let trouble = self.trouble.clone();
-        self.service.submit(entry, move |written| {
+        let time = self.service.submit(entry, move |written| {
             match &written {
                 Ok(_) => trouble.over(),
                 Err(error) => trouble.note(error),
             }
             done(written.is_ok());
         });
+        Timestamp::from_nanosecond(time.into()).unwrap_or_else(|_| Timestamp::now())
     }
 
     /// Takes a change of the account that has no event.

@@ -12,6 +12,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::keylog::KeyLog;
 use super::monitor::Watching;
+use super::sas::Times;
 use super::workers::Keyring;
 use crate::config::Config;
 
@@ -136,6 +137,8 @@ pub struct UpAnswer {
 pub struct StatusAnswer {
     /// The endpoint's own view.
     pub endpoint: Status,
+    /// When its SAs were established.
+    pub times: Times,
     /// The last verdict of each connection, in words.
     pub last_verdicts: BTreeMap<String, String>,
 }

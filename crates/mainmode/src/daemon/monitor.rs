@@ -8,7 +8,8 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use keying::{Change, ChildOutcome, ChildVerdict, Verdict, VerdictOutcome};
 
-use super::{sas, words};
+use super::sas::{self, Times};
+use super::words;
 use crate::config::Config;
 use crate::control::monitor::{Failed, Happened, MonitorEvent, Peer, Traffic};
 
@@ -112,10 +113,10 @@ impl Watchers {
 }
 
 /// A change of the endpoint's in the words of the stream.
-pub fn happened(change: &Change, config: &Config) -> Happened {
+pub fn happened(change: &Change, times: &Times, config: &Config) -> Happened {
     match change {
         Change::Up { sa, first } => {
-            let peer = peer(sa);
+            let peer = peer(sa, times);
             if *first {
                 Happened::ConnectionUp(peer)
             } else {
@@ -124,14 +125,14 @@ pub fn happened(change: &Change, config: &Config) -> Happened {
         }
         Change::Down { sa, cause } => Happened::ConnectionDown(Peer {
             cause: Some(cause.token().to_owned()),
-            ..peer(sa)
+            ..peer(sa, times)
         }),
         Change::Moved { sa, from } => Happened::PeerMoved(Peer {
             from: Some(*from),
-            ..peer(sa)
+            ..peer(sa, times)
         }),
         Change::ChildUp { sa, first } => {
-            let traffic = traffic(sa, config);
+            let traffic = traffic(sa, times, config);
             if *first {
                 Happened::ChildUp(traffic)
             } else {
@@ -140,13 +141,13 @@ pub fn happened(change: &Change, config: &Config) -> Happened {
         }
         Change::ChildDown { sa, cause } => Happened::ChildDown(Traffic {
             cause: Some(cause.token().to_owned()),
-            ..traffic(sa, config)
+            ..traffic(sa, times, config)
         }),
     }
 }
 
 /// All that is up.
-pub fn snapshot(status: &keying::Status, config: &Config) -> Vec<Happened> {
+pub fn snapshot(status: &keying::Status, times: &Times, config: &Config) -> Vec<Happened> {
     let replaced = |sa: &&keying::ChildSaStatus| sa.state == "installed";
     let mut seen = std::collections::BTreeSet::new();
     // Of two Main Mode SAs with one peer the newer one.
@@ -158,7 +159,7 @@ pub fn snapshot(status: &keying::Status, config: &Config) -> Vec<Happened> {
         .map(|sa| {
             Happened::ConnectionUp(Peer {
                 snapshot: true,
-                ..peer(sa)
+                ..peer(sa, times)
             })
         })
         .collect();
@@ -166,23 +167,23 @@ pub fn snapshot(status: &keying::Status, config: &Config) -> Vec<Happened> {
     let children = status.child_sas.iter().filter(replaced).map(|sa| {
         Happened::ChildUp(Traffic {
             snapshot: true,
-            ..traffic(sa, config)
+            ..traffic(sa, times, config)
         })
     });
     peers.into_iter().chain(children).collect()
 }
 
-fn peer(sa: &keying::MainModeSa) -> Peer {
+fn peer(sa: &keying::MainModeSa, times: &Times) -> Peer {
     Peer {
         remote_id: sa.remote_name.clone(),
         cause: None,
         from: None,
         snapshot: false,
-        sa: sas::main_mode(sa),
+        sa: sas::main_mode(sa, times),
     }
 }
 
-fn traffic(sa: &keying::ChildSaStatus, config: &Config) -> Traffic {
+fn traffic(sa: &keying::ChildSaStatus, times: &Times, config: &Config) -> Traffic {
     let connection = config.connection(&sa.connection);
     let child = connection.and_then(|connection| connection.child(&sa.child));
     let mark = child.and_then(|child| child.mark);
@@ -192,7 +193,7 @@ fn traffic(sa: &keying::ChildSaStatus, config: &Config) -> Traffic {
         snapshot: false,
         mark: mark.map(|mark| format!("{:#x}/{:#x}", mark.value, mark.mask)),
         interface_id: child.and_then(|child| child.interface_id),
-        sa: sas::quick_mode(sa, None),
+        sa: sas::quick_mode(sa, times, None),
     }
 }
 

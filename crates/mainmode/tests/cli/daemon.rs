@@ -135,6 +135,20 @@ fn a_connection_goes_up_is_shown_and_goes_down() {
         (&"peer".into(), &"established".into())
     );
     assert_eq!(sa["lifetime_seconds"], 28_800);
+    let event = &us
+        .place
+        .run(&["log", "query", "--id", "4650", "--json"])
+        .json()[0];
+    // The event has seven decimals.
+    let decimals = |time: &serde_json::Value| {
+        let time = time.as_str().expect("a text");
+        let time: jiff::Timestamp = time.parse().expect("a time");
+        time.as_nanosecond() / 100
+    };
+    assert_eq!(
+        decimals(&sa["established"]),
+        decimals(&event["TimeCreated"])
+    );
     assert_eq!(status["counters"]["live"], 1);
     assert!(us.place.run(&["status"]).good().contains("1 established"));
     us.place.run(&["down", "peer"]).good();
