@@ -55,6 +55,17 @@ pub enum LogError {
         /// What is wrong with it.
         what: String,
     },
+    /// A file is of a layout that is not known yet.
+    #[error(
+        "{} was written by a newer mainmode (its layout is {layout}): use that one, or another [log] directory",
+        .path.display()
+    )]
+    Newer {
+        /// The segment, or the backup.
+        path: PathBuf,
+        /// Its layout.
+        layout: i64,
+    },
     /// A file that is to be read on its own is none of a log.
     #[error("{} is no file of a log: {what}", .path.display())]
     NotALog {

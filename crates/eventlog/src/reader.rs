@@ -159,7 +159,10 @@ pub(crate) fn open_patiently(path: &Path) -> Result<Segment, LogError> {
         match Segment::open_for_reading(path) {
             Ok(segment) => return Ok(segment),
             Err(error) if !path.exists() || tries == TRIES => return Err(error),
-            Err(error @ (LogError::NotASegment { .. } | LogError::NoLog(_))) => return Err(error),
+            Err(
+                error
+                @ (LogError::NotASegment { .. } | LogError::Newer { .. } | LogError::NoLog(_)),
+            ) => return Err(error),
             Err(error) if error.is_absent() && tries > 3 => return Err(error),
             Err(_) => {}
         }

@@ -182,6 +182,12 @@ impl Segment {
         let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         let application = number("application_id").map_err(db(path))?;
         let layout = number("user_version").map_err(db(path))?;
+        if application == APPLICATION && layout > LAYOUT {
+            return Err(LogError::Newer {
+                path: path.to_owned(),
+                layout,
+            });
+        }
         let known = [WITHOUT_QUICK_MODE, LAYOUT].contains(&layout);
         if application != APPLICATION || !known {
             return Err(LogError::NotASegment {

@@ -90,13 +90,25 @@ fn such_a_log_goes_on_behind_a_closed_segment_when_the_newest_is_gone() {
 }
 
 #[test]
-fn a_layout_that_is_not_known_is_refused() {
+fn a_layout_that_is_not_known_is_refused_and_a_later_one_said_to_be_of_a_newer_program() {
     let dir = tempdir().unwrap();
     drop(open(dir.path(), Retention::Overwrite));
-    for segment in segments(dir.path()) {
-        edit(&segment, "PRAGMA user_version = 3");
-    }
+    let segment = segments(dir.path()).pop().unwrap();
+    edit(&segment, "PRAGMA user_version = 0");
     let refused = Writer::open(options(dir.path(), Retention::Overwrite)).unwrap_err();
-    assert!(refused.to_string().contains("layout 3"), "{refused}");
+    assert!(refused.to_string().contains("layout 0"), "{refused}");
     assert!(matches!(refused, LogError::NotASegment { .. }), "{refused}");
+    edit(&segment, "PRAGMA user_version = 3");
+    let reader = Reader::open(dir.path()).unwrap();
+    for refused in [
+        Writer::open(options(dir.path(), Retention::Overwrite)).unwrap_err(),
+        Reader::open_file(&segment).unwrap_err(),
+        reader.info().unwrap_err(),
+    ] {
+        assert!(matches!(refused, LogError::Newer { layout: 3, .. }));
+        let said = refused.to_string();
+        assert!(said.contains("by a newer mainmode"), "{said}");
+    }
+    let fault = reader.verify(None).unwrap_err().to_string();
+    assert!(fault.contains("by a newer mainmode"), "{fault}");
 }

@@ -95,13 +95,13 @@ pub fn is_change(
 pub fn started(writer: &mut Writer, in_force: &Policy, subject: &Subject) -> Result<(), LogError> {
     let before = writer.policy_in_force()?;
     if before.as_ref() != Some(in_force) {
-        let told = before.map(|before| changes(&before, in_force, subject));
+        let told = before.map(|before| audible(&before, in_force, subject));
         writer.append_policy(&told.unwrap_or_default(), None, Some(in_force))?;
     }
     Ok(())
 }
 
-/// Another configuration decides: writes a 4719 for each subcategory whose setting in force changes, and gives
+/// Another configuration decides: writes a 4719 for each subcategory that is audited in another way from now on, and gives
 /// the policy that is in force then. The events are on disk with that, or neither is.
 ///
 /// # Errors
@@ -114,11 +114,25 @@ pub fn reconfigure(
     subject: &Subject,
 ) -> Result<Policy, LogError> {
     let new = config.over(&writer.policy()?);
-    let told = changes(in_force, &new, subject);
-    if !told.is_empty() {
+    if new != *in_force {
+        let told = audible(in_force, &new, subject);
         writer.append_policy(&told, None, Some(&new))?;
     }
     Ok(new)
+}
+
+/// A 4719 for each difference in what is audited: to the configuration No Auditing is no more than a way to write it
+/// down.
+fn audible(old: &Policy, new: &Policy, subject: &Subject) -> Vec<Entry> {
+    let audits = |policy: &Policy| {
+        let mut audits = policy.clone();
+        for subcategory in Subcategory::ALL {
+            let setting = policy.get(subcategory);
+            audits.set(subcategory, setting.filter(|s| *s != Setting::NO_AUDITING));
+        }
+        audits
+    };
+    changes(&audits(old), &audits(new), subject)
 }
 
 /// A 4719 for each difference.

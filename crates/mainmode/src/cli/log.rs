@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use audit::{Outcome as Audited, Reason, Record, StoredRecord, printable, spec};
+use clap::ValueEnum as _;
 use eventlog::{Reader, Writer, hex};
 use jiff::Timestamp;
 use serde_json::json;
@@ -80,17 +81,29 @@ enum Style {
 }
 
 impl Style {
-    fn of(format: &Format, context: &Context) -> Self {
+    /// As the words say; they may not say two things.
+    fn of(format: &Format, context: &Context) -> Result<Self, Failure> {
+        let asked = format.format;
+        if let Some(other @ (FormatWord::Table | FormatWord::Xml)) = asked {
+            let word = other.to_possible_value();
+            let word = word.as_ref().map_or("", |word| word.get_name());
+            for (is_there, option) in [(context.json, "--json"), (format.raw, "--raw")] {
+                if is_there {
+                    let why = format!("{option} is about JSON: leave it out, or --format {word}");
+                    return Err(Failure::usage(why));
+                }
+            }
+        }
         let plain = if context.json || format.raw {
             FormatWord::Json
         } else {
             FormatWord::Table
         };
-        match format.format.unwrap_or(plain) {
+        Ok(match asked.unwrap_or(plain) {
             FormatWord::Table => Self::Table,
             FormatWord::Json => Self::Json { raw: format.raw },
             FormatWord::Xml => Self::Xml,
-        }
+        })
     }
 }
 
@@ -302,8 +315,8 @@ enum Source {
 }
 
 fn query(spec: &QuerySpec, file: Option<&Path>, format: &Format, context: &mut Context) -> Outcome {
+    let style = Style::of(format, context)?;
     let source = way_to(file, context)?;
-    let style = Style::of(format, context);
     let mut printer = Printer::new(style, &mut context.out);
     let outcome = match source {
         Source::Daemon(mut client) => {
@@ -335,8 +348,8 @@ fn went(removed: &RangeInclusive<u64>) -> String {
 }
 
 fn follow(spec: &QuerySpec, format: &Format, context: &mut Context) -> Outcome {
+    let style = Style::of(format, context)?;
     let way = context.way()?;
-    let style = Style::of(format, context);
     let mut error = None;
     let out = &mut context.out;
     let sink = |step: Step| {

@@ -163,6 +163,26 @@ fn a_policy_that_changed_while_no_daemon_ran_is_told_by_the_next_start_and_once_
 }
 
 #[test]
+fn a_setting_that_audits_as_much_as_before_is_no_change_of_policy() {
+    let (mut side, _peer) = alone(38, EVERYTHING);
+    let setting = EVERYTHING.audit.expect("a setting");
+    let more = format!("{setting}\nipsec-driver = []");
+    // By a reload and by a start, in both directions.
+    for (from, to) in [(setting, more.as_str()), (more.as_str(), setting)] {
+        side.edit(from, to);
+        side.run(&["reload"]).good();
+    }
+    side.stop();
+    for (from, to) in [(setting, more.as_str()), (more.as_str(), setting)] {
+        side.edit(from, to);
+        side.start();
+        side.stop();
+    }
+    assert_eq!(side.ids(), [1100, 1100, 1100]);
+    side.verify();
+}
+
+#[test]
 fn what_the_configuration_governs_is_refused_with_its_line_with_and_without_a_daemon() {
     let (mut side, _peer) = alone(17, EVERYTHING);
     let set = ["audit", "set", "--subcategory", MAIN_MODE];

@@ -174,6 +174,26 @@ fn the_table_is_plain_when_piped_and_holds_no_control_characters() {
 }
 
 #[test]
+fn words_that_ask_for_two_ways_to_print_are_wrong() {
+    let place = written();
+    for (format, option) in [
+        ("table", "--json"),
+        ("xml", "--json"),
+        ("table", "--raw"),
+        ("xml", "--raw"),
+    ] {
+        for command in ["query", "follow"] {
+            let words = ["log", command, "--format", format, option];
+            let said = place.run(&words).failed(2);
+            assert!(said.contains(option) && said.contains(format), "{said}");
+        }
+    }
+    place
+        .run(&["log", "query", "--format", "json", "--json", "--raw"])
+        .good();
+}
+
+#[test]
 fn info_gives_the_head_that_verify_takes() {
     let place = written();
     let info = &place.run(&["log", "info", "--json"]).json()[0];
