@@ -8,6 +8,7 @@ use rusqlite::params;
 use crate::LogError;
 use crate::directory;
 use crate::reader::Snapshot;
+use crate::retention;
 use crate::segment::{self, Carried, Header, Segment, State};
 use crate::tables::{self, integer};
 
@@ -53,7 +54,14 @@ fn copy(directory: &Path, to: &Path) -> Result<(), LogError> {
         floor_hash,
         ..log.newest_state().clone()
     };
-    Segment::create(to, &header, state.clone(), &Carried::default(), &[])?;
+    Segment::create(
+        to,
+        retention::PAGE,
+        &header,
+        state.clone(),
+        &Carried::default(),
+        &[],
+    )?;
     let mut target = Segment::open_for_writing(to, u64::from(u32::MAX))?;
     let db = LogError::database(to);
     let transaction = target.connection.transaction().map_err(db)?;

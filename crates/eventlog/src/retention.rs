@@ -17,6 +17,15 @@ pub const MIN_SIZE: u64 = 1024 * 1024;
 /// Segments that a log is divided into: the part that goes at once when it is full. A ninth part is
 /// left for the active segment's write-ahead log and for the overshoot of the last batch.
 const SHARES: u64 = 9;
+/// The least part of the log, as such a number, that is written into a segment before it is closed. What it began with
+/// does not count: else many live SAs would fill each segment at once, and whoever has them made would push all
+/// history out. Less than a share, so that those who have few lose nothing to this.
+const LEAST_SHARES: u64 = 12;
+/// Below this size of the log, what a segment costs by itself is worth saving: its pages are [`SMALL_PAGE`] then. Above it
+/// pages of the engine's usual size are quicker.
+const SMALL_LOG: u64 = 8 * 1024 * 1024;
+const SMALL_PAGE: u64 = 1024;
+pub(crate) const PAGE: u64 = 4096;
 /// Most bytes of write-ahead log before it is moved into the segment: what one append may have to
 /// move, and so what it may be delayed by (some milliseconds).
 const MAX_JOURNAL: u64 = 1024 * 1024;
@@ -98,9 +107,23 @@ impl Writer {
         self.options.max_size.max(MIN_SIZE)
     }
 
-    /// Bytes at which a segment is closed.
+    /// Bytes at which a segment is closed that carries little.
     fn segment_size(&self) -> u64 {
         self.max_size() / SHARES
+    }
+
+    /// Bytes at which a segment is closed that began with so many.
+    fn closing_size(&self, birth: u64) -> u64 {
+        let least = self.max_size() / LEAST_SHARES;
+        self.segment_size().max(birth.saturating_add(least))
+    }
+
+    pub(crate) fn page_size(&self) -> u64 {
+        if self.max_size() < SMALL_LOG {
+            SMALL_PAGE
+        } else {
+            PAGE
+        }
     }
 
     pub(crate) fn journal_size(&self) -> u64 {
@@ -114,14 +137,16 @@ impl Writer {
             // What cannot be tidied now (a reader holds it) waits; events do not.
             let _ = self.tidy();
         }
-        let (size, full) = (self.segment_size(), self.state.full);
+        let full = self.state.full;
+        let page = self.page_size();
         let active = self.ensure_active()?;
         if !full && active.has_room() {
             return Ok(());
         }
-        let bytes = active.bytes()?;
+        let (bytes, birth) = (active.bytes()?, active.birth);
+        let size = self.closing_size(birth);
         if bytes < size && !full {
-            active.measured(size - bytes);
+            self.ensure_active()?.measured(size - bytes);
             return Ok(());
         }
         let floor = self.state.floor;
@@ -131,13 +156,20 @@ impl Writer {
             .filter(|closed| closed.last > floor)
             .cloned()
             .collect();
-        // The next segment is as large as this one may be, at least.
-        let mut total = kept.iter().fold(
-            bytes.saturating_add(self.segment_size()),
-            |total, closed| total.saturating_add(closed.bytes),
-        );
+        let now = kept
+            .iter()
+            .fold(bytes, |total, closed| total.saturating_add(closed.bytes));
+        // The next segment begins with what this one would hand on now. Where records are refused, nobody waits for
+        // that to be added up: it is about what this one began with.
+        let next_birth = if full {
+            birth
+        } else {
+            self.ensure_active()?.birth_of_next(page)?
+        };
+        let mut total = now.saturating_add(self.closing_size(next_birth));
         let mut gone = Vec::new();
         let budget = self.max_size() - self.segment_size();
+        // This one stays, however much the next one carries: it has what was written last.
         for closed in kept {
             if total <= budget {
                 break;
@@ -148,7 +180,13 @@ impl Writer {
         let mut next = Next::default();
         match self.options.retention {
             Retention::Stop if !gone.is_empty() || total > budget => {
-                return Err(self.refuse());
+                if now >= budget {
+                    return Err(self.refuse());
+                }
+                // Too little for another segment, and not for more in this one.
+                self.state.full = false;
+                self.ensure_active()?.measured(budget - now);
+                return Ok(());
             }
             Retention::Archive => self.archive(&gone, &mut next)?,
             Retention::Overwrite | Retention::Stop => {}
@@ -349,5 +387,53 @@ impl Writer {
             })
         })?;
         self.tidy()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use audit::{ActivityId, KeyMod};
+
+    use super::*;
+    use crate::tables::put_live;
+    use crate::{LiveSa, Options};
+
+    #[test]
+    fn what_the_next_segment_begins_with_is_known_before_it_is_made() {
+        for (max_size, count) in [(MIN_SIZE, 0), (MIN_SIZE, 3_000), (SMALL_LOG, 20_000)] {
+            let dir = tempfile::tempdir().unwrap();
+            let options = Options {
+                directory: dir.path().to_owned(),
+                max_size,
+                retention: Retention::Overwrite,
+                computer: "gw".to_owned(),
+                process_id: 1,
+            };
+            let (mut writer, _) = Writer::open(options).unwrap();
+            writer
+                .commit(|transaction, _, _| {
+                    for mmsa_id in 1..=count {
+                        let sa = LiveSa {
+                            mmsa_id,
+                            local: [192, 0, 2, 1].into(),
+                            remote: [198, 51, 100, 7].into(),
+                            key_mod: KeyMod::IkeV1,
+                            activity: ActivityId([7; 16]),
+                            connection: Some("branch".to_owned()),
+                        };
+                        put_live(transaction, &sa)?;
+                    }
+                    Ok(())
+                })
+                .unwrap();
+            let page = writer.page_size();
+            let thought = writer.ensure_active().unwrap().birth_of_next(page).unwrap();
+            writer.next_segment(Next::default()).unwrap();
+            let birth = writer.ensure_active().unwrap().birth;
+            assert!(
+                thought.abs_diff(birth) < birth / 10,
+                "{max_size}, {count}: {thought} thought, {birth} there"
+            );
+        }
     }
 }

@@ -33,6 +33,10 @@ const STATEMENTS: usize = 32;
 /// Pages of the active segment that the writer keeps in memory, in KiB.
 const CACHE_KIB: i64 = 16 * 1024;
 
+/// `setting`: [`Segment::birth`].
+const BIRTH: &str = "birth";
+/// Pages of a segment that are there without any rows: those of its tables and indexes.
+const EMPTY_PAGES: u64 = 12;
 /// [`Header::number`] of a backup, which is none of a log's segments: those count from 1.
 pub(crate) const EXPORT: u64 = 0;
 
@@ -107,6 +111,8 @@ pub(crate) struct Segment {
     pub(crate) journal: u64,
     /// Which files of the disk it and its write-ahead log are.
     identities: [Option<(u64, u64)>; 2],
+    /// How many bytes it had when it was made: what it took over, and its tables. 0 where that is not known.
+    pub(crate) birth: u64,
     /// Up to how many bytes of stored records the size need not be looked at again.
     room: u64,
 }
@@ -116,6 +122,7 @@ impl Segment {
     /// returns. Gives the state after those records.
     pub(crate) fn create(
         path: &Path,
+        page_size: u64,
         header: &Header,
         state: State,
         carried: &Carried,
@@ -129,6 +136,9 @@ impl Segment {
             .map_err(LogError::io("create", path))?;
         let db = LogError::database;
         let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection
+            .pragma_update(None, "page_size", integer(page_size))
+            .map_err(db(path))?;
         let mut codec = Codec::writing(dictionary::BUILT_IN)
             .map_err(LogError::io("prepare compression for", path))?;
         let state =
@@ -163,6 +173,8 @@ impl Segment {
                 .map_err(LogError::database(path))?;
         }
         segment.journal = journal;
+        let birth = segment.setting(BIRTH)?;
+        segment.birth = birth.and_then(|bytes| bytes.parse().ok()).unwrap_or(0);
         Ok(segment)
     }
 
@@ -220,6 +232,7 @@ impl Segment {
             // It was read from: the write-ahead log is there. The engine keeps that one file, whatever is moved out of it,
             // until the last connection closes.
             identities: files(path).map(|file| identity(&file)),
+            birth: 0,
             room: 0,
         })
     }
@@ -374,6 +387,28 @@ impl Segment {
         self.room = self.codec.stored + left / BYTES_A_STORED_BYTE;
     }
 
+    /// About how many bytes the next segment begins with: [`Segment::birth`] of it, if it is made now with pages of this size.
+    pub(crate) fn birth_of_next(&self, page_size: u64) -> Result<u64, LogError> {
+        // Each row's texts, and what its other columns and its place in a page take.
+        let rows = self
+            .connection
+            .query_row(
+                "SELECT
+                   (SELECT coalesce(sum(31 + length(local) + length(remote)
+                      + coalesce(length(connection), 0)), 0) FROM live)
+                 + (SELECT coalesce(sum(45 + length(local) + length(remote)
+                      + coalesce(length(local_endpoint) + length(remote_endpoint), 0)
+                      + coalesce(length(connection), 0)), 0) FROM live_ipsec)
+                 + (SELECT coalesce(sum(10 + length(connection)), 0) FROM filter)
+                 + (SELECT coalesce(sum(10 + length(name) + length(value)), 0) FROM setting)",
+                [],
+                |row| natural(row, 0),
+            )
+            .map_err(LogError::database(&self.path))?;
+        let dictionary = dictionary::BUILT_IN.len() as u64;
+        Ok(EMPTY_PAGES * page_size + dictionary + rows)
+    }
+
     /// Bytes of the database, whatever of it still stands in the write-ahead log.
     pub(crate) fn bytes(&self) -> Result<u64, LogError> {
         let count = || -> rusqlite::Result<u64> {
@@ -450,6 +485,9 @@ fn fill(
             .prepare_cached("INSERT INTO archive (number, path) VALUES (?1, ?2)")?
             .execute(params![integer(*number), path])?;
     }
+    let pages = transaction.query_row("PRAGMA page_count", [], |row| natural(row, 0))?;
+    let birth = pages.saturating_mul(page_size(&transaction)?);
+    put_setting(&transaction, BIRTH, &birth.to_string())?;
     state.times = None;
     for (stamp, record) in records {
         put_record(&transaction, codec, &mut state, stamp, record)?;

@@ -144,7 +144,8 @@ impl Writer {
         let directory = &self.options.directory;
         let unfinished = directory.join(UNFINISHED);
         remove_unfinished(&unfinished)?;
-        let state = Segment::create(&unfinished, header, state, carried, records)?;
+        let page = self.page_size();
+        let state = Segment::create(&unfinished, page, header, state, carried, records)?;
         let path = segment_path(directory, header.number);
         std::fs::rename(&unfinished, &path).map_err(LogError::io("name the new segment", &path))?;
         directory::sync(directory)?;

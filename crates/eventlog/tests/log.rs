@@ -852,7 +852,7 @@ fn a_query_that_goes_on_from_a_record_knows_what_was_removed_since() {
         assert_eq!(records.take_removed(), None);
     }
     // In the middle of it, with a segment still to come.
-    fill(&mut writer, 0, 1_000);
+    fill(&mut writer, 0, 2_000);
     assert!(segments(dir.path()).len() > 2);
     let mut records = reader.query(&after(Some(11)));
     assert_eq!(records.next().unwrap().unwrap().record_id, 12);

@@ -148,7 +148,8 @@ pub fn quick_mode(
 /// Within which a clock that is steered is still the same clock.
 const STEERED: SignedDuration = SignedDuration::from_secs(1);
 
-/// About what the clock showed then, where no event says it. The same each time that it is asked, but for a clock that was set since.
+/// About what the clock showed then, where no event says it. The same each time that it is asked, but for a clock that was
+/// set since.
 fn at(then: Instant) -> Timestamp {
     static CLOCKS: Mutex<Option<(Instant, Timestamp)>> = Mutex::new(None);
     let mut clocks = CLOCKS.lock().unwrap_or_else(PoisonError::into_inner);
