@@ -61,6 +61,7 @@ mod query;
 mod reader;
 mod reserve;
 mod retention;
+mod room;
 mod schema;
 mod segment;
 mod service;

@@ -25,9 +25,6 @@ const ACTIVE_MODE: u32 = 0o640;
 const CLOSED_MODE: u32 = 0o440;
 /// How long a reader waits while the writer changes a segment's journal.
 const READER_PATIENCE: Duration = Duration::from_secs(2);
-/// More bytes than a segment grows by for each byte that a record stores: beside the shortest body stand its
-/// hash, its columns and its place in the index, and a page may be half full.
-const BYTES_A_STORED_BYTE: u64 = 8;
 /// Statements that stay prepared: all that a writer uses.
 const STATEMENTS: usize = 32;
 /// Pages of the active segment that the writer keeps in memory, in KiB.
@@ -35,8 +32,6 @@ const CACHE_KIB: i64 = 16 * 1024;
 
 /// `setting`: [`Segment::birth`].
 const BIRTH: &str = "birth";
-/// Pages of a segment that are there without any rows: those of its tables and indexes.
-const EMPTY_PAGES: u64 = 12;
 /// [`Header::number`] of a backup, which is none of a log's segments: those count from 1.
 pub(crate) const EXPORT: u64 = 0;
 
@@ -114,7 +109,7 @@ pub(crate) struct Segment {
     /// How many bytes it had when it was made: what it took over, and its tables. 0 where that is not known.
     pub(crate) birth: u64,
     /// Up to how many bytes of stored records the size need not be looked at again.
-    room: u64,
+    pub(crate) room: u64,
 }
 
 impl Segment {
@@ -375,51 +370,6 @@ impl Segment {
             .and_then(|mut row| row.query_row([name], |row| row.get(0)).optional())
             .map_err(LogError::database(&self.path))
     }
-
-    /// True while what was written since [`Segment::measured`] cannot have filled the segment. To ask for its
-    /// size with each append would be a good part of what an append costs.
-    pub(crate) fn has_room(&self) -> bool {
-        self.codec.stored < self.room
-    }
-
-    /// Notes how many bytes were left just now.
-    pub(crate) fn measured(&mut self, left: u64) {
-        self.room = self.codec.stored + left / BYTES_A_STORED_BYTE;
-    }
-
-    /// About how many bytes the next segment begins with: [`Segment::birth`] of it, if it is made now with pages of this size.
-    pub(crate) fn birth_of_next(&self, page_size: u64) -> Result<u64, LogError> {
-        // Each row's texts, and what its other columns and its place in a page take.
-        let rows = self
-            .connection
-            .query_row(
-                "SELECT
-                   (SELECT coalesce(sum(31 + length(local) + length(remote)
-                      + coalesce(length(connection), 0)), 0) FROM live)
-                 + (SELECT coalesce(sum(45 + length(local) + length(remote)
-                      + coalesce(length(local_endpoint) + length(remote_endpoint), 0)
-                      + coalesce(length(connection), 0)), 0) FROM live_ipsec)
-                 + (SELECT coalesce(sum(10 + length(connection)), 0) FROM filter)
-                 + (SELECT coalesce(sum(10 + length(name) + length(value)), 0) FROM setting)",
-                [],
-                |row| natural(row, 0),
-            )
-            .map_err(LogError::database(&self.path))?;
-        let dictionary = dictionary::BUILT_IN.len() as u64;
-        Ok(EMPTY_PAGES * page_size + dictionary + rows)
-    }
-
-    /// Bytes of the database, whatever of it still stands in the write-ahead log.
-    pub(crate) fn bytes(&self) -> Result<u64, LogError> {
-        let count = || -> rusqlite::Result<u64> {
-            let pages = self
-                .connection
-                .prepare_cached("PRAGMA page_count")?
-                .query_row([], |row| natural(row, 0))?;
-            Ok(pages.saturating_mul(page_size(&self.connection)?))
-        };
-        count().map_err(LogError::database(&self.path))
-    }
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, LogError> {
@@ -435,7 +385,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, LogError> {
     Ok(connection)
 }
 
-fn page_size(connection: &Connection) -> rusqlite::Result<u64> {
+pub(crate) fn page_size(connection: &Connection) -> rusqlite::Result<u64> {
     connection
         .prepare_cached("PRAGMA page_size")?
         .query_row([], |row| natural(row, 0))

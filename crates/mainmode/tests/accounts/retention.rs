@@ -277,6 +277,41 @@ fn a_newest_file_that_was_taken_away_is_told_by_the_next_start_and_found_by_veri
     assert_eq!(north.run(&["log", "verify"]).code, Some(1));
 }
 
+#[test]
+fn a_write_ahead_log_that_was_taken_away_is_noticed_and_loses_no_record_that_was_written() {
+    let (mut north, _south) = pair(39, EVERYTHING, EVERYTHING);
+    north.run(&["up", "peer"]).good();
+    let journals = fs::read_dir(north.path("log")).expect("there");
+    let journals = journals.map(|entry| entry.expect("an entry").path());
+    let mut removed = 0;
+    for journal in journals.filter(|path| path.extension().is_some_and(|end| end == "db-wal")) {
+        fs::remove_file(journal).expect("removed");
+        removed += 1;
+    }
+    assert_eq!(removed, 1);
+    north.run(&["down", "peer"]).good();
+    let alerts = north.status().alerts;
+    assert!(
+        alerts
+            .iter()
+            .any(|alert| alert.contains("-wal was removed")),
+        "{alerts:?}"
+    );
+    north.run(&["up", "peer"]).good();
+    until("4612 tells what is missing", || !north.of(4612).is_empty());
+    assert_eq!(discarded(&north.of(4612)[0]), "1");
+    north.kill();
+    north.start();
+    // The 4655 that was refused is missing, and nothing that had been written.
+    assert_eq!(north.ids(), [4650, 4650, 4612, 4655]);
+    let c = north.counters();
+    assert_eq!((c.established, c.ended), (2, 2));
+    let sas = north.of(4650);
+    let number = |event: &Value| event["EventData"]["MMSAID"].clone();
+    assert_ne!(number(&sas[0]), number(&sas[1]));
+    north.verify();
+}
+
 /// How large the daemon's files may become, from now on: a disk without room, without privileges.
 fn limit_files(side: &Side, limit: &str) {
     let status = Command::new("prlimit")
