@@ -17,6 +17,7 @@ mod planes;
 mod reload;
 mod revocation;
 mod sas;
+mod settle;
 mod sockets;
 mod traps;
 mod words;
@@ -29,15 +30,14 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use audit::{Cause, Event, Extra, MainModeEnded, Policy};
+use audit::{Event, Policy};
 use crossbeam_channel::unbounded;
-use eventlog::{AccountChange, Caller, Counters, Entry, LogError, Recovery, Service, Writer};
+use eventlog::{Caller, Counters, LogError, Service, Writer};
 use keying::{Command, Endpoint, EndpointConfig, Input};
 
 use crate::cli::{Context, Failure, Outcome};
 use crate::config::{AuditConfig, Config};
 use crate::control::{Clients, Peer, Server, ServerError};
-use crate::policy;
 pub use words::shown;
 
 use agent::Agent;
@@ -155,7 +155,8 @@ impl Daemon {
         let stored = writer.policy().map_err(log_error)?;
         let policy = config.audit.over(&stored);
         let trouble = Arc::new(Trouble::default());
-        let before = settle(&mut writer, &policy, &recovery, &trouble).map_err(log_error)?;
+        let before =
+            settle::settle(&mut writer, &policy, &recovery, &trouble).map_err(log_error)?;
         let mut keyring = Keyring::default();
         let now = Instant::now();
         let endpoint = endpoint(&config, &mut writer, &mut keyring, now)?;
@@ -320,72 +321,6 @@ fn endpoint(
     endpoint.handle(now, Input::QuickModeIds(quick_ids));
     endpoint.handle(now, Input::Command(Command::Connections(connections)));
     Ok(endpoint)
-}
-
-/// Tells what changed while no daemon ran, gives SAs that a crash orphaned their 5452 or 4655, and the account of all
-/// starts before this one. A log that takes no records keeps no daemon from starting: these ends are then counted
-/// alone.
-fn settle(
-    writer: &mut Writer,
-    policy: &Policy,
-    recovery: &Recovery,
-    trouble: &Trouble,
-) -> Result<Counters, LogError> {
-    if recovery.newest_removed {
-        trouble.newest_was_removed();
-    }
-    if let Err(error) = policy::started(writer, policy, &Peer::this_process().subject()) {
-        trouble.note(&error);
-    }
-    let entry = |event: Event, activity, connection: &Option<String>, change| {
-        let extra = Extra {
-            connection: connection.clone(),
-            cause: Some(Cause::OrphanedByCrash),
-            ..Extra::default()
-        };
-        let asked = policy.asks_for(event.id());
-        Entry {
-            record: asked.then(|| event.into_record(Some(activity), extra)),
-            account: vec![change],
-        }
-    };
-    let ipsec = recovery.ipsec_orphans.iter().map(|sa| {
-        let qmsa_id = sa.end.qmsa_id;
-        let change = AccountChange::QuickModeEnded { qmsa_id };
-        let event = Event::QuickModeEnded(sa.end);
-        entry(event, sa.activity, &sa.connection, change)
-    });
-    let main_mode = recovery.orphans.iter().map(|sa| {
-        let mmsa_id = sa.mmsa_id;
-        let change = AccountChange::Ended { mmsa_id };
-        let event = Event::MainModeEnded(MainModeEnded {
-            local: sa.local,
-            remote: sa.remote,
-            key_mod: sa.key_mod,
-            mmsa_id,
-        });
-        entry(event, sa.activity, &sa.connection, change)
-    });
-    // As in a stop: what is under a Main Mode SA ends before it.
-    let entries: Vec<Entry> = ipsec.chain(main_mode).collect();
-    if !entries.is_empty()
-        && let Err(error) = writer.append(&entries)
-    {
-        let asked = entries.iter().filter(|entry| entry.record.is_some());
-        let lost = asked.count() as u64;
-        let mut account: Vec<AccountChange> = entries
-            .into_iter()
-            .flat_map(|entry| entry.account)
-            .collect();
-        account.extend(journal::discarded(lost));
-        let record = None;
-        writer.append(&[Entry { record, account }])?;
-        trouble.note(&error);
-    }
-    let counters = writer.counters();
-    // Also what an earlier start had no time to tell of.
-    trouble.missed(u64::try_from(counters.untold).unwrap_or(0));
-    Ok(counters)
 }
 
 /// The control client of this process itself: what `up` and `down` do, without a socket.
