@@ -38,8 +38,9 @@ fn is_own_name(name: &OsStr) -> bool {
     own.iter().any(|own| name.starts_with(own.as_bytes()))
 }
 
-/// True for a path that names a file of the log, whether there is one or not.
-pub(crate) fn is_own(directory: &Path, path: &Path) -> bool {
+/// True for a path in the log's `directory` with a name that the log gives to files of its own, whether there is one or
+/// not: nothing else may be written there.
+pub fn is_own(directory: &Path, path: &Path) -> bool {
     let folder = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),

@@ -259,6 +259,12 @@ fn backup(file: &Path, context: &mut Context) -> Outcome {
     let csv = view(context)?.effective.to_csv(&crate::host_name());
     let cannot =
         |error: std::io::Error| Failure::new(format!("cannot write {}: {error}", file.display()));
+    if context
+        .places()
+        .is_ok_and(|places| eventlog::is_own(&places.log.directory, file))
+    {
+        return Err(Failure::of(&LogError::BackupIsOwn(file.to_owned())));
+    }
     let there = fs::metadata(file).ok();
     if there.as_ref().is_some_and(|there| !there.is_file()) {
         // A terminal, a pipe, a device: it is written to, not put out of the way.

@@ -162,6 +162,20 @@ fn what_is_refused_or_changes_nothing_makes_no_log() {
 }
 
 #[test]
+fn a_backup_of_the_policy_overwrites_no_file_of_the_log() {
+    let place = Place::new("");
+    let words = ["audit", "set", "--subcategory", MAIN_MODE];
+    place.run(&words).good();
+    for name in ["security-0000000001.db", "next.tmp"] {
+        let file = format!("log/../log/{name}");
+        let said = place.run(&["audit", "backup", &file]).failed(1);
+        assert!(said.contains("one of the log's own files"), "{said}");
+    }
+    place.run(&["log", "verify"]).good();
+    place.run(&["audit", "backup", "log/policy.csv"]).good();
+}
+
+#[test]
 fn what_the_configuration_decides_is_refused_with_file_and_line() {
     let place = Place::new("[audit]\nipsec-main-mode = [\"success\"]\n");
     assert_eq!(setting(&place, MAIN_MODE), "Success");
