@@ -280,6 +280,7 @@ impl Plane for Kernel {
             outbound,
             replayed: u64::from(stats.replay_window) + u64::from(stats.replay),
             integrity_failures: u64::from(stats.integrity_failed),
+            unfit: None,
         })
     }
 

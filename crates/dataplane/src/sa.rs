@@ -166,6 +166,9 @@ pub struct Counters {
     pub replayed: u64,
     /// Packets refused because they were not authentic.
     pub integrity_failures: u64,
+    /// Authentic packets refused for what was in them: outside of the selectors, or no packet. `None` where the plane
+    /// does not count them for each SA: the kernel's does not.
+    pub unfit: Option<u64>,
 }
 
 /// The replay window that no plane exceeds: Linux's own limit, in packets.

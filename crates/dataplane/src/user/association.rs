@@ -34,6 +34,7 @@ pub(super) struct Arriving {
     pub(super) meter: Meter,
     pub(super) replayed: u64,
     pub(super) not_authentic: u64,
+    pub(super) unfit: u64,
 }
 
 /// What leaves is numbered by one thread at a time.
@@ -147,6 +148,7 @@ impl Association {
                 meter: Meter::default(),
                 replayed: 0,
                 not_authentic: 0,
+                unfit: 0,
             }),
             limits: sa.limits,
             told_soft: AtomicBool::new(false),
@@ -310,6 +312,7 @@ impl Association {
             outbound,
             replayed: arriving.replayed,
             integrity_failures: arriving.not_authentic,
+            unfit: Some(arriving.unfit),
         }
     }
 

@@ -205,7 +205,8 @@ impl Inbound {
                 match refusal {
                     Refusal::NotAuthentic => arriving.not_authentic += 1,
                     Refusal::Replayed | Refusal::TooOld => arriving.replayed += 1,
-                    _ => {}
+                    Refusal::Selectors | Refusal::Malformed => arriving.unfit += 1,
+                    Refusal::UnknownSpi | Refusal::ClearText => {}
                 }
                 teller.refuse(refusal, Some(association.id), from, packet);
             }

@@ -193,7 +193,10 @@ fn what_must_not_pass_is_refused_counted_and_told() -> Outcome {
     same("counts", &format!("{counts:?}"), "[1, 1, 1, 1, 1, 4, 0]")?;
     let counters = bare.left.plane.counters(1)?;
     ensure(
-        counters.replayed == 2 && counters.integrity_failures == 1 && counters.inbound.packets == 4,
+        counters.replayed == 2
+            && counters.integrity_failures == 1
+            && counters.unfit == Some(5)
+            && counters.inbound.packets == 4,
         || format!("{counters:?}"),
     )
 }

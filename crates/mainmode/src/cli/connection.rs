@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::output::{BAD, Columns, FAINT, GOOD, TITLE, cell, coloured, styled};
 use super::{Context, Failure, Outcome, daemon_needed};
-use crate::control::status::{ConnectionStatus, Status};
+use crate::control::status::{ConnectionStatus, QuickModeSa, Status};
 use crate::control::{Request, Response, Verdict};
 
 /// Asks the daemon, and takes a failure for one.
@@ -258,6 +258,14 @@ fn print_quick_mode_sas(status: &Status, context: &mut Context) -> Outcome {
     ];
     let mut table = Columns::new(&titles);
     table.right(0);
+    // What came and was refused, if anything was.
+    let refused = |sa: &QuickModeSa| {
+        let all = [sa.replayed, sa.integrity_failures, sa.unfit];
+        match all.into_iter().flatten().sum::<u64>() {
+            0 => String::new(),
+            count => format!(", {count} refused"),
+        }
+    };
     let carried = |bytes: Option<u64>, packets: Option<u64>| match (bytes, packets) {
         (Some(bytes), Some(packets)) => {
             format!("{}, {packets} packets", bytesize::ByteSize(bytes))
@@ -280,7 +288,7 @@ fn print_quick_mode_sas(status: &Status, context: &mut Context) -> Outcome {
             cell(format!("{}{encap}", sa.mode)),
             cell(&sa.state),
             cell(format!("{} in, {} out", sa.inbound_spi, sa.outbound_spi)),
-            cell(carried(sa.inbound_bytes, sa.inbound_packets)),
+            cell(carried(sa.inbound_bytes, sa.inbound_packets) + &refused(sa)),
             cell(carried(sa.outbound_bytes, sa.outbound_packets)),
             cell(rekey.map_or_else(
                 || "-".to_owned(),

@@ -118,6 +118,15 @@ pub struct QuickModeSa {
     pub outbound_bytes: Option<u64>,
     /// What went out, in packets.
     pub outbound_packets: Option<u64>,
+    /// Packets refused because their sequence number was seen before, or is too old to tell.
+    #[serde(default)]
+    pub replayed: Option<u64>,
+    /// Packets refused because they were not authentic.
+    #[serde(default)]
+    pub integrity_failures: Option<u64>,
+    /// Authentic packets refused for what was in them, where the data plane counts them.
+    #[serde(default)]
+    pub unfit: Option<u64>,
     /// When it was established, RFC 3339.
     pub established: String,
     /// How long it lives in all, in seconds.

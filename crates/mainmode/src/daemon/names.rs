@@ -5,7 +5,7 @@
 //! somebody is about to begin with such a peer, and, not too often, when a peer came that no connection is for: it
 //! may be one whose name leads elsewhere by now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -128,6 +128,7 @@ impl Names {
             lookups: lookups.clone(),
             orders: orders.clone(),
             names: BTreeMap::new(),
+            again: BTreeSet::new(),
             under_way: 0,
             refreshed: None,
         };
@@ -252,6 +253,8 @@ struct Watcher {
     lookups: Sender<Lookup>,
     orders: Sender<Order>,
     names: BTreeMap<String, Due>,
+    /// Those that are to be looked up anew when what is under way has its answer, which may be of before.
+    again: BTreeSet<String>,
     under_way: usize,
     refreshed: Option<Instant>,
 }
@@ -303,16 +306,13 @@ impl Watcher {
             Order::Watch(names) => {
                 self.refreshed = Some(now);
                 let before = std::mem::take(&mut self.names);
-                // One that is under way is the answer.
-                let due =
-                    |name: &String| before.get(name).map_or(Some(now), |due| due.map(|_| now));
-                self.names = names
-                    .into_iter()
-                    .map(|name| {
-                        let due = due(&name);
-                        (name, due)
-                    })
-                    .collect();
+                for name in names {
+                    let under_way = before.get(&name).is_some_and(Option::is_none);
+                    if under_way {
+                        self.again.insert(name.clone());
+                    }
+                    self.names.insert(name, (!under_way).then_some(now));
+                }
             }
             Order::Refresh => {
                 let last = self.refreshed;
@@ -326,8 +326,10 @@ impl Watcher {
             }
             Order::Done(name, found) => {
                 self.under_way -= 1;
+                let at_once = self.again.remove(&name);
                 if let Some(due) = self.names.get_mut(&name) {
-                    *due = Some(now + if found { EVERY } else { AGAIN });
+                    let wait = if found { EVERY } else { AGAIN };
+                    *due = Some(if at_once { now } else { now + wait });
                 }
             }
         }

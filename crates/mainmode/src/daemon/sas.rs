@@ -137,6 +137,9 @@ pub fn quick_mode(
         inbound_packets: counters.map(|c| c.inbound.packets),
         outbound_bytes: counters.map(|c| c.outbound.bytes),
         outbound_packets: counters.map(|c| c.outbound.packets),
+        replayed: counters.map(|c| c.replayed),
+        integrity_failures: counters.map(|c| c.integrity_failures),
+        unfit: counters.and_then(|c| c.unfit),
         established: times
             .of(Number::QuickMode(sa.id.0), sa.established)
             .to_string(),
