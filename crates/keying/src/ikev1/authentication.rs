@@ -110,6 +110,15 @@ impl Method {
             })
     }
 
+    /// Whether the peer signs, where our role is `own`.
+    pub(crate) fn is_signed_by_peer_of(self, own: Role) -> bool {
+        let proves = match own {
+            Role::Initiator => self.responder,
+            Role::Responder => self.initiator,
+        };
+        matches!(proves, Proves::Signature(_))
+    }
+
     /// Whether one side alone signs.
     pub(crate) fn is_hybrid(self) -> bool {
         [self.initiator, self.responder].contains(&Proves::Hash)

@@ -40,8 +40,7 @@ pub(crate) struct Sa {
     pub last_block: Vec<u8>,
     pub local_id: Identity,
     pub remote_id: Identity,
-    /// What both sides proved themselves with.
-    pub credential: Option<CredentialId>,
+    pub proven_by: ProvenBy,
     pub peer: Peer,
     /// A NAT is between us and the outside.
     pub behind_nat: bool,
@@ -90,6 +89,15 @@ pub(crate) struct Sa {
     pub auto_at: Option<Instant>,
     /// When the first Quick Mode of ours may begin, where that is to come.
     pub children_at: Option<Instant>,
+}
+
+/// How the peer proved itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ProvenBy {
+    /// What it took on our side.
+    pub credential: Option<CredentialId>,
+    /// By a signature, and so its identity. A pre-shared key proves none.
+    pub signed: bool,
 }
 
 /// What an SA carried, in bytes of messages that its key encrypts, both ways.
@@ -211,12 +219,12 @@ impl Sa {
     /// same user, proven with the same key. Behind a NAT whoever knows a pre-shared key can call himself by any address:
     /// where the connection names nobody, an address counts only for who has it.
     pub(crate) fn is_of_peer_of(&self, other: &Self) -> bool {
-        let (_, _, proven) = self.holder();
-        let named = proven.is_some() || self.user.is_some() || self.connection.remote_id.is_some();
+        let named =
+            self.proven_by.signed || self.user.is_some() || self.connection.remote_id.is_some();
         self.remote_id == other.remote_id
             && self.local_id == other.local_id
             && self.user == other.user
-            && self.credential == other.credential
+            && self.proven_by == other.proven_by
             && (named || self.route.remote.ip() == other.route.remote.ip())
     }
 

@@ -18,7 +18,7 @@ use super::nat::{self, Nat};
 use super::negotiation::{Failure, Negotiation, Route, Step};
 use super::proposals::{Chosen, Lifetime};
 use super::protection::{Keys, Proof};
-use super::sa::{Configuring, Sa, Volume};
+use super::sa::{Configuring, ProvenBy, Sa, Volume};
 use super::state::{Heard, Proving, State};
 use super::unity::Nets;
 use crate::config::{Connection, RemoteAddress};
@@ -402,7 +402,10 @@ pub(crate) fn new_sa(
         last_block,
         local_id: proving.local_id.clone(),
         remote_id,
-        credential: proving.chosen.method.credential(connection),
+        proven_by: ProvenBy {
+            credential: proving.chosen.method.credential(connection),
+            signed: proving.chosen.method.is_signed_by_peer_of(n.role),
+        },
         peer: n.peer.clone(),
         behind_nat: nat.here,
         peer_behind_nat: nat.there,

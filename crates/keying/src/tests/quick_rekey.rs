@@ -301,7 +301,7 @@ fn a_delete_ends_nothing_of_another_peers_who_gives_the_same_identity() {
     let own = 1 << 40;
     another(&mut net, own, |_| {});
     let endpoint = &mut net.hosts[B].endpoint;
-    endpoint.sas.get_mut(&first).unwrap().credential = None;
+    endpoint.sas.get_mut(&first).unwrap().proven_by.credential = None;
     let live = endpoint.children.values().next().unwrap();
     let delete = isakmp::Delete {
         doi: isakmp::DOI_IPSEC,
@@ -350,7 +350,7 @@ fn a_dead_peers_children_go_to_nobody_else_who_gives_the_same_identity() {
     let others: [&dyn Fn(&mut Sa); 3] = [
         &|sa| sa.user = Some("another".to_owned()),
         &|sa| sa.route.remote.set_ip(super::address(77)),
-        &|sa| sa.credential = None,
+        &|sa| sa.proven_by.credential = None,
     ];
     for (seed, change) in (391..).zip(others) {
         let mut net = super::pair_with(seed, |host, connection| {

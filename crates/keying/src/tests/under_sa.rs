@@ -445,7 +445,7 @@ pub(super) fn another(net: &mut Net, number: u64, change: impl FnOnce(&mut Sa)) 
 fn a_first_contact_ends_what_its_peer_has_proven_to_be_its_own_and_nothing_else() {
     const OWN: u64 = 1 << 40;
     let elsewhere = |sa: &mut Sa| sa.route.remote.set_ip(address(77));
-    let with_another_key = |sa: &mut Sa| sa.credential = Some(CredentialId(77));
+    let with_another_key = |sa: &mut Sa| sa.proven_by.credential = Some(CredentialId(77));
     let of_another = |sa: &mut Sa| sa.remote_id = Identity::parse("@another").unwrap();
     for named in [false, true] {
         let mut net = pair_with(90, |host, c| {
