@@ -167,7 +167,7 @@ pub fn answer(
     closed: &dyn Fn() -> bool,
     replies: &mut Replies<'_>,
 ) -> Option<Result<(), Gone>> {
-    let mut gone = false;
+    let (mut gone, mut stopped) = (false, false);
     let outcome = match request {
         Request::LogInfo => match info(place) {
             Ok(info) => return Some(replies.send(&Response::LogInfo(info))),
@@ -175,7 +175,9 @@ pub fn answer(
         },
         Request::LogQuery { query: spec } => query(place, spec, |record| {
             gone = replies.send(&Response::Record(Box::new(record))).is_err();
-            !gone
+            // Who stops the daemon does not wait for a long answer.
+            stopped = replies.is_stopping();
+            !gone && !stopped
         }),
         Request::LogFollow { query: spec } => follow(place, spec, closed, |step| {
             let sent = match step {
@@ -197,6 +199,7 @@ pub fn answer(
         return Some(Err(Gone));
     }
     Some(match outcome {
+        Ok(()) if stopped => replies.send(&Response::failed("the daemon stops; ask again")),
         Ok(()) => replies.send(&Response::done()),
         Err(error) => replies.send(&Response::failed(crate::with_causes(&error))),
     })

@@ -33,20 +33,21 @@ impl<K: Copy + Ord> Sources<K> {
 
     /// An owner wants none of them any more; gives those that have another now.
     pub(super) fn release(&mut self, keys: &[K], owner: &Owner) -> Vec<K> {
-        let mut changed = Vec::new();
-        for key in keys {
-            let before = self.of(key);
-            if let Some(all) = self.0.get_mut(key) {
-                all.retain(|(other, _)| other != owner);
-                if all.is_empty() {
-                    self.0.remove(key);
-                }
-            }
-            if self.of(key) != before {
-                changed.push(*key);
+        let mut changed = keys.to_vec();
+        changed.retain(|key| self.give_up(key, owner));
+        changed
+    }
+
+    /// An owner wants none of one route any more; `true`: that has another now.
+    pub(super) fn give_up(&mut self, key: &K, owner: &Owner) -> bool {
+        let before = self.of(key);
+        if let Some(all) = self.0.get_mut(key) {
+            all.retain(|(other, _)| other != owner);
+            if all.is_empty() {
+                self.0.remove(key);
             }
         }
-        changed
+        self.of(key) != before
     }
 }
 

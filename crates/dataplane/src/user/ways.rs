@@ -179,10 +179,15 @@ impl Ways {
             self.hold(owner, table, guard)?;
             let before = self.sources.of(&way);
             self.sources.want(way, owner, source);
-            if self.held.has(&way) && self.sources.of(&way) != before {
-                self.set_source(table, way)?;
+            let changed = self.held.has(&way) && self.sources.of(&way) != before;
+            let set = match changed {
+                true => self.set_source(table, way),
+                false => Ok(()),
+            };
+            if let Err(error) = set.and_then(|()| self.hold(owner, table, way)) {
+                self.sources.give_up(&way, owner);
+                return Err(error);
             }
-            self.hold(owner, table, way)?;
         }
         Ok(())
     }

@@ -202,29 +202,30 @@ impl Fragments {
         self.sets.len()
     }
 
-    /// One of the same source goes when that has its share, and one of whoever has most when all is full: first what
-    /// was whole already, then the oldest. The set that is to grow stays.
+    /// One of the same source goes when that has its share, and one of whoever has most, in number or in bytes, when all
+    /// is full: first what was whole already, then the oldest. The set that is to grow stays.
     fn make_room(&mut self, key: &Key, bytes: usize) {
         if !self.sets.contains_key(key) {
             if self.of_source(key.source).count() >= MAX_FRAGMENTED_PER_SOURCE {
-                self.remove_one_of(key.source);
+                self.remove_one_of(key.source, None);
             }
-            if self.sets.len() >= MAX_FRAGMENTED {
-                let mut counts: BTreeMap<IpAddr, usize> = BTreeMap::new();
-                for other in self.sets.keys() {
-                    *counts.entry(other.source).or_default() += 1;
-                }
-                if let Some((source, _)) = counts.into_iter().max_by_key(|(_, count)| *count) {
-                    self.remove_one_of(source);
-                }
+            if self.sets.len() >= MAX_FRAGMENTED
+                && let Some(source) = self.greatest(|_| 1)
+            {
+                self.remove_one_of(source, None);
             }
         }
         while self.bytes + bytes > MAX_FRAGMENT_BYTES {
-            let oldest = self.order.iter().find(|(_, other)| other != key);
-            let Some((_, oldest)) = oldest.cloned() else {
-                break;
-            };
-            self.remove(&oldest);
+            let source = self.greatest(|set| set.bytes);
+            let removed = source.is_some_and(|source| self.remove_one_of(source, Some(key)));
+            if !removed {
+                // What is left of the greatest is the set that is to grow.
+                let oldest = self.order.iter().find(|(_, other)| other != key);
+                let Some((_, oldest)) = oldest.cloned() else {
+                    break;
+                };
+                self.remove(&oldest);
+            }
         }
     }
 
@@ -240,12 +241,26 @@ impl Fragments {
         from.take_while(move |(other, _)| other.source == source)
     }
 
-    fn remove_one_of(&mut self, source: IpAddr) {
-        let all = self.of_source(source);
-        let one = all.min_by_key(|(_, set)| (set.again.is_none(), set.begun));
-        if let Some(one) = one.map(|(key, _)| key.clone()) {
-            self.remove(&one);
+    /// The source that has most, as `size` measures its sets.
+    fn greatest(&self, size: impl Fn(&Pieces) -> usize) -> Option<IpAddr> {
+        let mut sizes: BTreeMap<IpAddr, usize> = BTreeMap::new();
+        for (key, set) in &self.sets {
+            *sizes.entry(key.source).or_default() += size(set);
         }
+        let greatest = sizes.into_iter().max_by_key(|(_, size)| *size);
+        greatest.map(|(source, _)| source)
+    }
+
+    /// Whether there was one beside that which is to stay.
+    fn remove_one_of(&mut self, source: IpAddr, stays: Option<&Key>) -> bool {
+        let all = self.of_source(source);
+        let all = all.filter(|(key, _)| stays != Some(*key));
+        let one = all.min_by_key(|(_, set)| (set.again.is_none(), set.begun));
+        let one = one.map(|(key, _)| key.clone());
+        if let Some(one) = &one {
+            self.remove(one);
+        }
+        one.is_some()
     }
 
     fn remove_oldest(&mut self) {

@@ -401,19 +401,17 @@ impl Negotiation {
     }
 
     /// The operator takes the connection of this name away: whether the negotiation ends with it. Until the peer has
-    /// said who it is, it goes on for the others that fit.
+    /// said who it is, it goes on for the others that fit. In no state does it come to be of one that is gone.
     pub(crate) fn ends_with(&mut self, name: &str, why: Cause) -> bool {
-        let is_for_it = self.connection.as_ref().is_some_and(|c| c.name == name);
-        if !matches!(
-            self.state,
-            State::SaAnswered { .. } | State::DerivingForKe { .. } | State::KeAnswered { .. }
-        ) {
-            return is_for_it;
-        }
         let gone = self.alternatives.extract_if(.., |c| c.name == name);
         self.withdrawn.extend(gone.map(|gone| (gone, why)));
-        if !is_for_it {
-            return false;
+        let is_for_it = self.connection.as_ref().is_some_and(|c| c.name == name);
+        let is_open = matches!(
+            self.state,
+            State::SaAnswered { .. } | State::DerivingForKe { .. } | State::KeAnswered { .. }
+        );
+        if !is_for_it || !is_open {
+            return is_for_it;
         }
         let other = self.alternatives.first().cloned();
         let ends = other.is_none();

@@ -254,8 +254,8 @@ pub(crate) fn message_5(
     }
 }
 
-/// Of the connections for this address, the first that names this identity, or else the first that takes it; or else
-/// one that did until the operator took it away, which is what is reported then.
+/// Of the connections for this address, the first that names this identity, or else the first that takes it. One that
+/// the operator took away counts as if it were there, after the others: that is what is reported then.
 fn choose_connection(n: &mut Negotiation, proving: &mut Proving, nat: Nat, heard: &Heard) {
     let presented = &heard.message.identification;
     let remote = heard.route.remote.ip();
@@ -264,13 +264,9 @@ fn choose_connection(n: &mut Negotiation, proving: &mut Proving, nat: Nat, heard
     };
     let takes = |c: &&Arc<Connection>| accepts(c, &identity, remote, nat);
     let names = |c: &&Arc<Connection>| c.remote_id.is_some() && takes(c);
-    let all = || n.alternatives.iter();
-    let withdrawn = n.withdrawn.iter().map(|(connection, _)| connection);
-    let chosen = all().find(names).or_else(|| all().find(takes));
-    if let Some(connection) = chosen
-        .or_else(|| withdrawn.into_iter().find(takes))
-        .cloned()
-    {
+    let withdrawn = || n.withdrawn.iter().map(|(connection, _)| connection);
+    let all = || n.alternatives.iter().chain(withdrawn());
+    if let Some(connection) = all().find(names).or_else(|| all().find(takes)).cloned() {
         proving.local_id = own_identity(n, &connection);
         n.connection = Some(connection);
     }

@@ -370,6 +370,34 @@ fn a_peer_that_has_not_said_who_it_is_goes_on_without_the_connections_that_it_is
 }
 
 #[test]
+fn a_peer_whose_connection_is_taken_away_does_not_fall_to_one_that_takes_anybody() {
+    let mut net = pair_with(214, |host, c| {
+        if host == A {
+            c.local_id = Some(Identity::parse("a.example").unwrap());
+        } else {
+            c.remote_address = RemoteAddress::Any;
+        }
+    });
+    let first = net.hosts[B].connections[0].clone();
+    let second = Arc::new(Connection {
+        name: "for-a".to_owned(),
+        remote_id: Some(Identity::parse("a.example").unwrap()),
+        ..(*first).clone()
+    });
+    net.command(B, Command::Connections(vec![first, second]));
+    net.path = filtered(|packet| packet.bytes.get(19).is_none_or(|flags| flags & 1 == 0));
+    net.up(A);
+    net.run(SECOND / 2);
+    let connection = "for-a".to_owned();
+    net.command(B, Command::Terminate { connection });
+    net.path = perfect();
+    net.run(5 * SECOND);
+    let expected = (Some("for-a".to_owned()), Cause::StoppedByOperator);
+    assert_eq!(failures(&net), vec![expected]);
+    net.finish();
+}
+
+#[test]
 fn when_the_last_connection_that_fits_is_taken_away_the_negotiation_ends() {
     let (mut net, _) = undetermined(210);
     net.command(B, Command::Connections(Vec::new()));

@@ -282,6 +282,52 @@ fn the_users_name_chooses_the_connection() {
 }
 
 #[test]
+fn a_user_gets_into_no_connection_that_was_taken_away_while_the_name_was_typed() {
+    let mut net = pair_of(A, By::Psk, |host, connection| {
+        if host == A {
+            connection.local_id = Some(Identity::parse("group.example").unwrap());
+        }
+    });
+    let of = |name: &str, user: &str| {
+        let mut connection: Connection = (*net.hosts[B].connections[0]).clone();
+        name.clone_into(&mut connection.name);
+        connection.remote_address = RemoteAddress::Any;
+        connection.xauth = Some(Xauth::Server {
+            users: USERS,
+            names: vec![user.to_owned()],
+        });
+        std::sync::Arc::new(connection)
+    };
+    let (dave, carol) = (of("for-dave", "dave"), of("for-carol", "carol"));
+    let both = vec![dave.clone(), carol];
+    net.command(B, crate::Command::Connections(both));
+    // The answer to the question does not arrive.
+    net.path = filtered(|packet| {
+        let header = isakmp::Datagram::parse(&packet.bytes).unwrap().header;
+        packet.sender == B || header.exchange != ExchangeType::TRANSACTION
+    });
+    net.up(A);
+    net.run(Duration::from_secs(1));
+    net.command(B, crate::Command::Connections(vec![dave]));
+    net.path = super::net::perfect();
+    net.run(Duration::from_secs(30));
+    assert!(
+        net.hosts[B]
+            .endpoint
+            .sas
+            .values()
+            .all(|sa| sa.connection.name == "for-dave")
+    );
+    assert!(
+        net.hosts[B]
+            .of(4650)
+            .iter()
+            .all(|e| e.extra.connection.as_deref() == Some("for-dave"))
+    );
+    net.finish();
+}
+
+#[test]
 fn the_users_name_chooses_the_connection_in_aggressive_mode_too() {
     let mut net = pair_of(A, By::Psk, |host, connection| {
         connection.aggressive = true;

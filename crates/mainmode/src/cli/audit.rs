@@ -255,16 +255,27 @@ fn set(
     done(context, &shown)
 }
 
+/// Whether a file is one of a log: of the configured one, or, where there is no configuration to say which that is, of one
+/// that is in its folder.
+fn is_of_log(file: &Path, context: &Context) -> bool {
+    let of = |folder: &Path| eventlog::is_own(folder, file);
+    let folder = folder_of(file);
+    let is_log = || !matches!(Reader::open(folder), Err(LogError::NoLog(_)));
+    let configured = context.places();
+    configured.is_ok_and(|places| of(&places.log.directory)) || of(folder) && is_log()
+}
+
+fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
 fn backup(file: &Path, context: &mut Context) -> Outcome {
     let csv = view(context)?.effective.to_csv(&crate::host_name());
     let cannot =
         |error: std::io::Error| Failure::new(format!("cannot write {}: {error}", file.display()));
-    if context
-        .places()
-        .is_ok_and(|places| eventlog::is_own(&places.log.directory, file))
-    {
-        return Err(Failure::of(&LogError::BackupIsOwn(file.to_owned())));
-    }
     let there = fs::metadata(file).ok();
     if there.as_ref().is_some_and(|there| !there.is_file()) {
         // A terminal, a pipe, a device: it is written to, not put out of the way.
@@ -276,12 +287,11 @@ fn backup(file: &Path, context: &mut Context) -> Outcome {
         Some(_) => fs::canonicalize(file).map_err(cannot)?,
         None => file.to_owned(),
     };
+    if is_of_log(file, context) {
+        return Err(Failure::of(&LogError::BackupIsOwn(file.clone())));
+    }
     // Whole or not at all: a policy cut short would restore as another policy.
-    let folder = file
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let mut whole =
-        tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(cannot)?;
+    let mut whole = tempfile::NamedTempFile::new_in(folder_of(file)).map_err(cannot)?;
     whole.write_all(csv.as_bytes()).map_err(cannot)?;
     whole.as_file().sync_all().map_err(cannot)?;
     whole.persist(file).map_err(|error| cannot(error.error))?;

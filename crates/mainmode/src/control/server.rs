@@ -106,7 +106,12 @@ impl Replies<'_> {
     /// Whether there is nobody left to answer to: the client has gone, or the server stops. To be asked
     /// now and then by what waits.
     pub fn is_over(&self) -> bool {
-        self.stop.load(Ordering::Relaxed) || self.is_gone()
+        self.is_stopping() || self.is_gone()
+    }
+
+    /// Whether the server stops.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     /// Whether the client has gone. For what ends by itself when the daemon does, and has something to say until then.

@@ -171,6 +171,11 @@ fn a_backup_of_the_policy_overwrites_no_file_of_the_log() {
         let said = place.run(&["audit", "backup", &file]).failed(1);
         assert!(said.contains("one of the log's own files"), "{said}");
     }
+    // Through a link too.
+    let segment = place.path("log/security-0000000001.db");
+    std::os::unix::fs::symlink(&segment, place.path("link")).expect("linked");
+    let said = place.run(&["audit", "backup", "link"]).failed(1);
+    assert!(said.contains("one of the log's own files"), "{said}");
     place.run(&["log", "verify"]).good();
     place.run(&["audit", "backup", "log/policy.csv"]).good();
 }

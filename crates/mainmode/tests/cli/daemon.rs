@@ -242,6 +242,10 @@ fn the_socket_alone_leads_to_the_daemon_whatever_the_file_says() {
         let set = ["audit", "set", "--subcategory", "IPsec Main Mode"];
         reach(&set).good();
         reach(&["audit", "get"]).good();
+        for own in ["log/security-0000000001.db", "log/lock"] {
+            let said = reach(&["audit", "backup", own]).failed(1);
+            assert!(said.contains("one of the log's own files"), "{said}");
+        }
         reach(&["log", "query"]).good();
         reach(&["log", "follow", "--until", "1h"]).good();
         reach(&["log", "info"]).good();
