@@ -92,7 +92,8 @@ impl Chain {
 }
 
 /// Finds and checks the chain of `leaf`. `others`: what the peer sent beside it, believed in nothing. `at`:
-/// seconds since 1970.
+/// seconds since 1970. A certificate that is known as a peer's is trusted without a chain, where there is none: as
+/// itself, and never as the issuer of another.
 ///
 /// # Errors
 /// A [`Refusal`] with the first thing that is wrong.
@@ -114,6 +115,24 @@ pub fn check_chain(
             policy,
             X509VerifyFlags::PARTIAL_CHAIN,
         ),
+        found => found,
+    };
+    let chain = match chain {
+        Err(refusal) if refusal.fault == Fault::Untrusted && trust.peers.contains(leaf) => {
+            // Nothing else is in this store, so that nothing else can be in the chain.
+            let itself = TrustStore {
+                anchors: vec![leaf.clone()],
+                ..TrustStore::default()
+            };
+            find_chain(
+                leaf,
+                &[],
+                &itself,
+                at,
+                policy,
+                X509VerifyFlags::PARTIAL_CHAIN,
+            )
+        }
         found => found,
     }?;
     check_usages(&chain)?;

@@ -44,20 +44,20 @@ impl Good {
 }
 
 impl Remembered {
-    /// The chain of what a peer sent, where it is good still: `at`, in seconds since 1970, and with these anchors.
+    /// The chain of what a peer sent, where it is good still: `at`, in seconds since 1970, and `trusted`.
     pub(super) fn find(
         &self,
         sent: &[Vec<u8>],
         policy: Policy,
         at: i64,
-        anchors: &[Certificate],
+        trusted: impl Fn(&Chain) -> bool,
     ) -> Option<Arc<Good>> {
         let mut all = self.all();
         let position = all
             .iter()
             .position(|good| good.sent == sent && good.policy == policy)?;
         let good = all.remove(position)?;
-        if !good.is_valid(at) || !anchors.contains(good.chain.anchor()) {
+        if !good.is_valid(at) || !trusted(&good.chain) {
             return None;
         }
         all.push_front(good.clone());

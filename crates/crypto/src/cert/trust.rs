@@ -5,6 +5,7 @@ use std::path::Path;
 use openssl::x509::X509;
 
 use super::certificate::{Certificate, CertificateError};
+use super::chain::Chain;
 use super::dn;
 use super::key::PublicKey;
 use super::limits::{MAX_FILE_LEN, MAX_TRUSTED};
@@ -129,15 +130,15 @@ pub fn load_certificates(path: &Path) -> Result<Vec<Certificate>, TrustError> {
 /// Whom a connection trusts.
 #[derive(Clone, Debug, Default)]
 pub struct TrustStore {
-    /// Certificates that a chain may end in: roots, CAs between that are trusted as they are, or a peer's own.
+    /// Certificates that a chain may end in: roots, and CAs between that are trusted as they are.
     pub anchors: Vec<Certificate>,
     /// CAs that a peer may leave out of its chain, and that are trusted no more than it is.
     pub intermediates: Vec<Certificate>,
-    /// Certificates of peers that do not send theirs; they are checked like those that are sent.
+    /// Certificates of peers, which need not send them. Each is trusted as itself, and nothing that it issued.
     pub peers: Vec<Certificate>,
     /// Public keys of peers that have no certificate. Each is trusted as it is.
     pub raw_keys: Vec<PublicKey>,
-    /// Chains that were found good: never more trusted than the anchors above.
+    /// Chains that were found good: never more trusted than the certificates above.
     pub remembered: Remembered,
 }
 
@@ -160,6 +161,12 @@ impl TrustStore {
             .iter()
             .chain(&self.intermediates)
             .find(|certificate| dn::same(certificate.subject(), subject))
+    }
+
+    /// Whether a chain that was found good still ends in what is trusted.
+    pub(super) fn trusts(&self, chain: &Chain) -> bool {
+        let itself = chain.certificates().len() == 1 && self.peers.contains(chain.leaf());
+        itself || self.anchors.contains(chain.anchor())
     }
 
     /// Whether there are anchors that another one has issued.

@@ -137,7 +137,9 @@ impl CheckPeer {
     ) -> Result<Vec<Fetch>, Refusal> {
         let known = trust
             .remembered
-            .find(&self.certificates, self.policy, at, &trust.anchors);
+            .find(&self.certificates, self.policy, at, |chain| {
+                trust.trusts(chain)
+            });
         let good = match known {
             Some(good) => {
                 *shown = good.shown.clone();

@@ -111,6 +111,62 @@ fn each_fault_of_a_certificate_is_told_from_the_others() {
 }
 
 #[test]
+fn a_certificate_that_is_known_as_a_peers_is_trusted_as_itself_and_as_the_issuer_of_nothing() {
+    let lab = Lab::new();
+    // Of version 1, which says nothing of CAs; of a CA, as `req -x509` makes it; and one that another issued.
+    lab.make_key("v1", "ec:P-256");
+    lab.openssl("req -new -key v1.key -subj /CN=v1 -out v1.csr");
+    lab.openssl("x509 -req -in v1.csr -signkey v1.key -out v1.pem");
+    lab.make_key("itself", "ec:P-256");
+    lab.openssl("req -x509 -new -key itself.key -subj /CN=itself -days 100 -out itself.pem");
+    lab.root("root");
+    lab.issue("sub", "root", "basicConstraints=critical,CA:TRUE\n");
+    let names = ["v1", "itself", "sub"];
+    let known = TrustStore {
+        peers: names.map(|name| lab.certificate(name)).to_vec(),
+        ..TrustStore::default()
+    };
+    assert!(known.requests().is_empty());
+    for name in names {
+        let mut check = lab.peer(name, &[]);
+        check.identity = PeerIdentity {
+            kind: 9,
+            data: lab.certificate(name).subject().to_vec(),
+        };
+        assert_eq!(
+            fault(&check, &TrustStore::default()),
+            Some(Fault::Untrusted)
+        );
+        // Again, from memory; and without its certificate.
+        for _ in 0..2 {
+            assert_eq!(fault(&check, &known), None, "{name}");
+        }
+        let later = fault_at(&check, &known, &Evidence::default(), now() + 2000 * DAY);
+        assert_eq!(later, Some(Fault::Expired), "{name}");
+        check.certificates.clear();
+        assert_eq!(fault(&check, &known), None, "{name}");
+
+        let forged = format!("by-{name}");
+        lab.issue(
+            &forged,
+            name,
+            &format!("subjectAltName=DNS:{forged}.example\n"),
+        );
+        for sent in [&[][..], &[name]] {
+            let check = lab.peer(&forged, sent);
+            assert_eq!(fault(&check, &known), Some(Fault::Untrusted), "{name}");
+            // As a CA it is trusted, and what is remembered of that is worth nothing here.
+            let ca = TrustStore {
+                remembered: known.remembered.clone(),
+                ..lab.trust(&[name])
+            };
+            assert_eq!(fault(&check, &ca), None, "{name}");
+            assert_eq!(fault(&check, &known), Some(Fault::Untrusted), "{name}");
+        }
+    }
+}
+
+#[test]
 fn a_refusal_says_whether_the_peer_proved_that_the_certificate_is_its_own() {
     let lab = Lab::new();
     lab.root("root");

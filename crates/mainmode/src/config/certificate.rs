@@ -329,9 +329,6 @@ fn trust(table: &Table<'_>, files: &mut Files<'_>, findings: &mut Findings) -> O
         );
         return None;
     }
-    // A peer's own certificate that is known here is trusted as it is.
-    let mut anchors = anchors;
-    anchors.extend(peers.iter().filter(|peer| !peer.is_ca()).cloned());
     sound.then_some(TrustStore {
         anchors,
         peers,

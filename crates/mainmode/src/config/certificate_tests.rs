@@ -2,7 +2,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crypto::cert::{Method, Revocation};
+use crypto::Hash;
+use crypto::cert::{CheckPeer, Method, PeerIdentity, Policy, PrivateKey, Revocation};
 use keying::SendCertificate;
 
 use super::*;
@@ -28,6 +29,17 @@ impl Folder {
             fs::set_permissions(to, mode).expect("mode");
         }
         Folder(folder)
+    }
+
+    /// Runs `openssl`; the words are split at blanks.
+    fn openssl(&self, words: &str) {
+        let output = std::process::Command::new("openssl")
+            .args(words.split_whitespace())
+            .current_dir(self.0.path())
+            .output()
+            .expect("openssl");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{words}: {said}");
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -73,13 +85,13 @@ fn a_certificate_its_key_and_whom_we_trust_are_read() {
     let way = folder.good(PLAIN);
     assert_eq!(way.methods, [Method::Rsa]);
     assert_eq!(way.send_certificate, SendCertificate::IfAsked);
-    assert_eq!(way.policy, crypto::cert::Policy::default());
+    assert_eq!(way.policy, Policy::default());
     assert_eq!(way.credentials.trust.anchors.len(), 1);
     let all = folder.good(
         "{ certificate = \"left.pem\", key = \"left.key\", ca = [\"ca.pem\", \"other-ca.pem\"], \
          peer-certificate = \"right.pem\", send-certificate = \"always\", revocation = \"strict\", min-rsa-bits = 3072 }",
     );
-    assert_eq!(all.credentials.trust.anchors.len(), 3);
+    assert_eq!(all.credentials.trust.anchors.len(), 2);
     assert_eq!(all.credentials.trust.peers.len(), 1);
     assert_eq!(all.send_certificate, SendCertificate::Always);
     assert_eq!(all.policy.revocation, Revocation::Strict);
@@ -201,4 +213,55 @@ fn two_connections_may_differ_in_their_certificates_where_their_remotes_overlap(
     let text = connection("a", PLAIN) + &connection("b", other);
     let loaded = Config::from_text(&folder.path("mainmode.toml"), text, false);
     assert!(loaded.is_ok());
+}
+
+/// What a peer with this certificate and key has us check: a true signature, and its subject as identity.
+fn peer(folder: &Folder, name: &str) -> CheckPeer {
+    let file = |kind: &str| fs::read(folder.path(&format!("{name}.{kind}"))).expect("a file");
+    let certificate = crypto::cert::read_certificates(&file("pem"))
+        .expect("certificates")
+        .remove(0);
+    let key = PrivateKey::read(&file("key"), None).expect("a key");
+    let hash = vec![7; 32];
+    CheckPeer {
+        certificates: vec![certificate.der().to_vec()],
+        identity: PeerIdentity {
+            kind: 9,
+            data: certificate.subject().to_vec(),
+        },
+        method: Method::Ecdsa256,
+        made_with: Hash::Sha256,
+        signature: crypto::cert::sign(&key, Method::Ecdsa256, &hash).expect("signed"),
+        hash,
+        policy: Policy::default(),
+        may_fetch: false,
+    }
+}
+
+#[test]
+fn a_peers_certificate_is_trusted_as_itself_and_as_the_issuer_of_nothing() {
+    let folder = Folder::new();
+    for name in ["alice", "bob", "mallory"] {
+        folder.openssl(&format!(
+            "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {name}.key"
+        ));
+    }
+    // Alice's is of version 1, which says nothing of CAs; Bob's is as `req -x509` makes it, a CA's.
+    folder.openssl("req -new -key alice.key -subj /CN=alice -out alice.csr");
+    folder.openssl("x509 -req -in alice.csr -signkey alice.key -out alice.pem");
+    folder.openssl("req -x509 -new -key bob.key -subj /CN=bob -days 10 -out bob.pem");
+    folder.openssl("req -new -key mallory.key -subj /CN=bob -out mallory.csr");
+    folder.openssl(
+        "x509 -req -in mallory.csr -CA alice.pem -CAkey alice.key -set_serial 7 -out mallory.pem",
+    );
+    let way = folder.good(
+        "{ certificate = \"left.pem\", key = \"left.key\", peer-certificate = [\"alice.pem\", \"bob.pem\"] }",
+    );
+    let taken = |name: &str| {
+        let now = crate::unix_seconds() + 1;
+        let checked = peer(&folder, name).run(&way.credentials.trust, &[], now);
+        matches!(checked, crypto::cert::Checked::Accepted(_))
+    };
+    assert!(taken("alice") && taken("bob"));
+    assert!(!taken("mallory"));
 }

@@ -100,10 +100,7 @@ fn keyed_auth(auth: &Auth, keyring: &mut Keyring) -> keyed::Auth {
                 methods: way.methods.clone(),
                 authorities: trust.requests(),
                 // Who is known here already need not show a certificate.
-                request: trust
-                    .anchors
-                    .iter()
-                    .any(|anchor| !trust.peers.contains(anchor)),
+                request: !trust.anchors.is_empty(),
                 send_certificate: way.send_certificate,
                 policy: way.policy,
                 hybrid: way.hybrid,
