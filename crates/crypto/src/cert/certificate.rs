@@ -180,6 +180,11 @@ impl Certificate {
         &self.facts.key
     }
 
+    /// Whether its issuer has the name of that one; whether that one signed it is not looked at.
+    pub fn names_as_issuer(&self, issuer: &Certificate) -> bool {
+        dn::same(self.issuer(), issuer.subject())
+    }
+
     /// Whether subject and issuer are the same name.
     pub fn is_self_issued(&self) -> bool {
         dn::same(&self.facts.subject, &self.facts.issuer)

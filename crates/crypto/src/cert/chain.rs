@@ -104,6 +104,12 @@ pub fn check_chain(
     at: i64,
     policy: Policy,
 ) -> Result<Chain, Refusal> {
+    let known = trust.peers.contains(leaf);
+    if trust.pinned && !known {
+        let whose = leaf.subject_words();
+        let detail = format!("the certificate of {whose} is none of those that are known here");
+        return Err(Refusal::new(Fault::Untrusted, detail));
+    }
     let none = X509VerifyFlags::empty();
     let chain = match find_chain(leaf, others, trust, at, policy, none) {
         // An operator who trusts a CA between need not have its root.
@@ -118,7 +124,7 @@ pub fn check_chain(
         found => found,
     };
     let chain = match chain {
-        Err(refusal) if refusal.fault == Fault::Untrusted && trust.peers.contains(leaf) => {
+        Err(refusal) if refusal.fault == Fault::Untrusted && known && !trust.pinned => {
             // Nothing else is in this store, so that nothing else can be in the chain.
             let itself = TrustStore {
                 anchors: vec![leaf.clone()],

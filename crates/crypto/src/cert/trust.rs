@@ -136,6 +136,8 @@ pub struct TrustStore {
     pub intermediates: Vec<Certificate>,
     /// Certificates of peers, which need not send them. Each is trusted as itself, and nothing that it issued.
     pub peers: Vec<Certificate>,
+    /// Whether a peer needs both: one of `peers`, and a chain from it to one of `anchors`.
+    pub pinned: bool,
     /// Public keys of peers that have no certificate. Each is trusted as it is.
     pub raw_keys: Vec<PublicKey>,
     /// Chains that were found good: never more trusted than the certificates above.
@@ -165,8 +167,12 @@ impl TrustStore {
 
     /// Whether a chain that was found good still ends in what is trusted.
     pub(super) fn trusts(&self, chain: &Chain) -> bool {
-        let itself = chain.certificates().len() == 1 && self.peers.contains(chain.leaf());
-        itself || self.anchors.contains(chain.anchor())
+        let known = self.peers.contains(chain.leaf());
+        let by_anchor = self.anchors.contains(chain.anchor());
+        if self.pinned {
+            return known && by_anchor;
+        }
+        by_anchor || (known && chain.certificates().len() == 1)
     }
 
     /// Whether there are anchors that another one has issued.

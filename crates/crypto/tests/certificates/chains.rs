@@ -167,6 +167,36 @@ fn a_certificate_that_is_known_as_a_peers_is_trusted_as_itself_and_as_the_issuer
 }
 
 #[test]
+fn where_peers_are_pinned_neither_another_certificate_of_the_ca_nor_another_ca_is_taken() {
+    let lab = Lab::new();
+    lab.root("root");
+    lab.root("foreign");
+    for (name, issuer) in [("gw", "root"), ("other", "root"), ("alien", "foreign")] {
+        lab.issue(
+            name,
+            issuer,
+            &format!("subjectAltName=DNS:{name}.example\n"),
+        );
+    }
+    let either = TrustStore {
+        peers: vec![lab.certificate("gw"), lab.certificate("alien")],
+        ..lab.trust(&["root"])
+    };
+    let names = ["gw", "other", "alien"];
+    let found = |trust: &TrustStore| names.map(|name| fault(&lab.peer(name, &[]), trust));
+    assert_eq!(found(&either), [None, None, None]);
+    // What is remembered of one who trusts more is worth nothing.
+    let both = TrustStore {
+        pinned: true,
+        ..either
+    };
+    let untrusted = Some(Fault::Untrusted);
+    for _ in 0..2 {
+        assert_eq!(found(&both), [None, untrusted, untrusted]);
+    }
+}
+
+#[test]
 fn a_refusal_says_whether_the_peer_proved_that_the_certificate_is_its_own() {
     let lab = Lab::new();
     lab.root("root");

@@ -1,11 +1,12 @@
 //! `auth` by signatures: certificates, keys in files and tokens, whom to trust.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use crypto::cert::limits::MAX_FILE_LEN;
 use crypto::cert::{
-    Certificate, Credential, Crl, Evidence, KeyKind, Method, Policy, PrivateKey, PublicKey,
-    Revocation, TokenUri, TrustStore, load_certificates, read_certificates,
+    Certificate, Credential, Evidence, KeyKind, Method, PrivateKey, TokenUri, TrustStore,
+    read_certificates,
 };
 use crypto::{Hash, Secret, digest};
 use keying::{SendCertificate, SignatureCredentials};
@@ -17,6 +18,7 @@ use super::model::{Config, SignatureAuth};
 use super::secret;
 use super::source::Source;
 use super::table::{Field, Table};
+use super::trust::{crls, policy, trust};
 
 /// What to write.
 pub const EXAMPLE: &str = "{ certificate = \"gw.pem\", key = \"gw.key\", ca = [\"ca.pem\"] }";
@@ -28,10 +30,6 @@ pub const KEYS: [&str; 5] = [
     "peer-key",
     "hybrid",
 ];
-/// The shortest RSA modulus that a policy may allow, in bits: what is shorter has been factored.
-const LEAST_RSA_BITS: u64 = 1024;
-/// The longest that it may demand.
-const MOST_RSA_BITS: u64 = 8192;
 
 /// Reads one way to authenticate by signatures; nothing when it cannot be used.
 pub fn read(table: &Table<'_>, source: &Source, findings: &mut Findings) -> Option<SignatureAuth> {
@@ -104,25 +102,25 @@ pub fn read(table: &Table<'_>, source: &Source, findings: &mut Findings) -> Opti
 }
 
 /// The files of one way to authenticate.
-struct Files<'a> {
+pub(super) struct Files<'a> {
     source: &'a Source,
     /// A hash over what was read: whether it is still the same at a reload.
     contents: [u8; 32],
 }
 
 impl Files<'_> {
-    fn path(&self, text: &str) -> PathBuf {
+    pub(super) fn path(&self, text: &str) -> PathBuf {
         Config::beside(self.source.path(), text)
     }
 
-    fn note(&mut self, bytes: &[u8]) {
+    pub(super) fn note(&mut self, bytes: &[u8]) {
         if let Ok(hash) = digest(Hash::Sha256, &[&self.contents, bytes]) {
             self.contents.copy_from_slice(&hash);
         }
     }
 
     /// A whole file. `secret`: its owner alone may read it.
-    fn read(&mut self, text: &str, secret: bool) -> Result<Zeroizing<Vec<u8>>, String> {
+    pub(super) fn read(&mut self, text: &str, secret: bool) -> Result<Zeroizing<Vec<u8>>, String> {
         let path = self.path(text);
         let bytes = file::whole(&path, secret, MAX_FILE_LEN)?;
         self.note(&bytes);
@@ -137,10 +135,19 @@ fn own(table: &Table<'_>, files: &mut Files<'_>, findings: &mut Findings) -> Opt
         return raw_key(table, files, passphrase?.as_ref(), findings);
     };
     let passphrase = passphrase?;
-    let text = certificate.string(findings, "\"gw.pem\"")?;
+    let mut texts = certificate.texts(findings, "\"gw.pem\"")?.into_iter();
+    let Some((text, _)) = texts.next() else {
+        findings.error_help(
+            certificate.span.clone(),
+            "\"certificate\" is empty",
+            "name the file of our certificate, and behind it those of the CAs between it and the root",
+        );
+        return None;
+    };
+    let above: Vec<_> = texts.collect();
     // A PKCS #12 file holds the key too: what must be secret is known once it is read.
     let bytes = said(files.read(text, false), &certificate, findings)?;
-    let chain = match read_certificates(&bytes) {
+    let mut chain = match read_certificates(&bytes) {
         Ok(chain) if !chain.is_empty() => chain,
         Ok(_) => {
             findings.error_help(
@@ -151,6 +158,11 @@ fn own(table: &Table<'_>, files: &mut Files<'_>, findings: &mut Findings) -> Opt
             return None;
         }
         Err(_) if bytes.first() == Some(&DER_SEQUENCE) => {
+            if let Some((_, span)) = above.first() {
+                let help = "put them into that file, or write \"certificate\" and \"key\" in PEM";
+                let what = "\"certificate\" is a PKCS #12 file, which holds the CAs as well";
+                findings.error_help(span.clone(), what, help);
+            }
             return pkcs12(
                 table,
                 files,
@@ -171,6 +183,7 @@ fn own(table: &Table<'_>, files: &mut Files<'_>, findings: &mut Findings) -> Opt
             return None;
         }
     };
+    add_above(&mut chain, above, files, findings)?;
     let Some(field) = table.get("key") else {
         findings.warn(
             certificate.span.clone(),
@@ -181,6 +194,42 @@ fn own(table: &Table<'_>, files: &mut Files<'_>, findings: &mut Findings) -> Opt
     };
     let key = private_key(&field, files, passphrase.as_ref(), chain.first(), findings)?;
     said(Credential::new(chain, Some(key)), &field, findings)
+}
+
+/// Adds the CAs of further files to our certificate, each once.
+fn add_above(
+    chain: &mut Vec<Certificate>,
+    texts: Vec<(&str, Range<usize>)>,
+    files: &mut Files<'_>,
+    findings: &mut Findings,
+) -> Option<()> {
+    for (text, span) in texts {
+        let read = files.read(text, false).and_then(|bytes| {
+            let found = read_certificates(&bytes).map_err(|error| error.to_string())?;
+            if found.is_empty() {
+                return Err("there is no certificate in the file".to_owned());
+            }
+            Ok(found)
+        });
+        match read {
+            Ok(found) => {
+                for ca in found {
+                    if !chain.contains(&ca) {
+                        chain.push(ca);
+                    }
+                }
+            }
+            Err(why) => {
+                findings.error_help(
+                    span,
+                    format!("\"certificate\": {why}"),
+                    "behind our certificate name files of the CAs between it and the root, in PEM or DER",
+                );
+                return None;
+            }
+        }
+    }
+    Some(())
 }
 
 /// How the DER of a PKCS #12 file begins.
@@ -282,151 +331,6 @@ fn passphrase(
     let psk = said(secret::from_file(&path), &field, findings)?;
     files.note(psk.secret.as_bytes());
     Some(Some(psk.secret))
-}
-
-/// Whom we trust.
-fn trust(table: &Table<'_>, files: &mut Files<'_>, findings: &mut Findings) -> Option<TrustStore> {
-    let mut sound = true;
-    let mut certificates = |name: &'static str, files: &mut Files<'_>, findings: &mut Findings| {
-        let mut found: Vec<Certificate> = Vec::new();
-        let Some(field) = table.get(name) else {
-            return found;
-        };
-        files.note(name.as_bytes());
-        let Some(texts) = field.texts(findings, "[\"ca.pem\"]") else {
-            sound = false;
-            return found;
-        };
-        for (text, span) in texts {
-            match load_certificates(&files.path(text)) {
-                Ok(loaded) => {
-                    for certificate in &loaded {
-                        files.note(certificate.der());
-                    }
-                    found.extend(loaded);
-                }
-                Err(error) => {
-                    sound = false;
-                    let why = crate::with_causes(&error);
-                    findings.error_help(
-                        span,
-                        format!("\"{name}\": {why}"),
-                        "name files of certificates in PEM or DER, or a folder of them",
-                    );
-                }
-            }
-        }
-        found
-    };
-    let anchors = certificates("ca", files, findings);
-    let peers = certificates("peer-certificate", files, findings);
-    let raw_keys = peer_keys(table, files, findings)?;
-    if anchors.is_empty() && peers.is_empty() && raw_keys.is_empty() && sound {
-        findings.error_help(
-            table.span.clone(),
-            "nobody is trusted here: no peer could prove who it is",
-            "add ca = [\"ca.pem\"], or peer-certificate, or peer-key",
-        );
-        return None;
-    }
-    sound.then_some(TrustStore {
-        anchors,
-        peers,
-        raw_keys,
-        ..TrustStore::default()
-    })
-}
-
-/// Public keys of peers: files, or the keys themselves after `0s` or `0x`.
-fn peer_keys(
-    table: &Table<'_>,
-    files: &mut Files<'_>,
-    findings: &mut Findings,
-) -> Option<Vec<PublicKey>> {
-    let Some(field) = table.get("peer-key") else {
-        return Some(Vec::new());
-    };
-    let mut keys = Vec::new();
-    let mut sound = true;
-    for (text, span) in field.texts(findings, "[\"peer.pub\"]")? {
-        let bytes = if text.starts_with("0s") || text.starts_with("0x") {
-            Ok(Zeroizing::new(text.as_bytes().to_vec()))
-        } else {
-            files.read(text, false)
-        };
-        let key = bytes.and_then(|bytes| {
-            files.note(&bytes);
-            PublicKey::read(&bytes).map_err(|error| error.to_string())
-        });
-        match key {
-            Ok(key) => keys.push(key),
-            Err(why) => {
-                sound = false;
-                findings.error_help(
-                    span,
-                    format!("\"peer-key\": {why}"),
-                    "name a file with the peer's public key in PEM or DER, or write 0s and the base64 of a DNSKEY",
-                );
-            }
-        }
-    }
-    sound.then_some(keys)
-}
-
-/// CRLs in files.
-fn crls(table: &Table<'_>, files: &mut Files<'_>, findings: &mut Findings) -> Vec<Crl> {
-    let Some(field) = table.get("crl") else {
-        return Vec::new();
-    };
-    let mut crls = Vec::new();
-    for (text, span) in field.texts(findings, "[\"ca.crl\"]").unwrap_or_default() {
-        let crl = files
-            .read(text, false)
-            .and_then(|bytes| Crl::read(&bytes).map_err(|error| error.to_string()));
-        match crl {
-            Ok(crl) => crls.push(crl),
-            Err(why) => findings.error_help(
-                span,
-                format!("\"crl\": {why}"),
-                "name a file with a CRL in PEM or DER",
-            ),
-        }
-    }
-    crls
-}
-
-fn policy(table: &Table<'_>, findings: &mut Findings) -> Policy {
-    let mut policy = Policy::default();
-    let words = [
-        ("relaxed", Revocation::Relaxed),
-        ("if-uri", Revocation::IfUri),
-        ("strict", Revocation::Strict),
-        ("off", Revocation::Off),
-    ];
-    if let Some(revocation) = table
-        .get("revocation")
-        .and_then(|field| field.word(findings, &words))
-    {
-        policy.revocation = revocation;
-    }
-    if let Some(bits) = table
-        .get("min-rsa-bits")
-        .and_then(|field| field.integer(findings, LEAST_RSA_BITS, MOST_RSA_BITS, "2048"))
-        .and_then(|bits| u32::try_from(bits).ok())
-    {
-        policy.min_rsa_bits = bits;
-    }
-    if let Some(field) = table.get("allow-sha1")
-        && field.boolean(findings) == Some(true)
-    {
-        policy.allow_sha1 = true;
-        findings.warn(
-            field.span,
-            "certificates signed over SHA-1 can be forged",
-            "use it only until the CA signs with SHA-256",
-        );
-    }
-    policy
 }
 
 /// What the operator should know about our own certificate and key.

@@ -103,6 +103,56 @@ fn a_certificate_its_key_and_whom_we_trust_are_read() {
 }
 
 #[test]
+fn the_cas_above_our_certificate_come_from_files_of_their_own_too() {
+    let folder = Folder::new();
+    let files = "[\"left.pem\", \"other-ca.pem\", \"right.pem\", \"right.pem\"]";
+    let way = folder.good(&format!(
+        "{{ certificate = {files}, key = \"left.key\", ca = \"ca.pem\" }}"
+    ));
+    let sent: Vec<&str> = way.credentials.own[0]
+        .to_send()
+        .map(crypto::cert::Certificate::subject_words)
+        .collect();
+    // Each once, and no root.
+    assert_eq!(sent, ["O=Example, CN=left", "O=Example, CN=right"]);
+    for (files, said) in [
+        ("[]", "\"certificate\" is empty"),
+        ("[\"left.pem\", \"none.pem\"]", "cannot read"),
+        (
+            "[\"left.pem\", \"left.key\"]",
+            "there is no certificate in the file",
+        ),
+    ] {
+        let all = folder.bad(&format!(
+            "{{ certificate = {files}, key = \"left.key\", ca = \"ca.pem\" }}"
+        ));
+        assert!(all.contains(said), "{files}:\n{all}");
+    }
+}
+
+#[test]
+fn pinned_peers_need_a_certificate_that_is_known_and_a_ca() {
+    let folder = Folder::new();
+    let own = "{ certificate = \"left.pem\", key = \"left.key\", pinned = true";
+    let way = folder.good(&format!(
+        "{own}, ca = \"ca.pem\", peer-certificate = \"right.pem\" }}"
+    ));
+    assert!(way.credentials.trust.pinned);
+    folder.openssl("pkey -in left.key -pubout -out left.pub");
+    for rest in [
+        "ca = \"ca.pem\"",
+        "peer-certificate = \"right.pem\"",
+        "ca = \"ca.pem\", peer-certificate = \"right.pem\", peer-key = \"left.pub\"",
+    ] {
+        let all = folder.bad(&format!("{own}, {rest} }}"));
+        assert!(
+            all.contains("\"pinned\" is for peers that need both"),
+            "{all}"
+        );
+    }
+}
+
+#[test]
 fn who_we_are_is_in_our_certificate() {
     let folder = Folder::new();
     let id = |local: &str| {

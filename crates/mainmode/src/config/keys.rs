@@ -92,6 +92,7 @@ pub static KEYS: &[Key] = &[
     key("connection.auth", "passphrase-file"),
     key("connection.auth", "ca"),
     key("connection.auth", "peer-certificate"),
+    key("connection.auth", "pinned"),
     key("connection.auth", "peer-key"),
     key("connection.auth", "send-certificate"),
     key("connection.auth", "hybrid"),

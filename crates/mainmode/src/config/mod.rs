@@ -18,6 +18,7 @@ pub(crate) mod secret;
 mod sections;
 mod source;
 mod table;
+mod trust;
 pub(crate) mod values;
 
 use std::fmt;
