@@ -9,6 +9,7 @@ use super::credentials::{self, Credentials};
 use super::given::{Given, Lacking, Remarks, UNUSED, in_order, lacking};
 use super::settings::Place;
 use super::toml::Lines;
+use super::trust;
 use super::words;
 use super::xauth::{self, Class, Part, Rounds, Users, Way};
 use crate::config::secret;
@@ -31,6 +32,7 @@ const RESTRICTS: [(&str, &str); 3] = [
 pub struct Skip;
 
 /// Both rounds, as they are written here.
+#[derive(Clone)]
 pub struct Auth {
     /// `auth`.
     pub lines: Lines,
@@ -40,6 +42,8 @@ pub struct Auth {
     pub remote_id: Option<String>,
     /// Whether it is by a pre-shared key.
     pub psk: bool,
+    /// Whether it could be another one for another remote address.
+    pub by_address: bool,
     /// `xauth`, if there is any.
     pub xauth: Option<Rc<Users>>,
 }
@@ -50,6 +54,8 @@ pub struct Sides<'a> {
     pub local: Option<&'a str>,
     /// The peer's.
     pub remote: Option<&'a str>,
+    /// Whether the connection has no other remote address.
+    pub alone: bool,
 }
 
 /// Reads the rounds of a connection.
@@ -77,13 +83,14 @@ pub fn read(
     }
     let local_id = identity(&mut local.first, remarks)?;
     let remote_id = identity(&mut remote.first, remarks)?;
+    let alone = sides.alone;
     let sides = xauth::Sides {
         local: (local_id.as_deref(), sides.local),
         remote: (remote_id.as_deref(), sides.remote),
     };
     let mut lines = Lines::default();
     if way.psk {
-        psk(connection, &sides, credentials, &mut lines, remarks)?;
+        psk(connection, &sides, alone, credentials, &mut lines, remarks)?;
     } else {
         certificates(
             connection,
@@ -107,6 +114,7 @@ pub fn read(
         local_id,
         remote_id,
         psk: way.psk,
+        by_address: way.psk || way.xauth == Some(Part::Client),
         xauth,
     })
 }
@@ -135,12 +143,17 @@ fn rest(rounds: &Rounds<'_>, remarks: &mut Remarks) {
 fn psk(
     connection: &Given<'_>,
     sides: &xauth::Sides<'_>,
+    alone: bool,
     credentials: &mut Credentials<'_>,
     lines: &mut Lines,
     remarks: &mut Remarks,
 ) -> Result<(), Skip> {
     let Some((name, section)) = credentials.shared(&["ike"], sides.local, sides.remote) else {
-        let why = "the connection is left out: there is no pre-shared key for it in secrets";
+        let whose = match sides.remote.1 {
+            Some(address) if !alone => format!("the connection with {address}"),
+            _ => "the connection".to_owned(),
+        };
+        let why = format!("{whose} is left out: there is no pre-shared key for it in secrets");
         remarks.left_out(&connection.section.place, connection.path.clone(), why);
         return Err(Skip);
     };
@@ -179,36 +192,10 @@ fn certificates(
         own(local, way, credentials, lines, remarks)?;
     }
     if !way.hybrid || way.xauth == Some(Part::Client) {
-        trust(remote, credentials, lines, remarks);
-        constraints(remote, lines, remarks)?;
-        revocation(connection, remote, lines, remarks)?;
+        trust::read(connection, remote, credentials, lines, remarks)?;
     }
     if way.hybrid {
         lines.put("hybrid", true);
-    }
-    Ok(())
-}
-
-fn revocation(
-    connection: &Given<'_>,
-    remote: &mut Given<'_>,
-    lines: &mut Lines,
-    remarks: &mut Remarks,
-) -> Result<(), Skip> {
-    if let Some(value) = remote.get("revocation") {
-        match value.text.to_ascii_lowercase().as_str() {
-            "strict" => lines.put("revocation", "strict"),
-            "ifuri" => lines.put("revocation", "if-uri"),
-            "relaxed" => {}
-            _ => {
-                let why = format!(
-                    "the connection \"{}\" is left out: no such policy",
-                    connection.path
-                );
-                remote.left_out("revocation", why, remarks);
-                return Err(Skip);
-            }
-        }
     }
     Ok(())
 }
@@ -252,7 +239,15 @@ fn own(
         return Err(Skip);
     }
     if certified {
-        lines.put("certificate", first.display().to_string());
+        // Charon finds the CAs above it, and sends them along.
+        let above = credentials.authorities().above(first);
+        if above.between.is_empty() {
+            lines.put("certificate", first.display().to_string());
+        } else {
+            let files = [first].into_iter().chain(&above.between);
+            let files: Vec<String> = files.map(|file| file.display().to_string()).collect();
+            lines.put_list("certificate", &files);
+        }
     }
     if let Some((found, passphrase)) = credentials.key_of(first) {
         lines.put("key", found.display().to_string());
@@ -270,76 +265,8 @@ fn own(
     if certified { Ok(()) } else { Err(Skip) }
 }
 
-/// Whom we trust.
-fn trust(
-    remote: &mut Given<'_>,
-    credentials: &Credentials<'_>,
-    lines: &mut Lines,
-    remarks: &mut Remarks,
-) {
-    let folder = credentials.folder;
-    let paths = |found: &[(PathBuf, Place)]| -> Vec<String> {
-        found
-            .iter()
-            .map(|(path, _)| path.display().to_string())
-            .collect()
-    };
-    let peers = files(remote, "certs", "cert", "x509", folder, remarks);
-    let keys: Vec<String> = remote
-        .list("pubkeys")
-        .into_iter()
-        .map(
-            |key| match key.get(..2).map(str::to_ascii_lowercase).as_deref() {
-                Some("0s" | "0x") => key.to_owned(),
-                _ => folder.join("pubkey").join(key).display().to_string(),
-            },
-        )
-        .collect();
-    let mut anchors = paths(&files(
-        remote, "cacerts", "cacert", "x509ca", folder, remarks,
-    ));
-    if anchors.is_empty() && peers.is_empty() && keys.is_empty() {
-        // Charon trusts all CAs that swanctl has loaded.
-        anchors = vec![folder.join("x509ca").display().to_string()];
-    }
-    for (key, list) in [
-        ("ca", anchors),
-        ("peer-certificate", paths(&peers)),
-        ("peer-key", keys),
-    ] {
-        if !list.is_empty() {
-            lines.put_list(key, &list);
-        }
-    }
-}
-
-/// What `auth` of the peer's side asks of keys: the least length of RSA can be had.
-fn constraints(
-    remote: &mut Given<'_>,
-    lines: &mut Lines,
-    remarks: &mut Remarks,
-) -> Result<(), Skip> {
-    let Some(value) = remote.get("auth") else {
-        return Ok(());
-    };
-    let mut words = value.text.split('-');
-    let least = match (words.next(), words.next(), words.next()) {
-        (Some("pubkey"), None, None) => return Ok(()),
-        (Some("rsa"), Some(bits), None) => bits.parse::<i64>().ok(),
-        _ => None,
-    };
-    let Some(bits) = least else {
-        let why = "the connection is left out, since it would let in more peers than before: of keys the least \
-                       length of RSA can be asked for, as in rsa-3072, and nothing else";
-        remote.left_out("auth", why, remarks);
-        return Err(Skip);
-    };
-    lines.put("min-rsa-bits", bits);
-    Ok(())
-}
-
 /// The files that a key and sections of a round name.
-fn files(
+pub(super) fn files(
     round: &mut Given<'_>,
     key: &'static str,
     sections: &str,

@@ -90,16 +90,14 @@ fn whole(
     version(given, remarks)?;
     let local = addresses::local(given, remarks);
     let remotes = addresses::remotes(given, remarks)?;
-    let sides = Sides {
-        local: local.as_deref(),
-        remote: remotes.first().map(String::as_str),
-    };
-    let auth = auth::read(given, &sides, credentials, remarks)?;
+    let (remotes, mut ways) = ways(given, local.as_deref(), remotes, credentials, remarks);
+    let auth = ways.first().cloned().ok_or(Skip)?;
+    let send = send_cert(given, auth.psk, remarks);
+    for way in &mut ways {
+        way.lines.extend(&send);
+    }
+    users(given, &ways, rest, remarks)?;
     let mut body = Body::default();
-    let mut auth_lines = auth.lines.clone();
-    send_cert(given, auth.psk, &mut auth_lines, remarks);
-    body.lines.put_table("auth", &auth_lines);
-    users(given, &auth, remotes.len(), rest, &mut body.lines, remarks)?;
     if given.flag("aggressive", false, remarks) {
         body.lines.put("exchange", "aggressive");
         if auth.psk {
@@ -122,28 +120,57 @@ fn whole(
         |name: &str| name == "children" || name.starts_with("local") || name.starts_with("remote");
     given.rest_of_sections(known, remarks);
     tell(given, name, &auth, &remotes, body.start, remarks);
-    let written = remotes.iter().enumerate();
+    let written = remotes.iter().zip(&ways).enumerate();
     Ok(written
-        .map(|(at, remote)| {
-            body.towards(&self::name(name, at), local.as_deref(), remote, at, &auth)
+        .map(|(at, (remote, auth))| {
+            body.towards(&self::name(name, at), local.as_deref(), remote, at, auth)
         })
         .collect())
 }
 
-/// `xauth`. Each of the connections that this one becomes has all users.
+/// How the peer at each address is authenticated: each can have a pre-shared key of its own. Those without one are
+/// left out.
+fn ways(
+    given: &Given<'_>,
+    local: Option<&str>,
+    remotes: Vec<String>,
+    credentials: &mut Credentials<'_>,
+    remarks: &mut Remarks,
+) -> (Vec<String>, Vec<Auth>) {
+    let alone = remotes.len() == 1;
+    let mut said = Remarks::default();
+    let mut found: Vec<(String, Auth)> = Vec::new();
+    for remote in remotes {
+        let before = found.first().map(|(_, auth)| auth);
+        let same = before.filter(|auth| !auth.by_address).cloned();
+        let auth = same.or_else(|| {
+            let sides = Sides {
+                local,
+                remote: Some(&remote),
+                alone,
+            };
+            auth::read(given, &sides, credentials, &mut said).ok()
+        });
+        found.extend(auth.map(|auth| (remote, auth)));
+    }
+    // What is wrong with all of them is said once.
+    for remark in said.0 {
+        if !remarks.0.contains(&remark) {
+            remarks.0.push(remark);
+        }
+    }
+    found.into_iter().unzip()
+}
+
+/// Counts the users of XAUTH: each of the connections that this one becomes has all.
 fn users(
     given: &Given<'_>,
-    auth: &Auth,
-    connections: usize,
+    ways: &[Auth],
     rest: &mut Rest<'_>,
-    lines: &mut Lines,
     remarks: &mut Remarks,
 ) -> Result<(), Skip> {
-    let Some(users) = &auth.xauth else {
-        return Ok(());
-    };
-    let all = users.count.saturating_mul(connections);
-    let sum = rest.users.saturating_add(all);
+    let users = ways.iter().filter_map(|way| way.xauth.as_ref());
+    let sum = users.fold(*rest.users, |sum, users| sum.saturating_add(users.count));
     if sum > MAX_USERS {
         let why = format!(
             "the connection is left out: each has its own users, and with these they are more than {MAX_USERS}"
@@ -152,7 +179,6 @@ fn users(
         return Err(Skip);
     }
     *rest.users = sum;
-    lines.put_table("xauth", &users.lines);
     Ok(())
 }
 
@@ -186,6 +212,10 @@ impl Body {
             "remote",
             &side(Some(remote), self.ports.1, auth.remote_id.as_deref()),
         );
+        lines.put_table("auth", &auth.lines);
+        if let Some(users) = &auth.xauth {
+            lines.put_table("xauth", &users.lines);
+        }
         lines.extend(&self.lines);
         if at == 0 && one_peer(remote) {
             match self.start {
@@ -314,19 +344,19 @@ fn version(given: &mut Given<'_>, remarks: &mut Remarks) -> Result<(), Skip> {
     }
 }
 
-fn send_cert(given: &mut Given<'_>, psk: bool, auth: &mut Lines, remarks: &mut Remarks) {
-    let Some(value) = given.get("send_cert") else {
-        return;
+/// `send-certificate`, where there is something to say.
+fn send_cert(given: &mut Given<'_>, psk: bool, remarks: &mut Remarks) -> Lines {
+    let mut lines = Lines::default();
+    let Some(value) = given.get("send_cert").filter(|_| !psk) else {
+        return lines;
     };
-    if psk {
-        return;
-    }
     match value.text.to_ascii_lowercase().as_str() {
         "ifasked" => {}
-        "always" | "yes" => auth.put("send-certificate", "always"),
-        "never" | "no" => auth.put("send-certificate", "never"),
+        "always" | "yes" => lines.put("send-certificate", "always"),
+        "never" | "no" => lines.put("send-certificate", "never"),
         _ => given.left_out("send_cert", "charon knows no such word", remarks),
     }
+    lines
 }
 
 fn proposals(given: &mut Given<'_>, lines: &mut Lines, remarks: &mut Remarks) -> Result<(), Skip> {

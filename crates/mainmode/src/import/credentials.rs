@@ -1,5 +1,6 @@
 //! Secrets, and the private keys of certificates.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::IpAddr;
@@ -12,6 +13,7 @@ use crypto::cert::{PrivateKey, PublicKey, read_certificates};
 use keying::identity::Identity;
 use zeroize::Zeroizing;
 
+use super::authorities::Authorities;
 use super::given::in_order;
 use super::settings::{Section, Value};
 use super::words;
@@ -32,6 +34,7 @@ pub struct Credentials<'a> {
     pub used: BTreeSet<String>,
     /// Those whom a server of XAUTH lets in, once it is known.
     pub users: Option<Rc<Users>>,
+    authorities: OnceCell<Authorities>,
 }
 
 /// A section of `secrets` with its name.
@@ -96,7 +99,14 @@ impl<'a> Credentials<'a> {
             folder,
             used: BTreeSet::new(),
             users: None,
+            authorities: OnceCell::new(),
         }
+    }
+
+    /// The CAs in swanctl's folder.
+    pub fn authorities(&self) -> &Authorities {
+        self.authorities
+            .get_or_init(|| Authorities::read(self.folder))
     }
 
     /// Sections of `secrets` whose names begin with one of these.
@@ -201,8 +211,25 @@ pub fn public(own: &Path) -> Option<PublicKey> {
     }
 }
 
+/// The files in a folder, in order of their names; none where there is no such folder.
+pub(super) fn files_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
 /// A file that is as small as a certificate or key is.
-fn small(path: &Path) -> Option<Zeroizing<Vec<u8>>> {
+pub(super) fn small(path: &Path) -> Option<Zeroizing<Vec<u8>>> {
     let meta = fs::metadata(path).ok()?;
     let good = meta.is_file() && meta.len() <= MAX_FILE_LEN;
     good.then(|| fs::read(path).ok().map(Zeroizing::new))

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod auth;
+mod authorities;
 mod child;
 mod connection;
 mod credentials;
@@ -13,6 +14,7 @@ mod references;
 mod settings;
 mod strays;
 mod toml;
+mod trust;
 mod words;
 mod xauth;
 
@@ -55,8 +57,11 @@ impl Imported {
 /// The file, or one that it includes, cannot be read, or is not what swanctl would read.
 pub fn read(path: &Path, plane: DataPlane) -> Result<Imported, SettingsError> {
     let (root, missing) = settings::read(path)?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    // A path in what is written has to lead there from any folder.
+    // A path in what is written has to lead there from any folder. The folder of a bare name has none.
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
     let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     Ok(import(
         &references::resolve(&root)?,

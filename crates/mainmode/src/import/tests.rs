@@ -1,4 +1,5 @@
 mod remote_access;
+mod trust;
 
 use std::fs;
 use std::path::Path;
@@ -440,6 +441,48 @@ fn addresses_become_connections_of_their_own() {
     assert_eq!(remarks(&imported), [("connections.gw.remote_addrs", false)]);
     let any = loaded(&connection("remote_addrs = %any")).config;
     assert_eq!(any.connections[0].remote.address, RemoteAddress::Any);
+}
+
+#[test]
+fn each_of_several_remote_addresses_has_the_key_that_is_its_own() {
+    let import = |secrets: &str| {
+        let all = format!(
+            "connections {{ two {{ version = 1\n remote_addrs = 192.0.2.1, 192.0.2.2\n local {{ auth = psk }}\n\
+             remote {{ auth = psk }} }} }}\nsecrets {{\n ike-1 {{ id = 192.0.2.1\n secret = \"key of the first one, long\" }}\n\
+             {secrets} }}"
+        );
+        text(
+            Path::new("/etc/swanctl/swanctl.conf"),
+            &all,
+            DataPlane::Kernel,
+        )
+    };
+    let keys = |imported: &Imported| -> Vec<(String, String)> {
+        let table: ::toml::Table = imported.text.parse().expect("TOML");
+        let connections = table["connection"].as_array().expect("connections");
+        let text = |value: &::toml::Value| value.as_str().expect("a text").to_owned();
+        let each = connections.iter();
+        each.map(|one| (text(&one["remote"]["address"]), text(&one["auth"]["psk"])))
+            .collect()
+    };
+    let own = |address: &str, key: &str| (address.to_owned(), key.to_owned());
+    let first = own("192.0.2.1", "key of the first one, long");
+    let both = import("ike-2 { id = 192.0.2.2\n secret = \"key of the second, long\" }");
+    let second = own("192.0.2.2", "key of the second, long");
+    assert_eq!(keys(&both), [first.clone(), second]);
+    assert_eq!(
+        remarks(&both),
+        [
+            ("connections.two.remote_addrs", false),
+            ("connections.two.remote.id", true)
+        ]
+    );
+    // One without a key is left out alone.
+    let one = import("");
+    assert_eq!(keys(&one), [first]);
+    let said = one.remarks.iter().find(|one| one.left_out).expect("said");
+    assert_eq!(said.setting, "connections.two");
+    assert!(said.why.contains("with 192.0.2.2 is left out"), "{said:?}");
 }
 
 #[test]

@@ -19,6 +19,17 @@ fn what_has_an_equal_is_0_and_check_takes_what_was_written() {
 }
 
 #[test]
+fn a_bare_file_name_leads_to_the_folders_beside_it() {
+    let place = Place::new("");
+    let text = CONNECTION.replace("auth = psk", "auth = pubkey");
+    let text = text.replacen("auth = pubkey", "auth = pubkey\n certs = us.pem", 1);
+    place.write("swanctl.conf", &text);
+    let ran = place.run(&["import", "swanctl.conf"]);
+    let whole = format!("certificate = \"{}\"", place.path("x509/us.pem").display());
+    assert!(ran.stdout.contains(&whole), "{}", ran.stdout);
+}
+
+#[test]
 fn what_has_no_equal_is_3_and_named_with_file_and_line() {
     let place = Place::new("");
     let text = CONNECTION.replace("version = 1", "version = 1\n vips = 10.3.0.1");
