@@ -295,8 +295,8 @@ causes! {
                 "we have no certificate for this connection"
                 "Write `certificate` and `key` in `auth` of the connection."
             OwnCertificateNoneFits "own-certificate-none-fits" 13_806
-                "none of our certificates is of a CA that the peer asks for"
-                "Get a certificate of a CA that the peer trusts, or add our CA at the peer."
+                "none of our certificates has a key of the kind that was agreed on"
+                "Get a certificate for a key of that kind, RSA or ECDSA on the curve that is named, or take that kind out at the peer."
             OwnCertificateExpired "own-certificate-expired" 13_806
                 "our own certificate has expired"
                 "Renew our certificate, and check that the clock of this computer is right."

@@ -168,11 +168,12 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// The first of our credentials that fits the method and that the peer asks for: `requests` are the CAs of its
-/// certificate requests in DER. None of them, or an empty one, means any.
+/// The first of our credentials that fits the method, of those that the peer asks for if there are any: `requests` are
+/// the CAs of its certificate requests in DER. They are a hint among several: a peer that knows our certificate itself
+/// need not name its CA. None of them, or an empty one, means any.
 ///
 /// # Errors
-/// [`OwnFault`], the first thing that is wrong with those that fit the method.
+/// [`OwnFault`], the first thing that is wrong with those that fit the method, the ones that are asked for first.
 pub fn choose<'a>(
     credentials: &'a [Credential],
     method: Method,
@@ -184,40 +185,44 @@ pub fn choose<'a>(
         return Err(OwnFault::NoCertificate);
     }
     let any = requests.is_empty() || requests.iter().any(Vec::is_empty);
-    let mut wrong = None;
-    for credential in credentials {
-        if credential.method() != Some(method) {
-            continue;
-        }
-        let Some(certificate) = credential.certificate() else {
-            return Ok(credential);
-        };
-        let whose = certificate.subject_words();
-        let wanted = any
-            || credential
-                .issuers(trust)
+    let wanted = |credential: &&Credential| {
+        let names = || credential.issuers(trust);
+        any || credential.chain.is_empty()
+            || names()
                 .iter()
-                .any(|name| requests.iter().any(|wanted| dn::same(wanted, name)));
-        let fault = if !wanted {
-            OwnFault::NoneFits(format!(
-                "the peer asks for certificates of other CAs than {}, which issued ours",
-                certificate.issuer_words()
-            ))
-        } else if at > certificate.not_after() {
-            OwnFault::Expired(format!("our certificate of {whose} has expired"))
-        } else if at < certificate.not_before() {
-            OwnFault::NotYetValid(format!("our certificate of {whose} is not valid yet"))
-        } else if credential.key.is_none() {
-            OwnFault::NoPrivateKey(whose.to_owned())
-        } else {
-            return Ok(credential);
-        };
-        wrong = wrong.or(Some(fault));
+                .any(|name| requests.iter().any(|wanted| dn::same(wanted, name)))
+    };
+    let fits = |credential: &&Credential| credential.method() == Some(method);
+    let (asked, others): (Vec<&Credential>, Vec<&Credential>) =
+        credentials.iter().filter(fits).partition(wanted);
+    let mut wrong = None;
+    for credential in asked.into_iter().chain(others) {
+        match credential.fault(at) {
+            None => return Ok(credential),
+            Some(fault) => wrong = wrong.or(Some(fault)),
+        }
     }
     Err(wrong.unwrap_or_else(|| OwnFault::NoneFits(format!("none of our keys can make {method}"))))
 }
 
 impl Credential {
+    /// Why nobody could be shown it, if there is a reason.
+    fn fault(&self, at: i64) -> Option<OwnFault> {
+        let certificate = self.certificate()?;
+        let whose = certificate.subject_words();
+        if at > certificate.not_after() {
+            let why = format!("our certificate of {whose} has expired");
+            Some(OwnFault::Expired(why))
+        } else if at < certificate.not_before() {
+            let why = format!("our certificate of {whose} is not valid yet");
+            Some(OwnFault::NotYetValid(why))
+        } else if self.key.is_none() {
+            Some(OwnFault::NoPrivateKey(whose.to_owned()))
+        } else {
+            None
+        }
+    }
+
     /// Signs `HASH_I` or `HASH_R`.
     ///
     /// # Errors

@@ -89,7 +89,7 @@ pub enum OwnFault {
     /// There is no certificate at all.
     #[error("there is no certificate for this connection")]
     NoCertificate,
-    /// None that the peer would trust, by the CAs it names, or none whose key fits the method.
+    /// None whose key fits the method.
     #[error("{0}")]
     NoneFits(String),
     /// It has expired.

@@ -82,9 +82,9 @@ fn a_pkcs_12_file_has_key_certificate_and_chain() {
 }
 
 #[test]
-fn our_certificate_is_chosen_by_what_the_peer_asks_for_and_each_lack_has_its_own_fault() {
+fn what_the_peer_asks_for_decides_among_our_certificates_and_each_lack_has_its_own_fault() {
     let lab = Lab::new();
-    for root in ["one", "two"] {
+    for root in ["one", "two", "three"] {
         lab.root(root);
     }
     lab.issue("gw1", "one", "subjectAltName=DNS:gw.example\n");
@@ -111,10 +111,28 @@ fn our_certificate_is_chosen_by_what_the_peer_asks_for_and_each_lack_has_its_own
         sign(&both, &[two.subject()], now()),
         Ok(vec![gw2.der().to_vec()])
     );
-    assert!(matches!(
+    // Who asks for another CA may know ours all the same.
+    for certificates in [&both[..1], &both] {
+        assert_eq!(
+            sign(certificates, &[lab.certificate("three").subject()], now()),
+            Ok(vec![gw1.der().to_vec()])
+        );
+    }
+    assert_eq!(
         sign(&both[..1], &[two.subject()], now()),
+        Ok(vec![gw1.der().to_vec()])
+    );
+    lab.make_key("rsa", "rsa:2048");
+    assert!(matches!(
+        sign(&[Credential::raw(lab.key("rsa"))], &[], now()),
         Err(OwnFault::NoneFits(_))
     ));
+    // One that is asked for and cannot be shown gives way.
+    let second = [credential("gw1", true), credential("gw2", false)];
+    assert_eq!(
+        sign(&second, &[two.subject()], now()),
+        Ok(vec![gw1.der().to_vec()])
+    );
     assert_eq!(
         sign(&[], &[one.subject()], now()),
         Err(OwnFault::NoCertificate)
