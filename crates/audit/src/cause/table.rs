@@ -274,8 +274,8 @@ causes! {
                 "the certificate of the peer does not hold the identity that the peer gave"
                 "Issue the certificate with that identity as subjectAltName, or set the peer to identify itself by a name that its certificate has."
             CertificateKeyWeak "certificate-key-weak" 13_881
-                "a key in the chain of the peer is shorter than this connection allows"
-                "Issue the certificate that is named with a longer key."
+                "a key in the chain of the peer is shorter than this connection allows, or of a make that is not taken"
+                "Issue the certificate that is named for a longer key or, where it is RSA with a public exponent below 65537, for one with that exponent: OpenSSL makes it so unless told otherwise."
             CertificateHashWeak "certificate-hash-weak" 13_881
                 "a certificate of the peer is signed over a hash that can be forged"
                 "Have the certificate that is named signed with SHA-256 or better."

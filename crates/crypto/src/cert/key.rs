@@ -266,8 +266,13 @@ impl PublicKey {
         let rsa = self.key.rsa()?;
         let (modulus, exponent) = (rsa.n(), rsa.e());
         let least = BigNum::from_u32(MIN_RSA_EXPONENT)?;
+        if exponent.ucmp(&least) == std::cmp::Ordering::Less {
+            return Err(weak(format!(
+                "the public exponent of the RSA key of {whose} is {}; {MIN_RSA_EXPONENT} is the least",
+                exponent.to_dec_str()?
+            )));
+        }
         if exponent.num_bits() > MAX_RSA_EXPONENT_BITS
-            || exponent.ucmp(&least) == std::cmp::Ordering::Less
             || !exponent.is_bit_set(0)
             || !modulus.is_bit_set(0)
         {

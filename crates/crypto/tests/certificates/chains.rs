@@ -197,6 +197,23 @@ fn where_peers_are_pinned_neither_another_certificate_of_the_ca_nor_another_ca_i
 }
 
 #[test]
+fn an_rsa_key_with_a_small_exponent_is_weak_and_the_refusal_says_which() {
+    let lab = Lab::new();
+    lab.openssl(
+        "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_keygen_pubexp:3 -out e3.key",
+    );
+    lab.openssl("req -x509 -new -key e3.key -subj /CN=e3 -days 10 -out e3.pem");
+    lab.issue("gw", "e3", "subjectAltName=DNS:gw.example\n");
+    let checked = lab.peer("gw", &[]).run(&lab.trust(&["e3"]), &[], now());
+    let Checked::Refused { refusal, .. } = checked else {
+        panic!("taken");
+    };
+    assert_eq!(refusal.fault, Fault::WeakKey);
+    let said = "the public exponent of the RSA key of CN=e3 is 3; 65537 is the least";
+    assert_eq!(refusal.detail, said);
+}
+
+#[test]
 fn a_refusal_says_whether_the_peer_proved_that_the_certificate_is_its_own() {
     let lab = Lab::new();
     lab.root("root");

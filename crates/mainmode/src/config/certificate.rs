@@ -49,12 +49,12 @@ pub fn read(table: &Table<'_>, source: &Source, findings: &mut Findings) -> Opti
         (true, false) => Some(None),
         _ => own(table, &mut files, findings).map(Some),
     };
+    let policy = policy(table, findings);
     let trust = match (hybrid && signs, trusts) {
         (true, false) => Some(TrustStore::default()),
-        _ => trust(table, &mut files, findings),
+        _ => trust(table, policy, &mut files, findings),
     };
     let crls = crls(table, &mut files, findings);
-    let policy = policy(table, findings);
     let send_certificate = table
         .get("send-certificate")
         .and_then(|field| {

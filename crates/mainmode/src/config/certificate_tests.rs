@@ -252,6 +252,40 @@ fn a_certificate_without_its_key_is_warned_of_and_taken() {
 }
 
 #[test]
+fn a_key_that_is_always_refused_is_warned_of_where_it_is_trusted() {
+    let folder = Folder::new();
+    folder.openssl(
+        "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_keygen_pubexp:3 -out e3.key",
+    );
+    folder.openssl("req -x509 -new -key e3.key -subj /CN=e3 -days 10 -out e3.pem");
+    folder.openssl("pkey -in e3.key -pubout -out e3.pub");
+    let own = "certificate = \"left.pem\", key = \"left.key\"";
+    for (trust, said) in [
+        (
+            "ca = [\"ca.pem\", \"e3.pem\"]",
+            "\"ca\": the public exponent of the RSA key of CN=e3 is 3; 65537 is the least",
+        ),
+        ("ca = \".\"", "\"ca\": the public exponent"),
+        (
+            "peer-certificate = \"e3.pem\"",
+            "\"peer-certificate\": the public exponent",
+        ),
+        (
+            "peer-key = \"e3.pub\"",
+            "\"peer-key\": the public exponent of the RSA key of a peer",
+        ),
+        (
+            "ca = \"ca.pem\", min-rsa-bits = 8192",
+            "has 2048 bits; 8192 are the least",
+        ),
+    ] {
+        let warned = folder.warnings("{}", &format!("{{ {own}, {trust} }}"));
+        assert!(warned.contains(said), "{trust}: {warned}");
+    }
+    assert_eq!(folder.warnings("{}", PLAIN), "");
+}
+
+#[test]
 fn two_connections_may_differ_in_their_certificates_where_their_remotes_overlap() {
     let folder = Folder::new();
     let connection = |name: &str, auth: &str| {

@@ -1,5 +1,7 @@
 //! Whom `auth` trusts: CAs, certificates and keys of peers, CRLs, and what is asked of all of them.
 
+use std::ops::Range;
+
 use crypto::cert::{
     Certificate, Crl, Policy, PublicKey, Revocation, TrustStore, load_certificates,
 };
@@ -17,6 +19,7 @@ const MOST_RSA_BITS: u64 = 8192;
 /// Whom we trust.
 pub(super) fn trust(
     table: &Table<'_>,
+    policy: Policy,
     files: &mut Files<'_>,
     findings: &mut Findings,
 ) -> Option<TrustStore> {
@@ -37,6 +40,7 @@ pub(super) fn trust(
                     for certificate in &loaded {
                         files.note(certificate.der());
                     }
+                    weak(name, span, &loaded, policy, findings);
                     found.extend(loaded);
                 }
                 Err(error) => {
@@ -54,7 +58,7 @@ pub(super) fn trust(
     };
     let anchors = certificates("ca", files, findings);
     let peers = certificates("peer-certificate", files, findings);
-    let raw_keys = peer_keys(table, files, findings)?;
+    let raw_keys = peer_keys(table, policy, files, findings)?;
     if anchors.is_empty() && peers.is_empty() && raw_keys.is_empty() && sound {
         findings.error_help(
             table.span.clone(),
@@ -71,6 +75,33 @@ pub(super) fn trust(
         raw_keys,
         ..TrustStore::default()
     })
+}
+
+/// What to do about a key that is refused.
+const WEAK_HELP: &str = "have another key made, and the certificate issued for it; `min-rsa-bits` is the least length of RSA";
+
+/// Warns of certificates that no peer gets past. A folder of public CAs has a few, so that it is no error.
+fn weak(
+    name: &str,
+    span: Range<usize>,
+    loaded: &[Certificate],
+    policy: Policy,
+    findings: &mut Findings,
+) {
+    let mut refused = loaded.iter().filter_map(|certificate| {
+        let whose = certificate.subject_words();
+        let checked = certificate.key().check(policy.min_rsa_bits, whose);
+        checked.err()
+    });
+    let Some(first) = refused.next() else {
+        return;
+    };
+    let more = match refused.count() {
+        0 => String::new(),
+        more => format!(" (and {more} more like it)"),
+    };
+    let what = format!("\"{name}\": {first}{more}: each chain with it is refused");
+    findings.warn(span, what, WEAK_HELP);
 }
 
 /// Whether a peer needs both, a certificate that is known and a CA above it.
@@ -95,6 +126,7 @@ fn pinned(table: &Table<'_>, findings: &mut Findings) -> Option<bool> {
 /// Public keys of peers: files, or the keys themselves after `0s` or `0x`.
 fn peer_keys(
     table: &Table<'_>,
+    policy: Policy,
     files: &mut Files<'_>,
     findings: &mut Findings,
 ) -> Option<Vec<PublicKey>> {
@@ -114,7 +146,13 @@ fn peer_keys(
             PublicKey::read(&bytes).map_err(|error| error.to_string())
         });
         match key {
-            Ok(key) => keys.push(key),
+            Ok(key) => {
+                if let Err(refusal) = key.check(policy.min_rsa_bits, "a peer") {
+                    let what = format!("\"peer-key\": {refusal}: it is refused each time");
+                    findings.warn(span, what, WEAK_HELP);
+                }
+                keys.push(key);
+            }
             Err(why) => {
                 sound = false;
                 findings.error_help(
