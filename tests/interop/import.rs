@@ -2,7 +2,7 @@
 
 use crate::Outcome;
 use crate::daemon::MAINMODE;
-use crate::process::{both, output};
+use crate::process::{both, output, run};
 use crate::scenario::Variant;
 use crate::trial::write_filled;
 use crate::vars::Vars;
@@ -48,7 +48,11 @@ pub fn write(variant: &Variant, vars: &Vars, us: &Path, peer: &Path) -> Outcome 
     for (folder, file) in [
         ("x509", "us.pem"),
         ("private", "us.key"),
+        ("x509", "peer.pem"),
+        ("x509", "peer-known.pem"),
         ("x509ca", "ca.pem"),
+        ("x509ca", "us-sub.pem"),
+        ("x509crl", "ca.crl"),
         ("pubkey", "us.pub"),
         ("pubkey", "peer.pub"),
     ] {
@@ -56,6 +60,11 @@ pub fn write(variant: &Variant, vars: &Vars, us: &Path, peer: &Path) -> Outcome 
             create_dir_all(us.join(folder))?;
             copy(pki.join(file), us.join(folder).join(file))?;
         }
+    }
+    if us.join("x509ca/us-sub.pem").exists() {
+        // swanctl reads one certificate of a file: the CA between comes from its own.
+        let own = us.join("x509/us.pem").to_string_lossy().into_owned();
+        run(&["openssl", "x509", "-in", &own, "-out", &own])?;
     }
     let plane = if vars.get("charon") == "user" {
         "user"

@@ -254,7 +254,7 @@ causes! {
                 "Check the clock of this computer and of the one that issued the certificate; else wait, or issue it anew."
             CertificateUntrusted "certificate-untrusted" 13_887
                 "the certificate of the peer does not chain to a CA that this connection trusts"
-                "Add the CA that issued it to `ca` of the connection, or give the peer a certificate of a CA that is there. Where a CA in between is missing, set the peer to send it or add it here."
+                "Add the CA that issued it to `ca` of the connection, or give the peer a certificate of a CA that is there. Where a CA in between is missing, set the peer to send it or add it here. With `pinned` its certificate has to be known here as well."
             CertificateIssuerRefused "certificate-issuer-refused" 13_887
                 "a certificate in the chain of the peer was issued by one that may not do so"
                 "The CA that is named is no CA, has issued further down than its path length allows, or for a name outside its name constraints. Have the certificate issued by one that may."
