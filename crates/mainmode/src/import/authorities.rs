@@ -1,5 +1,6 @@
 //! CAs in swanctl's folder `x509ca`: those above a certificate.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use crypto::cert::limits::{MAX_INTERMEDIATES, MAX_TRUSTED};
@@ -54,6 +55,44 @@ impl Authorities {
         }
         above
     }
+}
+
+/// What is trusted where these files or folders are, and not by charon, which takes the first certificate of each file
+/// and a CA's alone: the file, and whose certificate it is.
+pub fn more_than_charon(paths: &[PathBuf]) -> Option<(PathBuf, String)> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            files.extend(files_in(path).unwrap_or_default());
+        } else {
+            files.push(path.clone());
+        }
+    }
+    files.truncate(MAX_TRUSTED);
+    let read = |file: PathBuf| {
+        let found = read_certificates(&small(&file)?).ok()?;
+        Some((file, found))
+    };
+    let all: Vec<(PathBuf, Vec<Certificate>)> = files.into_iter().filter_map(read).collect();
+    let firsts: HashSet<&[u8]> = all
+        .iter()
+        .filter_map(|(_, found)| found.first())
+        .filter(|first| first.is_ca())
+        .map(Certificate::der)
+        .collect();
+    all.iter().find_map(|(file, found)| {
+        let more = found.iter().find(|one| !firsts.contains(one.der()))?;
+        Some((file.clone(), more.subject_words().to_owned()))
+    })
+}
+
+/// Of files of peers' certificates the same: one behind the first that is no CA's, and so could be a peer's.
+pub fn another_peer(files: &[PathBuf]) -> Option<(PathBuf, String)> {
+    files.iter().find_map(|file| {
+        let found = read_certificates(&small(file)?).ok()?;
+        let more = found.iter().skip(1).find(|one| !one.is_ca())?;
+        Some((file.clone(), more.subject_words().to_owned()))
+    })
 }
 
 /// swanctl takes the first certificate of a file.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crypto::cert::Crl;
 
 use super::auth::{Skip, files};
+use super::authorities::{another_peer, more_than_charon};
 use super::credentials::{Credentials, files_in, small};
 use super::given::{Given, Remarks};
 use super::settings::Place;
@@ -59,11 +60,11 @@ fn whom(
         remote.left_out("pubkeys", why, remarks);
         return Err(Skip);
     }
-    let paths = |found: &[(PathBuf, Place)]| -> Vec<String> {
-        let paths = found.iter().map(|(path, _)| path.display().to_string());
+    let paths = |found: &[(PathBuf, Place)]| -> Vec<PathBuf> {
+        let paths = found.iter().map(|(path, _)| path.clone());
         paths.collect()
     };
-    let every_ca = || vec![folder.join("x509ca").display().to_string()];
+    let every_ca = || vec![folder.join("x509ca")];
     // Of a certificate that it knows charon looks at the CAs above it, too, where it finds them.
     let issued = || {
         let root = |(path, _): &(PathBuf, Place)| credentials.authorities().above(path).root;
@@ -76,11 +77,25 @@ fn whom(
         (false, true) if issued() => every_ca(),
         _ => Vec::new(),
     };
+    let more = more_than_charon(&anchors).or_else(|| another_peer(&paths(&peers)));
+    if let Some((file, whose)) = more {
+        let why = format!(
+            "the connection is left out, since it would let in more peers than before: charon does not take the certificate \
+             of {whose} from this file. It reads the first of a file, and for a CA what says that it is one: put each into \
+             its own"
+        );
+        remarks.left_out(&remote.section.place, file.display().to_string(), why);
+        return Err(Skip);
+    }
     let pinned = !peers.is_empty() && !anchors.is_empty();
+    let texts = |paths: &[PathBuf]| -> Vec<String> {
+        let texts = paths.iter().map(|path| path.display().to_string());
+        texts.collect()
+    };
     let by_certificates = !peers.is_empty() || !anchors.is_empty();
     for (key, list) in [
-        ("ca", anchors),
-        ("peer-certificate", paths(&peers)),
+        ("ca", texts(&anchors)),
+        ("peer-certificate", texts(&paths(&peers))),
         ("peer-key", keys),
     ] {
         if !list.is_empty() {

@@ -203,3 +203,31 @@ fn the_cas_above_our_certificate_are_sent_as_charon_sends_them() {
         .collect();
     assert_eq!(sent, ["CN=us", "CN=inter"]);
 }
+
+/// swanctl reads the first certificate of a file, and only a CA's in `x509ca`; `ca` takes all.
+#[test]
+fn a_file_of_which_charon_takes_less_than_ca_would_leaves_the_connection_out() {
+    let folder = folder();
+    let read = |name: &str| fs::read(folder.path().join(name)).expect("a file");
+    let (root, lonely) = (read("x509ca/root.pem"), read("x509/lonely.pem"));
+    let bundle = folder.path().join("x509ca/bundle.pem");
+    for (text, left_out) in [
+        ([root.clone(), read("x509ca/inter.pem")].concat(), false),
+        ([root, lonely].concat(), true),
+        (read("x509/peer.pem"), true),
+    ] {
+        fs::write(&bundle, text).expect("written");
+        let imported = import(&folder, "");
+        assert_eq!(!imported.text.contains("[[connection]]"), left_out);
+        let name = bundle.display().to_string();
+        let named: &[(&str, bool)] = if left_out { &[(&name, true)] } else { &[] };
+        assert_eq!(remarks(&imported), named);
+    }
+    // Nor is another peer behind the one that is named.
+    let peers = [read("x509/peer.pem"), read("x509/peer-2.pem")].concat();
+    fs::write(folder.path().join("x509/peers.pem"), peers).expect("written");
+    fs::remove_file(&bundle).expect("gone");
+    let imported = import(&folder, "certs = peers.pem");
+    assert!(!imported.text.contains("[[connection]]"));
+    assert!(imported.incomplete());
+}
