@@ -40,11 +40,21 @@ impl Server {
     }
 }
 
+/// The longest request that is read.
+const MAX_REQUEST: usize = 4096;
+
 fn serve(mut stream: TcpStream, content: &[u8]) -> std::io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-    let mut request = [0; 4096];
-    let _ = stream.read(&mut request)?;
+    // To its end: what is closed unread is reset, and what was sent may be lost with it.
+    let mut request = Vec::new();
+    let mut part = [0; 1024];
+    while request.len() < MAX_REQUEST && !request.windows(4).any(|end| end == b"\r\n\r\n") {
+        match stream.read(&mut part)? {
+            0 => break,
+            len => request.extend_from_slice(&part[..len]),
+        }
+    }
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         content.len()

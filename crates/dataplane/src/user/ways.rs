@@ -180,9 +180,10 @@ impl Ways {
             let before = self.sources.of(&way);
             self.sources.want(way, owner, source);
             let changed = self.held.has(&way) && self.sources.of(&way) != before;
-            let set = match changed {
-                true => self.set_source(table, way),
-                false => Ok(()),
+            let set = if changed {
+                self.set_source(table, way)
+            } else {
+                Ok(())
             };
             if let Err(error) = set.and_then(|()| self.hold(owner, table, way)) {
                 self.sources.give_up(&way, owner);
