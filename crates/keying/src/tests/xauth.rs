@@ -1,5 +1,6 @@
 //! XAUTH and hybrid authentication: a user after phase 1, in both parts and roles, and what can go wrong.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use audit::{Cause, FailurePoint};
@@ -25,6 +26,19 @@ fn user(name: &str, password: &str) -> User {
         name: name.to_owned(),
         password: Secret::new(password.as_bytes().to_vec()),
     }
+}
+
+/// Host B's connection once more, for anybody: of this name and for this user.
+fn server_of(net: &Net, name: &str, user: &str) -> Arc<Connection> {
+    Arc::new(Connection {
+        name: name.to_owned(),
+        remote_address: RemoteAddress::Any,
+        xauth: Some(Xauth::Server {
+            users: USERS,
+            names: vec![user.to_owned()],
+        }),
+        ..(*net.hosts[B].connections[0]).clone()
+    })
 }
 
 /// How the two sides prove who they are, before the user does.
@@ -258,16 +272,7 @@ fn the_users_name_chooses_the_connection() {
             connection.local_id = Some(Identity::parse("group.example").unwrap());
         }
     });
-    let of = |name: &str, user: &str| {
-        let mut connection: Connection = (*net.hosts[B].connections[0]).clone();
-        name.clone_into(&mut connection.name);
-        connection.remote_address = RemoteAddress::Any;
-        connection.xauth = Some(Xauth::Server {
-            users: USERS,
-            names: vec![user.to_owned()],
-        });
-        connection.into()
-    };
+    let of = |name: &str, user: &str| server_of(&net, name, user);
     let connections = vec![of("for-dave", "dave"), of("for-carol", "carol")];
     net.hosts[B].connections = connections.clone();
     net.command(B, crate::Command::Connections(connections));
@@ -288,16 +293,7 @@ fn a_user_gets_into_no_connection_that_was_taken_away_while_the_name_was_typed()
             connection.local_id = Some(Identity::parse("group.example").unwrap());
         }
     });
-    let of = |name: &str, user: &str| {
-        let mut connection: Connection = (*net.hosts[B].connections[0]).clone();
-        name.clone_into(&mut connection.name);
-        connection.remote_address = RemoteAddress::Any;
-        connection.xauth = Some(Xauth::Server {
-            users: USERS,
-            names: vec![user.to_owned()],
-        });
-        std::sync::Arc::new(connection)
-    };
+    let of = |name: &str, user: &str| server_of(&net, name, user);
     let (dave, carol) = (of("for-dave", "dave"), of("for-carol", "carol"));
     let both = vec![dave.clone(), carol];
     net.command(B, crate::Command::Connections(both));
@@ -335,16 +331,7 @@ fn the_users_name_chooses_the_connection_in_aggressive_mode_too() {
             connection.local_id = Some(Identity::parse("group.example").unwrap());
         }
     });
-    let of = |name: &str, user: &str| {
-        let mut connection: Connection = (*net.hosts[B].connections[0]).clone();
-        name.clone_into(&mut connection.name);
-        connection.remote_address = RemoteAddress::Any;
-        connection.xauth = Some(Xauth::Server {
-            users: USERS,
-            names: vec![user.to_owned()],
-        });
-        connection.into()
-    };
+    let of = |name: &str, user: &str| server_of(&net, name, user);
     let connections = vec![of("for-dave", "dave"), of("for-carol", "carol")];
     net.hosts[B].connections.clone_from(&connections);
     net.command(B, crate::Command::Connections(connections));
@@ -379,15 +366,9 @@ fn a_user_leads_to_no_connection_whose_trust_or_policy_has_not_looked_at_the_cer
     for alike in [true, false] {
         let mut net = pair_of(A, By::Certificates, |_, _| {});
         let of = |name: &str, user: &str, credential: CredentialId| {
-            let mut connection: Connection = (*net.hosts[B].connections[0]).clone();
-            name.clone_into(&mut connection.name);
-            connection.remote_address = RemoteAddress::Any;
+            let mut connection = (*server_of(&net, name, user)).clone();
             connection.auth = vec![Auth::Signatures(pki::signatures(credential))];
-            connection.xauth = Some(Xauth::Server {
-                users: USERS,
-                names: vec![user.to_owned()],
-            });
-            connection.into()
+            Arc::new(connection)
         };
         let other = if alike { CERTIFICATE } else { CredentialId(9) };
         let connections = vec![
