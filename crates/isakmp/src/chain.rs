@@ -8,9 +8,11 @@ use crate::{
     reader::{Reader, length_field},
 };
 
-/// Payloads in one message. Real first messages have up to 20 (most are vendor IDs); a certificate
-/// chain of ten still fits. More is a waste of the receiver's work.
-pub const MAX_PAYLOADS: usize = 64;
+/// Payloads in one message. Real first messages have up to 20 (most are vendor IDs); a message 3 or 4 has a
+/// certificate request for each CA that its sender trusts, which are hundreds where that is a system's whole store.
+pub const MAX_PAYLOADS: usize = 1_024;
+/// What a message in clear is padded to by libreswan and its forebears, in bytes.
+const WORD: usize = 4;
 
 /// One payload without its generic header: what HASH(1) and its like are computed over, once
 /// [`emit_chain`] has put the headers back.
@@ -44,8 +46,8 @@ pub struct Chain {
 /// Whether bytes may follow the last payload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Trailing {
-    /// No: a message in clear ends with its last payload.
-    Refuse,
+    /// As many zeros as bring a message in clear to a multiple of four bytes, and no more: some peers pad so.
+    Alignment,
     /// Yes: a decrypted message was padded to the cipher's block (RFC 2409 appendix B). What the
     /// padding holds is left unread, so that an attacker learns nothing from its check.
     Padding,
@@ -84,7 +86,11 @@ pub fn parse_chain(
         kind = next;
     }
     let left = reader.remaining();
-    if trailing == Trailing::Refuse && left != 0 {
+    let behind = &body[body.len() - left..];
+    // The header has a multiple of four bytes.
+    let aligns =
+        left < WORD && body.len().is_multiple_of(WORD) && behind.iter().all(|byte| *byte == 0);
+    if trailing == Trailing::Alignment && left != 0 && !aligns {
         return Err(ParseError::TrailingBytes { count: left });
     }
     Ok(Chain {
@@ -124,12 +130,12 @@ mod tests {
     use crate::error::Fault;
 
     fn error(first: PayloadType, body: &[u8]) -> ParseError {
-        parse_chain(first, body, Trailing::Refuse).expect_err("malformed")
+        parse_chain(first, body, Trailing::Alignment).expect_err("malformed")
     }
 
     #[test]
     fn no_payload_at_all_is_a_chain() {
-        let chain = parse_chain(PayloadType::NONE, &[], Trailing::Refuse).expect("empty");
+        let chain = parse_chain(PayloadType::NONE, &[], Trailing::Alignment).expect("empty");
         assert_eq!((chain.payloads.len(), chain.consumed), (0, 0));
         assert_eq!(emit_chain(&[]), (PayloadType::NONE, Vec::new()));
     }
@@ -137,7 +143,8 @@ mod tests {
     #[test]
     fn payloads_without_a_body_and_of_unknown_kinds_are_kept() {
         let body = [77, 0, 0, 4, 0, 0, 0, 5, 9];
-        let chain = parse_chain(PayloadType::HASH, &body, Trailing::Refuse).expect("two payloads");
+        let chain =
+            parse_chain(PayloadType::HASH, &body, Trailing::Alignment).expect("two payloads");
         assert_eq!(
             chain.payloads,
             [
@@ -195,11 +202,32 @@ mod tests {
     }
 
     #[test]
-    fn bytes_behind_the_last_payload_are_refused_in_clear() {
-        assert_eq!(
-            error(PayloadType::KE, &[0, 0, 0, 4, 0, 0]),
-            ParseError::TrailingBytes { count: 2 }
-        );
+    fn zeros_up_to_a_multiple_of_four_bytes_may_follow_in_clear_and_nothing_else() {
+        let with = |data: &[u8], behind: &[u8]| {
+            let raw = RawPayload {
+                kind: PayloadType::KE,
+                body: data.to_vec(),
+            };
+            let (first, mut body) = emit_chain(&[raw]);
+            body.extend_from_slice(behind);
+            parse_chain(first, &body, Trailing::Alignment)
+        };
+        for pad in 0..4 {
+            let chain = with(&[1; 8][pad..], &[0; 4][..pad]).expect("aligned");
+            assert_eq!(chain.payloads[0].body, &[1; 8][pad..]);
+            assert_eq!(chain.consumed, 12 - pad);
+        }
+        for (data, behind) in [
+            (&[1; 8][..], &[0; 4][..]),
+            (&[1; 8], &[0; 2]),
+            (&[1; 6], &[0; 1]),
+            (&[1; 6], &[0; 6]),
+            (&[1; 6], &[0, 1]),
+            (&[1; 7], &[255]),
+        ] {
+            let count = behind.len();
+            assert_eq!(with(data, behind), Err(ParseError::TrailingBytes { count }));
+        }
     }
 
     #[test]
@@ -209,6 +237,6 @@ mod tests {
             body: vec![0; 70_000],
         };
         let (first, body) = emit_chain(&[raw]);
-        assert!(parse_chain(first, &body, Trailing::Refuse).is_err());
+        assert!(parse_chain(first, &body, Trailing::Alignment).is_err());
     }
 }

@@ -209,7 +209,7 @@ fn facts(capture: &Capture) -> Vec<String> {
     assert_eq!(header.flags.encrypted(), capture.plaintext.is_some());
     let (body, trailing) = match &capture.plaintext {
         Some(plaintext) => (plaintext.as_slice(), Trailing::Padding),
-        None => (datagram.body, Trailing::Refuse),
+        None => (datagram.body, Trailing::Alignment),
     };
     let chain = parse_chain(header.next_payload, body, trailing).expect("a real chain");
     for (index, raw) in chain.payloads.iter().enumerate() {
@@ -285,7 +285,7 @@ fn the_odd_packets_of_a_scanner_are_refused_for_what_is_odd_in_them() {
                 parse_chain(
                     datagram.header.next_payload,
                     datagram.body,
-                    Trailing::Refuse,
+                    Trailing::Alignment,
                 )
             })
             .and_then(|chain| {
@@ -309,7 +309,7 @@ fn the_fragments_of_a_message_make_a_datagram_of_its_own() {
         let chain = parse_chain(
             datagram.header.next_payload,
             datagram.body,
-            Trailing::Refuse,
+            Trailing::Alignment,
         )
         .expect("a chain");
         if let Ok(Payload::Fragment(fragment)) = Payload::parse(&chain.payloads[0]) {
@@ -334,7 +334,7 @@ fn windows_and_strongswan_are_known_by_their_vendor_ids() {
         parse_chain(
             datagram.header.next_payload,
             datagram.body,
-            Trailing::Refuse,
+            Trailing::Alignment,
         )
         .expect("a chain")
         .payloads

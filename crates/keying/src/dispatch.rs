@@ -127,7 +127,7 @@ impl Endpoint {
             datagram,
             whole,
         } = received;
-        let parsed = isakmp::parse_chain(PayloadType::FRAGMENT, datagram.body, Trailing::Refuse)
+        let parsed = isakmp::parse_chain(PayloadType::FRAGMENT, datagram.body, Trailing::Alignment)
             .and_then(|chain| {
                 chain
                     .payloads

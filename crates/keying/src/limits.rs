@@ -24,6 +24,11 @@ pub const JOB_TIMEOUT: Duration = Duration::from_secs(10);
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(40);
 /// CAs that a peer's certificate requests may name: Windows names all that it trusts, a hundred or more.
 pub const MAX_AUTHORITIES: usize = 512;
+/// CAs that we name to a peer. So many names fill several datagrams already; a peer that is told of more than it takes
+/// hears none of the message.
+pub const MAX_AUTHORITIES_ASKED: usize = 50;
+/// Bytes of their names: half of what a message may have.
+pub const MAX_AUTHORITY_BYTES: usize = 32 << 10;
 /// How often one message is answered again with the same bytes. strongSwan sends a message six times.
 pub const MAX_RESENDS: u32 = 20;
 /// Datagrams kept for an SA while the log writes its event: a Quick Mode, a delete and some DPD.

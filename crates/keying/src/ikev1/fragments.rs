@@ -312,7 +312,7 @@ mod tests {
         let chain = parse_chain(
             datagram.header.next_payload,
             datagram.body,
-            Trailing::Refuse,
+            Trailing::Alignment,
         )
         .unwrap();
         let Payload::Fragment(fragment) = Payload::parse(&chain.payloads[0]).unwrap() else {

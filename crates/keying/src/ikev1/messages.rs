@@ -14,7 +14,7 @@ use super::negotiation::{Failure, Step, header};
 use super::protection::{Keys, OpenError, Opened};
 use crate::config::{Connection, Fragmentation, ModeConfig};
 use crate::identity::Identity;
-use crate::limits::{MAX_AUTHORITIES, NONCE_LEN};
+use crate::limits::{MAX_AUTHORITIES, MAX_AUTHORITIES_ASKED, MAX_AUTHORITY_BYTES, NONCE_LEN};
 
 /// A message in clear that cannot be taken: 4976 and dropped.
 pub(crate) type Malformed = String;
@@ -31,7 +31,7 @@ impl Payloads {
         parse_chain(
             datagram.header.next_payload,
             datagram.body,
-            Trailing::Refuse,
+            Trailing::Alignment,
         )
         .and_then(Self::of)
         .map_err(|error| error.to_string())
@@ -234,7 +234,7 @@ pub(crate) fn offer(datagram: &Datagram<'_>) -> Option<Result<Payload, isakmp::P
     let chain = parse_chain(
         datagram.header.next_payload,
         datagram.body,
-        Trailing::Refuse,
+        Trailing::Alignment,
     );
     let chain = chain.ok()?;
     let first = chain.payloads.first()?;
@@ -432,10 +432,12 @@ pub(crate) fn vendor_ids(connection: &Connection) -> Vec<RawPayload> {
 }
 
 /// What asks the peer for its certificate: one payload for each CA, or one that names none (RFC 4945 section
-/// 3.2.1).
+/// 3.2.1), also where they are more than a peer reads or than a message has room for.
 pub(crate) fn certificate_requests(authorities: &[Vec<u8>]) -> Vec<RawPayload> {
     const ANY: &[Vec<u8>] = &[Vec::new()];
-    let authorities = if authorities.is_empty() {
+    let bytes: usize = authorities.iter().map(Vec::len).sum();
+    let too_many = authorities.len() > MAX_AUTHORITIES_ASKED || bytes > MAX_AUTHORITY_BYTES;
+    let authorities = if authorities.is_empty() || too_many {
         ANY
     } else {
         authorities

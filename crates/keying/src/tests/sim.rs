@@ -349,6 +349,12 @@ fn recover(net: &mut Net, faults: Faults, wrong_key: bool, faultless: bool) {
     net.run(Duration::from_secs(5));
     let stands = net.hosts.iter().all(|h| h.endpoint.sas.len() == 1);
     assert_ne!(stands, wrong_key, "faultless: {faultless}");
+    // One each, or none, and the same one.
+    let cookies = |host: usize| {
+        let mut sas = net.hosts[host].endpoint.sas.values();
+        sas.next().map(|sa| sa.cookies())
+    };
+    assert_eq!(cookies(A), cookies(B));
     net.agree();
     children_recover(net, wrong_key);
     if !faultless && faults.corrupt > 0 {
