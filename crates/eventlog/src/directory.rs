@@ -41,13 +41,18 @@ fn is_own_name(name: &OsStr) -> bool {
 /// True for a path in the log's `directory` with a name that the log gives to files of its own, whether there is one or
 /// not: nothing else may be written there.
 pub fn is_own(directory: &Path, path: &Path) -> bool {
-    let folder = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     // By which folder it is: there are many ways to say it.
     let same = identity(folder).is_some() && identity(folder) == identity(directory);
     same && path.file_name().is_some_and(is_own_name)
+}
+
+/// The folder that a file is in; that of the process where its path names none.
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// Device and inode of the file that has this name.

@@ -35,10 +35,7 @@ pub(crate) fn backup(directory: &Path, backup: &Path) -> Result<(), LogError> {
         return Err(error);
     }
     fs::rename(unfinished, backup).map_err(LogError::io("name the backup", backup))?;
-    match backup.parent() {
-        Some(parent) if parent != Path::new("") => directory::sync(parent),
-        _ => directory::sync(Path::new(".")),
-    }
+    directory::sync(directory::folder_of(backup))
 }
 
 fn copy(directory: &Path, to: &Path) -> Result<(), LogError> {

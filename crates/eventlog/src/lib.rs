@@ -73,7 +73,7 @@ mod xpath;
 pub use account::{
     AccountChange, Counters, Entry, LiveIpsecSa, LiveSa, QuickModeCounters, Recovery,
 };
-pub use directory::is_own;
+pub use directory::{folder_of, is_own};
 pub use encoding::{Hash, MAX_RECORD, hash_from_hex, hex};
 pub use error::LogError;
 pub use fault::{Fault, FaultKind};

@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use audit::{Category, Policy, Subcategory, printable};
-use eventlog::{LogError, Reader, Writer};
+use eventlog::{LogError, Reader, Writer, folder_of};
 use serde_json::{Value, json};
 
 use super::args::{AuditCommand, Switch, Which};
@@ -263,13 +263,6 @@ fn is_of_log(file: &Path, context: &Context) -> bool {
     let is_log = || !matches!(Reader::open(folder), Err(LogError::NoLog(_)));
     let configured = context.places();
     configured.is_ok_and(|places| of(&places.log.directory)) || of(folder) && is_log()
-}
-
-fn folder_of(file: &Path) -> &Path {
-    match file.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    }
 }
 
 fn backup(file: &Path, context: &mut Context) -> Outcome {

@@ -58,10 +58,7 @@ impl Imported {
 pub fn read(path: &Path, plane: DataPlane) -> Result<Imported, SettingsError> {
     let (root, missing) = settings::read(path)?;
     // A path in what is written has to lead there from any folder. The folder of a bare name has none.
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
+    let folder = eventlog::folder_of(path);
     let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     Ok(import(
         &references::resolve(&root)?,
