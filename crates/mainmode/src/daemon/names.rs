@@ -5,7 +5,7 @@
 //! somebody is about to begin with such a peer, and, not too often, when a peer came that no connection is for: it
 //! may be one whose name leads elsewhere by now.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -128,7 +128,7 @@ impl Names {
             lookups: lookups.clone(),
             orders: orders.clone(),
             names: BTreeMap::new(),
-            again: BTreeSet::new(),
+            again: BTreeMap::new(),
             under_way: 0,
             refreshed: None,
         };
@@ -253,8 +253,8 @@ struct Watcher {
     lookups: Sender<Lookup>,
     orders: Sender<Order>,
     names: BTreeMap<String, Due>,
-    /// Those that are to be looked up anew when what is under way has its answer, which may be of before.
-    again: BTreeSet<String>,
+    /// When those that are under way are to be looked up anew: their answer may be of before.
+    again: BTreeMap<String, Instant>,
     under_way: usize,
     refreshed: Option<Instant>,
 }
@@ -309,7 +309,7 @@ impl Watcher {
                 for name in names {
                     let under_way = before.get(&name).is_some_and(Option::is_none);
                     if under_way {
-                        self.again.insert(name.clone());
+                        self.again.insert(name.clone(), now);
                     }
                     self.names.insert(name, (!under_way).then_some(now));
                 }
@@ -319,17 +319,22 @@ impl Watcher {
                 if last.is_none_or(|last| last <= now) {
                     let at = last.map_or(now, |last| (last + LEAST).max(now));
                     self.refreshed = Some(at);
-                    for due in self.names.values_mut().flatten() {
-                        *due = (*due).min(at);
+                    for (name, due) in &mut self.names {
+                        match due {
+                            Some(due) => *due = (*due).min(at),
+                            None => {
+                                self.again.entry(name.clone()).or_insert(at);
+                            }
+                        }
                     }
                 }
             }
             Order::Done(name, found) => {
                 self.under_way -= 1;
-                let at_once = self.again.remove(&name);
+                let again = self.again.remove(&name);
                 if let Some(due) = self.names.get_mut(&name) {
-                    let wait = if found { EVERY } else { AGAIN };
-                    *due = Some(if at_once { now } else { now + wait });
+                    let at = now + if found { EVERY } else { AGAIN };
+                    *due = Some(again.map_or(at, |again| at.min(again)));
                 }
             }
         }
