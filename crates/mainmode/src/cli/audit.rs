@@ -322,7 +322,17 @@ fn restore(file: &Path, context: &mut Context) -> Outcome {
             printable(&row.guid)
         ));
     }
+    let wanted = policy.clone();
     change(PolicyChange::Restore { policy }, context)?;
+    let effective = view(context)?.effective;
+    for kept in Subcategory::ALL {
+        if effective.get(kept) != wanted.get(kept) {
+            note(&format!(
+                "{shown} has no row for \"{}\", which the configuration decides: it stays as it is",
+                kept.name()
+            ));
+        }
+    }
     done(context, &format!("the policy is that of {shown}"))
 }
 

@@ -4,6 +4,7 @@ use crypto::Secret;
 
 use super::certificate;
 use super::diagnostic::Findings;
+use super::keys::keys_of;
 use super::model::{Auth, Config};
 use super::secret;
 use super::source::Source;
@@ -63,6 +64,7 @@ pub fn read(
             }
             continue;
         }
+        without_meaning(table, findings);
         let Some(secret) = psk(table, source, others_read, findings) else {
             continue;
         };
@@ -77,6 +79,25 @@ pub fn read(
         }
     }
     (!ways.is_empty()).then_some(ways)
+}
+
+/// Keys of signatures beside a pre-shared key: who writes them believes that they are asked for.
+fn without_meaning(table: &Table<'_>, findings: &mut Findings) {
+    let Some(psk) = ["psk", "psk-file"].into_iter().find(|name| table.has(name)) else {
+        return;
+    };
+    let others = keys_of("connection.auth")
+        .filter(|key| !key.name.starts_with("psk") && key.not_yet.is_none());
+    for field in others.filter_map(|key| table.get(key.name)) {
+        findings.error_help(
+            field.key_span,
+            format!(
+                "\"{}\" is of certificates and keys to sign with, and beside \"{psk}\" nothing asks for it",
+                field.name
+            ),
+            "take it out; or make auth a list of two tables, one for each way to authenticate",
+        );
+    }
 }
 
 /// The pre-shared key of one way to authenticate.

@@ -98,9 +98,7 @@ pub fn read(
     let children = child::read_all(table, dataplane, findings);
     let start = start(table, remote.as_ref().map(|(remote, _)| remote), findings);
     mode_config::check_nets(table, mode_config.as_ref(), &children, start, findings);
-    let initiator_only = table
-        .get("initiator-only")
-        .is_some_and(|field| field.boolean(findings) == Some(true));
+    let initiator_only = initiator_only(table, remote.as_ref().map(|(remote, _)| remote), findings);
     if start == Start::OnDemand && (dataplane == DataPlane::None || children.is_empty()) {
         findings.error_help(
             table.get("start").map_or(table.span.clone(), |f| f.span),
@@ -115,6 +113,7 @@ pub fn read(
     let auth = auth?;
     let local = with_identity(local, &auth, &local_span, findings);
     check_families(&local, &remote, &local_span, findings);
+    check_listens(listen, &local, &remote, &remote_span, findings);
     if matches!(remote.address, RemoteAddress::LinkLocal(..))
         && dataplane != DataPlane::None
         && !children.is_empty()
@@ -575,10 +574,7 @@ fn start(table: &Table<'_>, remote: Option<&Remote>, findings: &mut Findings) ->
     let start = field.word(findings, &words).unwrap_or(Start::Wait);
     if start != Start::Wait
         && let Some(remote) = remote
-        && matches!(
-            remote.address,
-            RemoteAddress::Any | RemoteAddress::Subnet(_) | RemoteAddress::Range(..)
-        )
+        && !remote.address.is_one_peer()
     {
         let word = field.as_text().unwrap_or_default();
         findings.error_help(
@@ -593,12 +589,59 @@ fn start(table: &Table<'_>, remote: Option<&Remote>, findings: &mut Findings) ->
     start
 }
 
+fn initiator_only(table: &Table<'_>, remote: Option<&Remote>, findings: &mut Findings) -> bool {
+    let Some(field) = table.get("initiator-only") else {
+        return false;
+    };
+    let only = field.boolean(findings) == Some(true);
+    if only
+        && let Some(remote) = remote
+        && !remote.address.is_one_peer()
+    {
+        findings.error_help(
+            field.key_span,
+            format!(
+                "\"initiator-only\" lets no peer begin, and the remote address \"{}\" names no single peer to begin with",
+                remote.address
+            ),
+            "write the peer's own address, or take out \"initiator-only\"",
+        );
+    }
+    only
+}
+
+/// Whether any socket could reach the peer.
+fn check_listens(
+    listen: &ListenConfig,
+    local: &Local,
+    remote: &Remote,
+    span: &Range<usize>,
+    findings: &mut Findings,
+) {
+    let Some(v4) = remote.address.is_ipv4() else {
+        return;
+    };
+    let mut addresses = listen.addresses.iter();
+    if local.address.is_some()
+        || listen.addresses.is_empty()
+        || addresses.any(|address| address.is_ipv4() == v4)
+    {
+        return;
+    }
+    let family = if v4 { "IPv4" } else { "IPv6" };
+    findings.error_help(
+        span.clone(),
+        format!(
+            "the remote address {} is of {family}, and no address of [listen] is",
+            remote.address
+        ),
+        format!("add one of {family} to \"addresses\" of [listen]"),
+    );
+}
+
 fn check_families(local: &Local, remote: &Remote, span: &Range<usize>, findings: &mut Findings) {
-    let remote_v4 = match &remote.address {
-        RemoteAddress::Address(address) | RemoteAddress::Range(address, _) => address.is_ipv4(),
-        RemoteAddress::Subnet(net) => net.addr().is_ipv4(),
-        RemoteAddress::LinkLocal(..) => false,
-        RemoteAddress::Any | RemoteAddress::Host(_) => return,
+    let Some(remote_v4) = remote.address.is_ipv4() else {
+        return;
     };
     if let Some(address) = local.address
         && address.is_ipv4() != remote_v4

@@ -324,6 +324,26 @@ pub enum RemoteAddress {
     Host(String),
 }
 
+impl RemoteAddress {
+    /// Whether it names a peer that can be begun with.
+    pub fn is_one_peer(&self) -> bool {
+        match self {
+            Self::Address(_) | Self::LinkLocal(..) | Self::Host(_) => true,
+            Self::Any | Self::Subnet(_) | Self::Range(..) => false,
+        }
+    }
+
+    /// Whether it is of IPv4; nothing where it can be of either.
+    pub fn is_ipv4(&self) -> Option<bool> {
+        match self {
+            Self::Address(address) | Self::Range(address, _) => Some(address.is_ipv4()),
+            Self::Subnet(net) => Some(net.addr().is_ipv4()),
+            Self::LinkLocal(..) => Some(false),
+            Self::Any | Self::Host(_) => None,
+        }
+    }
+}
+
 impl std::fmt::Display for RemoteAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -10,7 +10,7 @@ use mainmode::control::monitor::Happened;
 use mainmode::control::{Request, Response};
 use serde_json::Value;
 
-use crate::support::{EVERYTHING, PATIENCE, Setup, Side, pair};
+use crate::support::{EVERYTHING, PATIENCE, Setup, Side, pair, with_children};
 
 /// How long to look before it is asked again.
 const A_MOMENT: Duration = Duration::from_millis(200);
@@ -109,20 +109,6 @@ fn an_orderly_stop_tells_the_last_events_and_says_that_the_daemon_has_stopped() 
     assert_eq!(monitor.until("connection-down")["cause"], "shutdown");
     let said = "error: the daemon has stopped\n".to_owned();
     assert_eq!(monitor.end(), (Some(1), said));
-}
-
-const CHILD: &str = "[[connection.child]]\nname = \"net\"\nlocal = [\"10.1.0.0/16\"]\n\
-                     remote = [\"10.2.0.0/16\"]\nproposals = [\"aes256gcm16-x25519\"]\nmark = \"0x10/0xff\"\n";
-
-fn with_children(test: u8) -> (Side, Side) {
-    let (north, south) = pair(test, EVERYTHING, EVERYTHING);
-    north.append(CHILD);
-    let turned = CHILD.replace("10.1", "10.x").replace("10.2", "10.1");
-    south.append(&turned.replace("10.x", "10.2"));
-    for side in [&north, &south] {
-        side.run(&["reload"]).good();
-    }
-    (north, south)
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::UdpSocket;
 
-use crate::support::{EVERYTHING, Place, Setup, Side, alone, cause, pair, until};
+use crate::support::{EVERYTHING, Place, Setup, Side, alone, cause, pair, until, with_children};
 
 fn text(side: &Side, name: &str) -> String {
     side.path(name).to_str().expect("text").to_owned()
@@ -102,6 +102,27 @@ fn up_is_idempotent_down_is_too_and_an_unknown_name_is_refused() {
     north.stop();
     assert_eq!(north.ids(), [4650, 4655, 1100]);
     north.verify();
+}
+
+#[test]
+fn up_is_answered_whoever_made_the_children() {
+    let (mut north, mut south) = with_children(59);
+    assert!(north.run(&["up", "peer"]).good().contains("established"));
+    until("the peer has the child", || {
+        south.status().quick_mode_sas.len() == 1
+    });
+    for side in [&south, &north] {
+        let again = side.run(&["up", "peer"]).good();
+        assert!(again.contains("established already"), "{again}");
+        assert!(again.contains("net"), "{again}");
+    }
+    for side in [&north, &south] {
+        assert_eq!(side.status().quick_mode_sas.len(), 1);
+    }
+    for side in [&mut north, &mut south] {
+        side.stop();
+        side.verify();
+    }
 }
 
 const AUTO: Setup = Setup {

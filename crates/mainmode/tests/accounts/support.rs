@@ -381,6 +381,22 @@ pub fn account_written() {
     std::thread::sleep(eventlog::ACCOUNT_DELAY + Duration::from_millis(500));
 }
 
+/// A child of north's; south's is turned.
+const CHILD: &str = "[[connection.child]]\nname = \"net\"\nlocal = [\"10.1.0.0/16\"]\n\
+                     remote = [\"10.2.0.0/16\"]\nproposals = [\"aes256gcm16-x25519\"]\nmark = \"0x10/0xff\"\n";
+
+/// Two sides with a child.
+pub fn with_children(test: u8) -> (Side, Side) {
+    let (north, south) = pair(test, EVERYTHING, EVERYTHING);
+    north.append(CHILD);
+    let turned = CHILD.replace("10.1", "10.x").replace("10.2", "10.1");
+    south.append(&turned.replace("10.x", "10.2"));
+    for side in [&north, &south] {
+        side.run(&["reload"]).good();
+    }
+    (north, south)
+}
+
 impl Drop for Side {
     fn drop(&mut self) {
         if let Some(mut process) = self.process.take() {

@@ -233,6 +233,20 @@ fn a_policy_is_backed_up_cleared_and_restored() {
 }
 
 #[test]
+fn a_file_without_a_row_for_what_the_configuration_decides_says_that_it_stays() {
+    let place = Place::new("[audit]\nipsec-main-mode = [\"success\", \"failure\"]\n");
+    place.write(
+        "part.csv",
+        "Machine Name,Policy Target,Subcategory,Subcategory GUID,Inclusion Setting,Exclusion Setting,Setting Value\n",
+    );
+    let ran = place.run(&["audit", "restore", "part.csv"]);
+    let said = "part.csv has no row for \"IPsec Main Mode\", which the configuration decides: it stays as it is";
+    assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    ran.good();
+    assert_eq!(setting(&place, MAIN_MODE), "Success and Failure");
+}
+
+#[test]
 fn a_backup_goes_where_a_link_leads_and_into_what_is_no_file() {
     let place = Place::new("");
     // As auditpol, which takes the words as they are typed.

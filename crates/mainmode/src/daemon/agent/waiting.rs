@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use audit::Role;
 use crossbeam_channel::Sender;
-use keying::{ChildVerdict, Command, Input, Verdict, VerdictOutcome};
+use keying::{ChildOutcome, ChildVerdict, Command, Input, Verdict, VerdictOutcome};
 
 use super::Agent;
 use crate::daemon::mailbox::UpAnswer;
@@ -21,6 +21,24 @@ pub(super) struct Waiting {
     /// The Main Mode stands; what is awaited is the children.
     main: Option<Verdict>,
     children: Vec<ChildVerdict>,
+}
+
+impl Waiting {
+    /// Takes a child's verdict. Whoever began, a child that stands is up; a peer's failed attempt is no answer.
+    fn child(&mut self, verdict: &ChildVerdict) {
+        let established = matches!(verdict.outcome, ChildOutcome::Established { .. });
+        let known = self
+            .children
+            .iter_mut()
+            .find(|one| one.child == verdict.child);
+        if let Some(known) = known {
+            if established {
+                known.clone_from(verdict);
+            }
+        } else if established || verdict.role == Role::Initiator {
+            self.children.push(verdict.clone());
+        }
+    }
 }
 
 impl Agent {
@@ -129,10 +147,8 @@ impl Agent {
         let Some(mut waiting) = self.waiting_up.remove(&name) else {
             return;
         };
-        if verdict.role == Role::Initiator {
-            for one in &mut waiting {
-                one.children.push(verdict.clone());
-            }
+        for one in &mut waiting {
+            one.child(verdict);
         }
         self.waiting_up.insert(name.clone(), waiting);
         self.answer_up(&name);
