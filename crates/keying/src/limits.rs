@@ -153,6 +153,12 @@ pub const COLLISION: Duration = Duration::from_secs(20);
 /// How long a responder of Main Mode waits for its peer's Quick Mode before it begins its own `auto`
 /// children: the peer that began means to begin them.
 pub const AUTO_GRACE: Duration = Duration::from_secs(3);
+/// How long an `auto` child that ended is waited for before it is begun again: whoever ended it may be about to.
+pub const AUTO_AGAIN: Duration = Duration::from_secs(1);
+/// The first wait before an `auto` child that failed is tried again: a peer that restarts is back by then. It doubles.
+pub const AUTO_RETRY_FIRST: Duration = Duration::from_secs(5);
+/// The longest.
+pub const AUTO_RETRY_LAST: Duration = Duration::from_mins(10);
 /// How long whoever sent the last message before Quick Mode waits before it begins one: a peer that takes message 1 first
 /// refuses it, and charon may while its threads are busy, though it came later. A round trip across an ocean.
 pub const LAST_WORD_GRACE: Duration = Duration::from_millis(100);

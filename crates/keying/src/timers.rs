@@ -184,8 +184,7 @@ impl Endpoint {
         self.schedule(Party::Sa(id));
     }
 
-    /// Begins the negotiation of an SA's successor, unless there is one already: where the old one floated to,
-    /// or, with a host that is known by name, where that leads now.
+    /// An SA is to be replaced before it ends.
     fn replace(&mut self, now: Instant, id: u64) {
         let Some(sa) = self.sas.get_mut(&id) else {
             return;
@@ -193,10 +192,18 @@ impl Endpoint {
         let left = sa.expires().saturating_duration_since(now);
         let again = now + left.mul_f64(REPLACE_AGAIN);
         sa.replace_at = (left.as_millis() > 1_000).then_some(again);
-        let connection = sa.connection.clone();
+        self.begin_successor(now, id);
+    }
+
+    /// Begins the negotiation of an SA's successor, unless there is one already: where the old one floated to,
+    /// or, with a host that is known by name, where that leads now.
+    pub(crate) fn begin_successor(&mut self, now: Instant, id: u64) {
         if !self.wants_successor(id) {
             return;
         }
+        let Some(connection) = self.sas.get(&id).map(|sa| sa.connection.clone()) else {
+            return;
+        };
         if let RemoteAddress::Name(_) = connection.remote_address {
             self.core.out.push_back(Output::NeedRoute {
                 mmsa_id: id,

@@ -406,9 +406,16 @@ impl Endpoint {
                 Role::Responder => now + AUTO_GRACE,
             });
         }
-        // The acknowledgement that the user passed.
-        let has_last_word = n.method.and_then(|method| method.xauth) == Some(n.role);
+        // The acknowledgement that the user passed, or message 3 of Aggressive Mode.
+        let has_last_word = match n.method.and_then(|method| method.xauth) {
+            Some(client) => client == n.role,
+            None => n.exchange == ExchangeType::AGGRESSIVE && n.role == Role::Initiator,
+        };
         sa.children_at = has_last_word.then(|| now + LAST_WORD_GRACE);
+        // What did not come up under the one before waits as long as it would there.
+        if let Some(before) = n.replaces.and_then(|id| self.sas.get(&id)) {
+            sa.auto_wait = before.auto_wait;
+        }
         self.sas_by_peer.insert(&sa.remote_id, mmsa_id);
         self.sas_by_holder.insert(sa.holder(), mmsa_id);
         self.sas.insert(mmsa_id, Box::new(sa));

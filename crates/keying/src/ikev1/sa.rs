@@ -85,8 +85,12 @@ pub(crate) struct Sa {
     pub quick_modes: Bucket,
     /// When it ends, although another took its place: Quick Modes are under way.
     pub retire_at: Option<Instant>,
-    /// When the children that begin with the SA do.
+    /// When the children that begin with the SA do, or do again.
     pub auto_at: Option<Instant>,
+    /// How long the next of them that fails waits.
+    pub auto_wait: Duration,
+    /// When the peer last left a Quick Mode of ours without an answer.
+    pub unanswered: Option<Instant>,
     /// When the first Quick Mode of ours may begin, where that is to come.
     pub children_at: Option<Instant>,
 }
@@ -255,6 +259,11 @@ impl Sa {
     /// Whether a Quick Mode of ours has to wait: for an address within the tunnel, or for the peer to be ready.
     pub(crate) fn holds_children(&self) -> bool {
         !self.configuring.is_over() || self.children_at.is_some()
+    }
+
+    /// Whether the peer may not have it any more: it was asked for a Quick Mode, and has been silent since.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.unanswered.is_some_and(|at| self.last_heard < at)
     }
 
     /// When the peer is taken for dead, where it is probed at all.

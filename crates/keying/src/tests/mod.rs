@@ -14,6 +14,7 @@ mod ledger;
 mod mode_config;
 mod net;
 mod quick;
+mod quick_again;
 mod quick_failures;
 mod quick_rekey;
 mod room;

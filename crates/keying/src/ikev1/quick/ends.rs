@@ -90,6 +90,7 @@ impl Endpoint {
         };
         self.tickets.insert(ticket, told);
         self.reinstate(now, &live);
+        self.child_lost(now, &live, cause);
         Some(ticket)
     }
 

@@ -5,6 +5,7 @@
 //! [`children`];
 //! [`rekey`] replaces it and settles who keeps what, [`ends`] ends it.
 
+mod again;
 pub(crate) mod children;
 pub(crate) mod dispatch;
 pub(crate) mod ends;

@@ -66,7 +66,8 @@ impl Endpoint {
         let held = newest
             .and_then(|id| self.sas.get(&id))
             .is_some_and(|sa| sa.holds_children());
-        if held {
+        let waits = held || newest.is_some_and(|id| self.succeeds_in_doubt(now, id));
+        if waits {
             self.waiting_children
                 .insert((connection.to_owned(), name.to_owned()));
         } else if let Some(mmsa_id) = newest {
@@ -276,6 +277,12 @@ impl Endpoint {
             return self.schedule(Party::Sa(mmsa_id));
         }
         sa.auto_at = None;
+        if self.succeeds_in_doubt(now, mmsa_id) {
+            return;
+        }
+        let Some(sa) = self.sas.get(&mmsa_id) else {
+            return;
+        };
         let children = sa.connection.children.clone();
         for child in children.iter().filter(|child| child.auto) {
             self.begin_child(now, mmsa_id, child, false);

@@ -34,6 +34,8 @@ pub(super) struct Kept {
     /// When it is begun again; `None` while it is up, under way, or was brought down.
     pub(super) next: Option<Instant>,
     wait: Duration,
+    /// The wait that there was before it came up.
+    wait_before: Duration,
     /// How often in a row it failed: of several addresses of its peer, each has its turn.
     failures: usize,
     /// The attempt for which its peer's address is being looked up, to begin it then.
@@ -47,6 +49,7 @@ impl Kept {
             connection,
             next: Some(now),
             wait: RETRY_FIRST,
+            wait_before: RETRY_FIRST,
             failures: 0,
             looking_up: None,
         }
@@ -123,7 +126,7 @@ impl Agent {
         match verdict.outcome {
             VerdictOutcome::Established { .. } => {
                 kept.next = None;
-                kept.wait = RETRY_FIRST;
+                kept.wait_before = std::mem::replace(&mut kept.wait, RETRY_FIRST);
                 kept.failures = 0;
             }
             VerdictOutcome::Failed {
@@ -161,15 +164,25 @@ impl Agent {
 
     /// An SA of a connection ended: one that is to be kept up is begun again.
     pub(super) fn lost(&mut self, connection: Option<&str>, cause: Option<Cause>) {
-        let again = matches!(
-            cause,
-            Some(Cause::Expired | Cause::DeletedByPeer | Cause::PeerDead)
-        );
-        if let Some(kept) = connection.and_then(|name| self.kept.get_mut(name))
-            && again
-            && self.stopping.is_none()
-        {
-            kept.next = Some(Instant::now() + AGAIN);
+        let Some(kept) = connection.and_then(|name| self.kept.get_mut(name)) else {
+            return;
+        };
+        if self.stopping.is_some() {
+            return;
+        }
+        let now = Instant::now();
+        match cause {
+            Some(
+                Cause::Expired | Cause::DeletedByPeer | Cause::PeerDead | Cause::MessageIdsUsedUp,
+            ) => {
+                kept.next = Some(now + AGAIN);
+            }
+            // It came up and was of no use, and may so the next time.
+            Some(Cause::InnerAddressRefused | Cause::InnerAddressSilence | Cause::GaveWay) => {
+                kept.wait = kept.wait_before;
+                kept.retry(now);
+            }
+            _ => {}
         }
     }
 
