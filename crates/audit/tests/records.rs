@@ -104,6 +104,7 @@ fn quick_mode_failed() -> QuickModeFailed {
         point: FailurePoint::Remote,
         cause: Cause::SelectorsRefusedByPeer,
         mode: tunnel(),
+        ends: ["192.0.2.1", "198.51.100.7"].map(|end| end.parse().unwrap()),
         state: QmState::SentFirst,
         role: Role::Initiator,
         message_id: 2_638_887_156,

@@ -11,6 +11,7 @@ use audit::Cause;
 use crate::child::Child;
 use crate::config::{Connection, RemoteAddress};
 use crate::endpoint::{Endpoint, Party};
+use crate::ikev1::negotiation::Failure;
 use crate::ikev1::quick::QuickId;
 use crate::ikev1::state::State;
 use crate::io::{Output, Replaced};
@@ -135,7 +136,7 @@ impl Endpoint {
         }
         let (early, late) = CAUSES;
         for id in quick {
-            self.end_quick(now, id, early, late, None);
+            self.end_quick(now, id, Failure::local(early), late, None);
         }
         self.end_children(now, &children, late, true);
         let gone = old.children.iter().filter(|c| child_now(&c.name).is_none());

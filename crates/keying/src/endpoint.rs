@@ -206,7 +206,8 @@ impl Endpoint {
                 }
                 let all: Vec<QuickId> = self.quick.keys().copied().collect();
                 for id in all {
-                    self.end_quick(now, id, Cause::ShuttingDown, Cause::Shutdown, None);
+                    let early = Failure::local(Cause::ShuttingDown);
+                    self.end_quick(now, id, early, Cause::Shutdown, None);
                 }
                 let all: Vec<u64> = self.children.ids().collect();
                 self.end_children(now, &all, Cause::Shutdown, true);
@@ -393,7 +394,7 @@ impl Endpoint {
             .map(|live| live.id)
             .collect();
         for id in &quick {
-            self.end_quick(now, *id, early, late, termination);
+            self.end_quick(now, *id, Failure::local(early), late, termination);
         }
         for ticket in self.end_children(now, &children, late, true) {
             self.wait_for(termination, Some(ticket));

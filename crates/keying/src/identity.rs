@@ -235,6 +235,9 @@ impl std::str::FromStr for Identity {
     }
 }
 
+/// How events say that there is no name.
+const ABSENT: &str = "-";
+
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(address) = self.address() {
@@ -245,7 +248,9 @@ impl fmt::Display for Identity {
                 let name = String::from_utf8_lossy(&self.data);
                 if check_name(self.kind, &self.data).is_err() {
                     write!(f, "type {}: {}", self.kind.0, hex(&self.data))
-                } else if Self::parse(&name).is_ok_and(|read_back| read_back == *self) {
+                } else if name != ABSENT
+                    && Self::parse(&name).is_ok_and(|read_back| read_back == *self)
+                {
                     f.write_str(&name)
                 } else if self.kind == IdType::FQDN {
                     write!(f, "@{name}")

@@ -323,6 +323,9 @@ causes! {
             SelectorsRefused "selectors-refused" 13_825
                 "no child of the connection covers the traffic that the peer asks for"
                 "Write the same subnets, protocol and ports at both ends, each as the mirror of the other: `local` here is the remote side there."
+            PoolUsedUp "pool-used-up" 13_825
+                "the peer got no address within the tunnel, since every pool of the connection is used up, and asks for traffic that no child covers without one"
+                "Make the pool larger (`addresses` of [[pool]]), or end what holds its addresses: `mainmode status` shows it."
             SelectorsRefusedByPeer "selectors-refused-by-peer" 13_825
                 "the peer answered INVALID-ID-INFORMATION: it does not accept the traffic that we ask for"
                 "Write the same subnets, protocol and ports at both ends, each as the mirror of the other: `local` here is the remote side there."
@@ -335,6 +338,9 @@ causes! {
             EspNotAcceptable "no-acceptable-esp-proposal" 13_868
                 "nothing that the peer proposes for the IPsec SA is allowed here"
                 "Add one of the ESP or AH proposals of the peer to this child, or one of ours to the peer."
+            EspMalformed "malformed-esp-proposal" 13_831
+                "the peer proposes algorithms for the IPsec SA that are allowed here, but not as RFC 2407 has it"
+                "The peer builds its proposal wrongly: update it, and keep a capture for its maker."
             EspNotChosen "no-esp-proposal-chosen" 13_868
                 "the peer answered NO-PROPOSAL-CHOSEN to our Quick Mode"
                 "The Main Mode SA stands: what differs are the proposals for ESP or AH, perfect forward secrecy, or tunnel and transport mode. Write what both have."

@@ -241,6 +241,8 @@ pub struct QuickModeFailed {
     pub cause: Cause,
     /// How the SA would have carried traffic.
     pub mode: Mode,
+    /// Our end of the Main Mode SA, and the peer's: those of a tunnel, should it have become one.
+    pub ends: [IpAddr; 2],
     /// How far it came.
     pub state: QmState,
     /// Our part in it.
@@ -316,7 +318,11 @@ impl QuickModeEnded {
 
 impl QuickModeFailed {
     pub(super) fn into_values(self) -> Vec<String> {
-        let [local_endpoint, remote_endpoint] = self.mode.endpoints();
+        // What the peer asks for is no address of its own: without these nothing would tell who it was.
+        let [local_endpoint, remote_endpoint] = match self.mode {
+            Mode::Unknown => self.ends.map(|end| end.to_string()),
+            known => known.endpoints(),
+        };
         vec![
             self.local.address.to_string(),
             self.local.mask().to_string(),

@@ -110,6 +110,8 @@ fn no_kind_of_identity_reads_as_another() {
         (2, b"C=CH,CN=gw"),
         (2, b"keyid:6162"),
         (2, b"%any"),
+        // How events say that there is none.
+        (2, b"-"),
         (3, b"gw.example"),
         (3, b"a=b@c"),
         (3, b"@x@y"),

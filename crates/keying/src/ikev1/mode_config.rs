@@ -272,11 +272,16 @@ impl Endpoint {
             .pools
             .iter()
             .filter(|pool| pool.first.is_ipv4() == v4);
+        let mut asked = false;
         let address = of_family
-            .into_iter()
-            .find_map(|pool| self.leases.lease(pool, &holder, id, same, wanted))?;
-        self.sas.get_mut(&id)?.inner_remote.set(address);
-        Some(address)
+            .inspect(|_| asked = true)
+            .find_map(|pool| self.leases.lease(pool, &holder, id, same, wanted));
+        let sa = self.sas.get_mut(&id)?;
+        if asked && address.is_none() && !sa.configuring.is_over() {
+            sa.configuring = Configuring::Unserved;
+        }
+        sa.inner_remote.set(address?);
+        address
     }
 
     /// Server: the peer has the address that there is for it, or there is none: what waits for it begins, or is told. It

@@ -165,6 +165,8 @@ pub(crate) enum Configuring {
     Done,
     /// Who waits for it waits for an answer, or for the peer to ask.
     Awaited,
+    /// No pool of ours had an address left for the peer. It may ask again.
+    Unserved,
     /// The server has to have pushed it until then.
     Until(Instant),
 }
@@ -177,7 +179,7 @@ impl Configuring {
     pub(crate) fn until(self) -> Option<Instant> {
         match self {
             Configuring::Until(at) => Some(at),
-            Configuring::Done | Configuring::Awaited => None,
+            Configuring::Done | Configuring::Awaited | Configuring::Unserved => None,
         }
     }
 }

@@ -229,3 +229,35 @@ fn who_does_not_serve_refuses_and_stays() {
     assert_eq!(net.hosts[A].causes(4655).len(), 1);
     net.finish();
 }
+
+#[test]
+fn who_got_no_address_since_all_are_held_is_told_apart_from_who_asks_for_other_traffic() {
+    for held in [true, false] {
+        let mut net = pair_of(true, |host, connection| {
+            if host == A {
+                connection.mode_config = None;
+                // As behind a NAT: no address that the server knows.
+                let mut child = quick::child(host, "net", &[SUITE]);
+                let own = Selector::host(at("192.168.1.2"));
+                child.local = vec![SelectorConfig::Fixed(own)];
+                connection.children = vec![child.into()];
+            }
+        });
+        if held {
+            let pool = pool("clients", "10.3.0.1", "10.3.0.6");
+            for holder in 0..6 {
+                let leases = &mut net.hosts[B].endpoint.leases;
+                let lease = leases.lease(&pool, &format!("other {holder}"), 1_000, |_| true, None);
+                assert!(lease.is_some());
+            }
+        }
+        quick::up(&mut net, A);
+        net.run(Duration::from_secs(5));
+        let cause = if held {
+            Cause::PoolUsedUp
+        } else {
+            Cause::SelectorsRefused
+        };
+        assert_eq!(net.hosts[B].causes(4654)[0], cause);
+    }
+}

@@ -408,3 +408,42 @@ fn a_peer_without_children_refuses_and_keeps_silent_about_it() {
     assert_eq!(net.hosts[B].endpoint.counters().quick_modes, 0);
     net.finish();
 }
+
+#[test]
+fn a_failure_names_the_peer_whatever_traffic_it_asks_for() {
+    let both = outcome(|host, child| {
+        if host == B {
+            child.proposals = vec!["aes256gcm16-x25519".parse().unwrap()];
+        }
+    });
+    for (host, failed) in both.into_iter().enumerate() {
+        let (own, peer) = ([1, 2][host], [2, 1][host]);
+        assert_eq!(failed.ends, [address(own), address(peer)]);
+        let record = Event::QuickModeFailed(failed).into_record(None, audit::Extra::default());
+        assert_eq!(record.peer(), Some(address(peer)));
+    }
+}
+
+#[test]
+fn a_quick_mode_under_an_sa_that_the_peer_deletes_says_whose_doing_it_was() {
+    let mut net = pair_of(410, |_, _| {});
+    net.establish();
+    let first = Rc::new(RefCell::new(false));
+    let seen = Rc::clone(&first);
+    // The peer never hears of it.
+    net.path = filtered(move |packet| {
+        let quick = packet.bytes.get(18) == Some(&ExchangeType::QUICK_MODE.0);
+        *seen.borrow_mut() |= quick;
+        !quick
+    });
+    up(&mut net, A);
+    net.run(100 * MS);
+    assert!(*first.borrow());
+    let connection = net.hosts[B].connections[0].name.clone();
+    net.command(B, Command::Terminate { connection });
+    net.run(SECOND);
+    let failed = failure(&net, A);
+    assert_eq!(failed.cause, Cause::MainModeLost);
+    assert_eq!(failed.point, FailurePoint::Remote);
+    net.finish();
+}

@@ -321,6 +321,7 @@ impl Agent {
             Message::Reload(reload) => self.reload(now, *reload),
             Message::Down { connection, reply } => {
                 self.by_operator(&connection);
+                self.stop_waiting(&connection);
                 self.waiting_down
                     .entry(connection.clone())
                     .or_default()
@@ -437,6 +438,7 @@ impl Agent {
                     for reply in self.waiting_down.remove(&connection).unwrap_or_default() {
                         let _ = reply.send(ended);
                     }
+                    self.stopped(&connection);
                 }
                 Output::NeedRoute {
                     mmsa_id,

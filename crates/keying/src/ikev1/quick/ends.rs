@@ -140,7 +140,7 @@ impl Endpoint {
         &mut self,
         now: Instant,
         id: QuickId,
-        early: Cause,
+        early: Failure,
         late: Cause,
         termination: Option<u64>,
     ) {
@@ -161,7 +161,7 @@ impl Endpoint {
         if let Some(terms) = quick.terms().cloned() {
             self.delete_unborn(&quick, &terms);
         }
-        let ticket = self.fail_quick(now, &quick, Failure::local(early));
+        let ticket = self.fail_quick(now, &quick, early);
         self.wait_for(termination, Some(ticket));
     }
 
@@ -261,15 +261,24 @@ impl Endpoint {
             .filter(|quick| quick.mmsa_id == mmsa_id)
             .map(|quick| quick.id)
             .collect();
+        let lost =
+            |failure: Failure| failure.with(format!("the Main Mode SA ended: {}", cause.title()));
         let (early, late) = match cause {
-            Cause::Shutdown => (Cause::ShuttingDown, Cause::Shutdown),
-            Cause::DeletedByOperator => (Cause::StoppedByOperator, cause),
-            Cause::PeerDead => (Cause::PeerGone, cause),
-            Cause::Replaced => (Cause::MainModeLost, cause),
-            _ => (Cause::MainModeLost, Cause::MainModeEnded),
+            Cause::Shutdown => (Failure::local(Cause::ShuttingDown), Cause::Shutdown),
+            Cause::DeletedByOperator => (Failure::local(Cause::StoppedByOperator), cause),
+            Cause::PeerDead => (Failure::local(Cause::PeerGone), cause),
+            Cause::Replaced => (lost(Failure::local(Cause::MainModeLost)), cause),
+            Cause::DeletedByPeer => (
+                lost(Failure::remote(Cause::MainModeLost)),
+                Cause::MainModeEnded,
+            ),
+            _ => (
+                lost(Failure::local(Cause::MainModeLost)),
+                Cause::MainModeEnded,
+            ),
         };
         for id in under {
-            self.end_quick(now, id, early, late, None);
+            self.end_quick(now, id, early.clone(), late, None);
         }
         let children = self.children.ids_under(mmsa_id);
         if children.is_empty() {

@@ -264,10 +264,12 @@ pub(crate) fn notification(
 /// What a peer is told about a failure that it could not see itself; `None`: nothing.
 pub(crate) fn notify_type(cause: Cause) -> Option<NotifyType> {
     Some(match cause {
-        Cause::SelectorsRefused | Cause::UnsupportedSelector | Cause::MalformedId => {
-            NotifyType::INVALID_ID_INFORMATION
-        }
+        Cause::SelectorsRefused
+        | Cause::PoolUsedUp
+        | Cause::UnsupportedSelector
+        | Cause::MalformedId => NotifyType::INVALID_ID_INFORMATION,
         Cause::EspNotAcceptable
+        | Cause::EspMalformed
         | Cause::ModeRefused
         | Cause::PfsRefused
         | Cause::ProposalAltered

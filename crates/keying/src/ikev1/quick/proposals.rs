@@ -359,8 +359,16 @@ impl<'a> Alternative<'a> {
             ipcomp,
         } = self;
         let bundle = if ipcomp.is_some() { " with IPComp" } else { "" };
-        let meaning = Meaning::of(transform).describe(proposal.protocol, transform.id);
-        format!("{meaning}{bundle}")
+        let meaning = Meaning::of(transform);
+        let odd = if meaning.unusable {
+            " with an attribute that is unknown, twice there or no number"
+        } else if spi(proposal).is_none() {
+            " with an SPI that none may have"
+        } else {
+            ""
+        };
+        let meaning = meaning.describe(proposal.protocol, transform.id);
+        format!("{meaning}{bundle}{odd}")
     }
 }
 
@@ -445,7 +453,11 @@ pub(crate) fn choose(
         }
     }
     let choices: Vec<&Choice> = choices.iter().map(|(choice, ..)| choice).collect();
-    Err(Failure::local(refusal_cause(policy, &choices)).with(refusal_detail(policy, offered)))
+    let cause = match refusal_cause(policy, &choices) {
+        Cause::EspNotAcceptable if is_malformed(policy, offered) => Cause::EspMalformed,
+        cause => cause,
+    };
+    Err(Failure::local(cause).with(refusal_detail(policy, offered)))
 }
 
 /// The most specific cause: what alone stands in the way of every transform that has algorithms of ours.
@@ -471,6 +483,35 @@ fn refusal_cause(policy: &Policy<'_>, choices: &[&Choice]) -> Cause {
     }
 }
 
+/// Whether one of our suites is offered as this child has it, and only its form keeps it from being taken.
+fn is_malformed(policy: &Policy<'_>, offered: &SecurityAssociation) -> bool {
+    alternatives(offered).any(
+        |Alternative {
+             proposal,
+             transform,
+             ipcomp,
+         }| {
+            let meaning = Meaning::of(transform);
+            let suite = meaning.suite(proposal.protocol, transform.id);
+            let encapsulation = meaning.encapsulation.map(Encapsulation::from_number);
+            let carried = encapsulation.flatten().is_none_or(|encapsulation| {
+                encapsulation.mode == policy.mode && (!encapsulation.udp || policy.udp_possible)
+            });
+            carried && ipcomp.is_none() && suite.is_some_and(|suite| policy.suites.contains(&suite))
+        },
+    )
+}
+
+/// What is wrong with the peer's public value beside its offer.
+fn odd_public(policy: &Policy<'_>, offered: &SecurityAssociation) -> &'static str {
+    let mut groups = alternatives(offered).map(|one| Meaning::of(one.transform).group.is_some());
+    match policy.public_len {
+        Some(_) if !groups.any(|named| named) => ", with a public value and no group",
+        None if groups.any(|named| named) => ", with a group and no public value",
+        _ => "",
+    }
+}
+
 fn refusal_detail(policy: &Policy<'_>, offered: &SecurityAssociation) -> String {
     let all: Vec<Alternative<'_>> = alternatives(offered).collect();
     let mut theirs: Vec<String> = all
@@ -486,8 +527,9 @@ fn refusal_detail(policy: &Policy<'_>, offered: &SecurityAssociation) -> String 
     }
     let ours: Vec<String> = policy.suites.iter().map(ToString::to_string).collect();
     format!(
-        "the peer offers {}; here there is {} in {} mode",
+        "the peer offers {}{}; here there is {} in {} mode",
         theirs.join(", "),
+        odd_public(policy, offered),
         ours.join(", "),
         mode_name(policy.mode)
     )

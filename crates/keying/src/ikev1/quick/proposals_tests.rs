@@ -111,8 +111,15 @@ fn what_stands_in_the_way_is_named() {
     for group in [None, Some("x25519")] {
         let here = policy(&suites, Mode::Tunnel, group);
         let offered = ours(&["aes256-sha256-modp2048"], Mode::Tunnel, false);
-        assert_eq!(cause(&offered, &here).cause, Cause::EspNotAcceptable);
+        assert_eq!(cause(&offered, &here).cause, Cause::EspMalformed);
     }
+    let detail = |offered: &Offer, group| {
+        let here = policy(&suites, Mode::Tunnel, group);
+        cause(offered, &here).detail.unwrap()
+    };
+    let with = ours(&["aes256-sha256-modp2048"], Mode::Tunnel, false);
+    assert!(detail(&with, None).contains("with a group and no public value"));
+    assert!(detail(&none, Some("x25519")).contains("with a public value and no group"));
 }
 
 #[test]
@@ -140,6 +147,11 @@ fn proposals_that_are_wanted_together_reserved_spis_and_repeated_attributes_are_
     let mut together = good.clone();
     together.proposals[1].number = 1;
     assert!(choose(&here, &together).is_err());
+    let malformed = |sa: &SecurityAssociation, why: &str| {
+        let failure = choose(&here, sa).unwrap_err();
+        assert_eq!(failure.cause, Cause::EspMalformed);
+        assert!(failure.detail.unwrap().contains(why));
+    };
     for bad in [
         vec![],
         vec![1, 2, 3],
@@ -150,14 +162,17 @@ fn proposals_that_are_wanted_together_reserved_spis_and_repeated_attributes_are_
         let mut sa = good.clone();
         sa.proposals.truncate(1);
         sa.proposals[0].spi = bad;
-        assert!(choose(&here, &sa).is_err());
+        malformed(&sa, "with an SPI that none may have");
     }
     let attributes = good.proposals[0].transforms[0].attributes.clone();
     for extra in attributes {
         let mut sa = good.clone();
         sa.proposals.truncate(1);
         sa.proposals[0].transforms[0].attributes.push(extra);
-        assert!(choose(&here, &sa).is_err());
+        malformed(
+            &sa,
+            "with an attribute that is unknown, twice there or no number",
+        );
     }
     for extra in [
         Attribute::short(ipsec::KEY_ROUNDS, 8),
@@ -166,7 +181,10 @@ fn proposals_that_are_wanted_together_reserved_spis_and_repeated_attributes_are_
         let mut sa = good.clone();
         sa.proposals.truncate(1);
         sa.proposals[0].transforms[0].attributes.push(extra);
-        assert!(choose(&here, &sa).is_err());
+        malformed(
+            &sa,
+            "with an attribute that is unknown, twice there or no number",
+        );
     }
 }
 

@@ -15,7 +15,7 @@ use crate::child::Cpis;
 use crate::core::Core;
 use crate::endpoint::Party;
 use crate::ikev1::negotiation::Failure;
-use crate::ikev1::sa::Sa;
+use crate::ikev1::sa::{Configuring, Sa};
 use crate::job::{Job, JobResult};
 use crate::limits::{JOB_TIMEOUT, OUR_NONCE_LEN};
 
@@ -105,7 +105,12 @@ fn choose(
         }
     }
     Err(refused.unwrap_or_else(|| {
-        Failure::local(Cause::SelectorsRefused).with(format!(
+        let cause = if sa.configuring == Configuring::Unserved {
+            Cause::PoolUsedUp
+        } else {
+            Cause::SelectorsRefused
+        };
+        Failure::local(cause).with(format!(
             "the peer asks for {} here and {} there",
             told.local, told.remote
         ))

@@ -469,6 +469,7 @@ fn failed(quick: &Quick, failure: &Failure) -> QuickModeFailed {
         mode: quick.encapsulation.map_or(audit::Mode::Unknown, |e| {
             event_mode(e.mode, quick.local, quick.remote)
         }),
+        ends: [quick.local.ip(), quick.remote.ip()],
         state: quick.has_sent(),
         role: quick.role,
         message_id: quick.message_id,

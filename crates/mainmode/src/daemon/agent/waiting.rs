@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use audit::Role;
+use audit::{Cause, FailurePoint, Role};
 use crossbeam_channel::Sender;
 use keying::{ChildOutcome, ChildVerdict, Command, Input, Verdict, VerdictOutcome};
 
@@ -21,6 +21,8 @@ pub(super) struct Waiting {
     /// The Main Mode stands; what is awaited is the children.
     main: Option<Verdict>,
     children: Vec<ChildVerdict>,
+    /// The connection was brought down after it was asked for.
+    stopped: bool,
 }
 
 impl Waiting {
@@ -60,6 +62,7 @@ impl Agent {
             earlier: self.failing.get(connection).copied().unwrap_or_default(),
             main: None,
             children: Vec::new(),
+            stopped: false,
         };
         self.waiting_up
             .entry(connection.to_owned())
@@ -152,6 +155,43 @@ impl Agent {
         }
         self.waiting_up.insert(name.clone(), waiting);
         self.answer_up(&name);
+    }
+
+    /// A connection is being brought down: who waits for it has nothing to wait for once it is.
+    pub(super) fn stop_waiting(&mut self, name: &str) {
+        for one in self.waiting_up.get_mut(name).into_iter().flatten() {
+            one.stopped = true;
+        }
+    }
+
+    /// A connection was brought down.
+    pub(super) fn stopped(&mut self, name: &str) {
+        let Some(waiting) = self.waiting_up.remove(name) else {
+            return;
+        };
+        let (stopped, left): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|one| one.stopped);
+        for one in stopped {
+            let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+            let verdict = Verdict {
+                connection: Some(name.to_owned()),
+                role: Role::Initiator,
+                remote: one.main.map_or(unknown, |main| main.remote),
+                outcome: VerdictOutcome::Failed {
+                    cause: Cause::StoppedByOperator,
+                    point: FailurePoint::Local,
+                    detail: None,
+                },
+            };
+            // Who asked may have gone.
+            let _ = one.reply.send(UpAnswer {
+                verdict,
+                already: false,
+                children: one.children,
+            });
+        }
+        if !left.is_empty() {
+            self.waiting_up.insert(name.to_owned(), left);
+        }
     }
 
     /// The connections are others: who waits for children that are gone waits no longer.
