@@ -287,13 +287,17 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Whether Main Mode SAs of the one are as good as the other's: all but the children and who may begin
-    /// is the same.
+    /// Whether Main Mode SAs of the one are as good as the other's: all but the children, who may begin, and which
+    /// addresses are given out, is the same.
     pub(crate) fn same_main_mode(&self, other: &Self) -> bool {
         let bare = |connection: &Self| Connection {
             may_initiate: false,
             initiator_only: false,
             children: Vec::new(),
+            mode_config: connection
+                .mode_config
+                .clone()
+                .map(ModeConfig::without_addresses),
             ..connection.clone()
         };
         bare(self) == bare(other)
@@ -310,6 +314,27 @@ pub struct EndpointConfig {
 }
 
 impl ModeConfig {
+    /// What of it a peer that has an address does not see change.
+    fn without_addresses(self) -> Self {
+        match self {
+            ModeConfig::Client(client) => ModeConfig::Client(client),
+            ModeConfig::Server(server) => ModeConfig::Server(ConfigServer {
+                pools: Vec::new(),
+                dns: Vec::new(),
+                nbns: Vec::new(),
+                ..server
+            }),
+        }
+    }
+
+    /// Whether an address may have been given out by it.
+    pub(crate) fn gives(&self, address: IpAddr) -> bool {
+        match self {
+            ModeConfig::Client(_) => false,
+            ModeConfig::Server(server) => server.pools.iter().any(|pool| pool.contains(address)),
+        }
+    }
+
     /// Whether it is about nets, which both sides have to say that they know of (Cisco Unity).
     pub(crate) fn has_nets(&self) -> bool {
         match self {

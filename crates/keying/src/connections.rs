@@ -84,7 +84,7 @@ impl Endpoint {
         }
     }
 
-    /// The children of a connection are others, or who may begin; Main Mode is the same.
+    /// The children of a connection are others, or who may begin, or the addresses to give out; Main Mode is the same.
     fn amend(&mut self, now: Instant, old: &Connection, new: &Arc<Connection>) {
         let name = new.name.as_str();
         let child_now = |child: &str| new.children.iter().find(|c| c.name == child);
@@ -102,12 +102,26 @@ impl Endpoint {
                 *connection = new.clone();
             }
         }
+        let mut without: Vec<u64> = Vec::new();
         for sa in self
             .sas
             .values_mut()
             .filter(|sa| sa.connection.name == name)
         {
             sa.connection = new.clone();
+            let gives = |address| {
+                new.mode_config
+                    .as_ref()
+                    .is_some_and(|config| config.gives(address))
+            };
+            if !sa.inner_remote.all().into_iter().all(gives) {
+                without.push(sa.mmsa_id);
+            }
+        }
+        // Their addresses may be another's from now on.
+        for id in without {
+            self.end_children_under(now, id, CAUSES.1);
+            self.end_sa(now, id, CAUSES.1, true);
         }
         let mut quick: Vec<QuickId> = Vec::new();
         for one in self

@@ -42,7 +42,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    fn contains(&self, address: IpAddr) -> bool {
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
         address.is_ipv4() == self.first.is_ipv4() && (self.first..=self.last).contains(&address)
     }
 
@@ -74,8 +74,9 @@ struct Leased {
     by_holder: BTreeMap<String, BTreeSet<IpAddr>>,
     /// Those that no SA has now, the longest left first.
     idle: VecDeque<IpAddr>,
-    /// Where to look for one that nobody had yet.
+    /// Where to look for one that nobody had yet: so many after the first address, which is this one.
     next: u128,
+    first: Option<IpAddr>,
 }
 
 #[derive(Clone, Debug)]
@@ -153,6 +154,9 @@ impl Leased {
         }
         if let Some(address) = wanted.filter(|address| !self.leases.contains_key(address)) {
             return Some(address);
+        }
+        if self.first.replace(pool.first) != Some(pool.first) {
+            self.next = 0;
         }
         // Each step passes one that is leased.
         while self.leases.len() < MAX_LEASES

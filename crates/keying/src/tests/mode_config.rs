@@ -12,6 +12,7 @@ use super::quick::{self, SUITE, stands};
 use crate::child::{ChildOutcome, SelectorConfig};
 use crate::config::{ConfigClient, ConfigServer, Connection, ModeConfig};
 use crate::inner::Pool;
+use crate::io::Command;
 use crate::selector::Selector;
 
 fn at(text: &str) -> IpAddr {
@@ -259,5 +260,38 @@ fn who_got_no_address_since_all_are_held_is_told_apart_from_who_asks_for_other_t
             Cause::SelectorsRefused
         };
         assert_eq!(net.hosts[B].causes(4654)[0], cause);
+    }
+}
+
+#[test]
+fn another_pool_ends_only_sas_whose_address_it_has_not() {
+    for (first, last, stays) in [
+        ("10.3.0.1", "10.3.0.14", true),
+        ("10.3.0.0", "10.3.0.255", true),
+        ("10.3.0.2", "10.3.0.14", false),
+    ] {
+        let mut net = pair_of(false, |_, _| {});
+        quick::up(&mut net, A);
+        net.run(Duration::from_secs(5));
+        assert!(stands(&net));
+        let mut changed = (*net.hosts[B].connections[0]).clone();
+        let Some(ModeConfig::Server(server)) = &mut changed.mode_config else {
+            panic!("the server");
+        };
+        server.pools = vec![pool("clients", first, last)];
+        server.dns = Vec::new();
+        net.hosts[B].connections = vec![changed.into()];
+        let connections = net.hosts[B].connections.clone();
+        net.command(B, Command::Connections(connections));
+        net.run(Duration::from_secs(1));
+        assert_eq!(stands(&net), stays, "{first}");
+        assert_eq!(net.hosts[A].inner.is_empty(), !stays);
+        net.finish();
+        if !stays {
+            for host in &net.hosts {
+                assert_eq!(host.of(4655).len(), 1);
+                assert_eq!(host.of(5452).len(), 1);
+            }
+        }
     }
 }
