@@ -434,12 +434,7 @@ impl Agent {
                     self.watchers.tell(|| monitor::main_mode_failed(&verdict));
                     self.verdict(&verdict);
                 }
-                Output::Terminated { connection, ended } => {
-                    for reply in self.waiting_down.remove(&connection).unwrap_or_default() {
-                        let _ = reply.send(ended);
-                    }
-                    self.stopped(&connection);
-                }
+                Output::Terminated { connection, ended } => self.stopped(&connection, ended),
                 Output::NeedRoute {
                     mmsa_id,
                     connection,

@@ -164,8 +164,12 @@ impl Agent {
         }
     }
 
-    /// A connection was brought down.
-    pub(super) fn stopped(&mut self, name: &str) {
+    /// A connection was brought down, with so many negotiations and SAs.
+    pub(super) fn stopped(&mut self, name: &str, ended: usize) {
+        for reply in self.waiting_down.remove(name).unwrap_or_default() {
+            // Who asked may have gone.
+            let _ = reply.send(ended);
+        }
         let Some(waiting) = self.waiting_up.remove(name) else {
             return;
         };
