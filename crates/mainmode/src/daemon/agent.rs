@@ -411,9 +411,9 @@ impl Agent {
                 Output::Job(id, job) => self.jobs.push((id, job)),
                 Output::Audit(audit) => {
                     let connection = audit.extra.connection.as_deref();
-                    if let Event::MainModeEnded(_) = &audit.event {
+                    if let Event::MainModeEnded(ended) = &audit.event {
                         let connection = connection.map(str::to_owned);
-                        self.lost(connection.as_deref(), audit.extra.cause);
+                        self.lost(connection.as_deref(), ended.mmsa_id, audit.extra.cause);
                     } else if let Some(failed) = audit.event.main_mode_failed() {
                         if failed.cause == Cause::NoConnection {
                             // It may be a peer whose name leads elsewhere by now.

@@ -36,6 +36,11 @@ pub fn verdict(verdict: &Verdict) -> String {
     }
 }
 
+/// In one line how an SA ended that had the last verdict.
+pub fn ended(mmsa_id: u64, cause: Cause) -> String {
+    format!("Main Mode SA {mmsa_id} ended: {}", cause.title())
+}
+
 /// A mode as the configuration has it.
 pub fn mode(mode: Mode) -> &'static str {
     match mode {

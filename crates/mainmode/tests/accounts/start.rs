@@ -97,6 +97,11 @@ fn up_is_idempotent_down_is_too_and_an_unknown_name_is_refused() {
     for _ in 0..2 {
         north.run(&["down", "peer"]).good();
     }
+    let status = north.run(&["status"]).good();
+    assert!(
+        status.contains("ended: it was brought down here"),
+        "{status}"
+    );
     let c = north.settled();
     assert_eq!((c.negotiations, c.established, c.ended), (1, 1, 1));
     north.stop();

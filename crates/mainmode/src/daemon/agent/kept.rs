@@ -11,7 +11,7 @@ use super::Agent;
 use crate::config::{Config, Connection, Start};
 use crate::daemon::convert::{self, Route};
 use crate::daemon::mailbox::Message;
-use crate::daemon::{names, say};
+use crate::daemon::{names, say, words};
 
 /// The first wait before a connection that failed is tried again: a peer that restarts is back by then.
 /// It doubles.
@@ -163,7 +163,14 @@ impl Agent {
     }
 
     /// An SA of a connection ended: one that is to be kept up is begun again.
-    pub(super) fn lost(&mut self, connection: Option<&str>, cause: Option<Cause>) {
+    pub(super) fn lost(&mut self, connection: Option<&str>, mmsa_id: u64, cause: Option<Cause>) {
+        if let (Some(name), Some(cause)) = (connection, cause)
+            && self.shared.config().connection(name).is_some()
+            && !self.endpoint.is_up(name)
+        {
+            let last = words::ended(mmsa_id, cause);
+            self.last_verdicts.insert(name.to_owned(), last);
+        }
         let Some(kept) = connection.and_then(|name| self.kept.get_mut(name)) else {
             return;
         };
