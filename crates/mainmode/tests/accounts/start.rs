@@ -192,3 +192,27 @@ fn both_sides_with_start_auto_end_with_as_many_sas_as_each_other_and_two_at_most
         side.verify();
     }
 }
+
+#[test]
+fn a_client_that_got_no_address_asks_again_by_itself() {
+    const CLIENT: Setup = Setup {
+        connection: "start = \"auto\"\nmode-config = { request = \"ipv4\" }",
+        ..EVERYTHING
+    };
+    let (mut north, south) = pair(44, CLIENT, EVERYTHING);
+    north.account("it ended without an address", |c| c.ended >= 1);
+    let ended = cause(&north.of(4655)[0]).to_owned();
+    assert!(ended.starts_with("inner-address-"), "{ended}");
+    let status = north.run(&["status"]).good();
+    assert!(status.contains("(Mode Config)"), "{status}");
+    south.edit(
+        "[[connection]]\n",
+        "[[pool]]\nname = \"clients\"\naddresses = \"10.3.0.0/24\"\n[[connection]]\nmode-config = { pools = [\"clients\"] }\n",
+    );
+    south.run(&["reload"]).good();
+    north.account("it stands", |c| c.live == 1);
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert_eq!(north.counters().live, 1);
+    north.stop();
+    north.verify();
+}
