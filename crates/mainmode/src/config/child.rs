@@ -9,18 +9,16 @@ use dataplane::Mark;
 use ipnet::IpNet;
 use keying::{Mode, Selector, SelectorConfig};
 
-use super::connection::{lifetime_bytes, required, seconds, word_span};
+use super::connection::{MAX_PROPOSALS, lifetime_bytes, required, seconds, word_span};
 use super::diagnostic::Findings;
 use super::model::{Child, DataPlane};
 use super::table::{Field, Table};
 use super::values;
 
 /// The most children of one connection: each is a Quick Mode of its own when the connection comes up.
-const MAX_CHILDREN: usize = 256;
+pub(crate) const MAX_CHILDREN: usize = 256;
 /// The most selectors of one side of a child. Each pair of them is an SA of its own.
 pub(crate) const MAX_SELECTORS: usize = 64;
-/// The most proposals of one child, as for Main Mode.
-const MAX_PROPOSALS: usize = 64;
 /// What is offered and accepted where the file says nothing.
 const DEFAULT_PROPOSALS: [&str; 4] = [
     "aes256gcm16-ecp256",

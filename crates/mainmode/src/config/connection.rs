@@ -19,9 +19,9 @@ use super::source::Source;
 use super::table::{Field, Table};
 use super::{auth, child, mode_config, remote_access, values};
 
-/// The most proposals of one connection: transforms are numbered in one byte, and a peer has to read
-/// them all.
-const MAX_PROPOSALS: usize = 64;
+/// The most proposals of one connection, and of one child: transforms are numbered in one byte, and a peer
+/// has to read them all.
+pub(crate) const MAX_PROPOSALS: usize = 64;
 /// What is offered and accepted where the file says nothing.
 const DEFAULT_PROPOSALS: [&str; 4] = [
     "aes256-sha384-ecp384",

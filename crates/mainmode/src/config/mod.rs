@@ -39,6 +39,8 @@ pub use model::{
 };
 pub use source::Location;
 
+pub(crate) use connection::MAX_PROPOSALS;
+
 use connection::WrittenConnection;
 use diagnostic::Findings;
 use source::Source;

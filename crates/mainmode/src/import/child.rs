@@ -1,6 +1,9 @@
 //! `connections.<conn>.children.<child>`: what is protected.
 
+use crypto::esp::{EspProposal, Protocol};
+
 use super::given::{Given, Lacking, NO, Remarks, UNUSED, YES, lacking};
+use super::proposals::{self, List};
 use super::toml::Lines;
 use super::words;
 use crate::config::{DataPlane, child as rules};
@@ -9,6 +12,9 @@ use crate::config::{DataPlane, child as rules};
 const REKEY_TIME: u64 = 3600;
 /// The least limit in bytes or packets of a child here.
 const LEAST: u64 = 1024;
+/// Why what the kernel alone has is left out.
+const NOT_IN_USER_SPACE: &str =
+    "the data plane in user space does not have it: import with --dataplane kernel";
 
 /// Keys that have no equal.
 const LACKING: &[Lacking] = &[
@@ -143,7 +149,7 @@ pub fn read(
             return None;
         }
     }
-    if !proposals(given, &mut lines, remarks) {
+    if !proposals(given, plane, &mut lines, remarks) {
         return None;
     }
     compress(given, plane, &mut lines, remarks);
@@ -255,72 +261,112 @@ fn beyond_the_first(texts: &[&str], here: &str) -> String {
 }
 
 /// What is offered; whether anything is.
-fn proposals(given: &mut Given<'_>, lines: &mut Lines, remarks: &mut Remarks) -> bool {
-    let mut found: Vec<String> = Vec::new();
+fn proposals(
+    given: &mut Given<'_>,
+    plane: DataPlane,
+    lines: &mut Lines,
+    remarks: &mut Remarks,
+) -> bool {
+    let mut list = List::default();
     let mut asked = false;
-    for (key, prefix) in [("ah_proposals", "ah-"), ("esp_proposals", "")] {
+    for (key, protocol) in [
+        ("ah_proposals", Protocol::Ah),
+        ("esp_proposals", Protocol::Esp),
+    ] {
         for text in given.list(key) {
             asked = true;
             if text.eq_ignore_ascii_case("default") {
-                let why = "charon's default proposals are left out: mainmode's own are used where no others are named";
-                given.note(key, why, remarks);
+                default(given, key, protocol, plane, &mut list, remarks);
                 continue;
             }
-            // Both are offered one after the other, as two proposals.
-            let lower = text.to_ascii_lowercase();
-            let both = lower.split('-').any(|word| word == "esn")
-                && lower.split('-').any(|word| word == "noesn");
-            match words::child_proposal(&format!("{prefix}{text}")) {
-                Ok(read) => {
-                    let kept: Vec<&String> = read
-                        .stripped
-                        .iter()
-                        .filter(|word| !both || !word.to_ascii_lowercase().ends_with("esn"))
-                        .collect();
-                    if !kept.is_empty() {
-                        let why = stripped(&read.text, &kept);
-                        given.note(key, why, remarks);
-                    }
-                    let plain = read.text.trim_end_matches("-esn").to_owned();
-                    let esn = format!("{plain}-esn");
-                    let all = if both {
-                        vec![esn, plain]
-                    } else {
-                        vec![read.text]
-                    };
-                    for one in all {
-                        if !found.contains(&one) {
-                            found.push(one);
-                        }
-                    }
-                }
+            match proposal(given, key, protocol, text, plane, remarks) {
+                Ok(read) => list.add(read.all()),
                 Err(why) => given.left_out(key, why, remarks),
             }
         }
+        if let Some(beyond) = list.beyond.take() {
+            given.left_out(key, proposals::too_many(&beyond), remarks);
+        }
     }
-    let only_defaults = asked && found.is_empty();
-    if only_defaults && !defaults_named(given) {
-        let place = given.section;
+    // Charon has its default where neither key is there, and then that of ESP.
+    if !asked {
+        default(
+            given,
+            "esp_proposals",
+            Protocol::Esp,
+            plane,
+            &mut list,
+            remarks,
+        );
+    }
+    let all = list.with_default(&[]);
+    if all.is_empty() {
         remarks.left_out(
-            &place.place,
+            &given.section.place,
             given.path.clone(),
             "the child is left out: none of its proposals can be had",
         );
         return false;
     }
-    if !found.is_empty() {
-        lines.put_list("proposals", &found);
-    }
+    let texts: Vec<String> = all.iter().map(ToString::to_string).collect();
+    lines.put_list("proposals", &texts);
     true
 }
 
-fn defaults_named(given: &mut Given<'_>) -> bool {
-    ["ah_proposals", "esp_proposals"].iter().any(|key| {
-        given
-            .list(key)
-            .iter()
-            .any(|text| text.eq_ignore_ascii_case("default"))
-    })
+/// Charon's default.
+fn default(
+    given: &Given<'_>,
+    key: &str,
+    protocol: Protocol,
+    plane: DataPlane,
+    list: &mut List<EspProposal>,
+    remarks: &mut Remarks,
+) {
+    let (all, out) = proposals::child_default(protocol, plane);
+    if all.is_empty() {
+        given.left_out(key, NOT_IN_USER_SPACE, remarks);
+    } else if !out.is_empty() {
+        let why = format!(
+            "charon's default is written without {}: {NOT_IN_USER_SPACE}",
+            out.join(", ")
+        );
+        given.note(key, why, remarks);
+    }
+    list.add(all.into_iter());
+}
+
+/// A proposal, of which what cannot be had has been named.
+fn proposal(
+    given: &Given<'_>,
+    key: &str,
+    protocol: Protocol,
+    text: &str,
+    plane: DataPlane,
+    remarks: &mut Remarks,
+) -> Result<proposals::Child, String> {
+    let mut read = proposals::Child::read(protocol, text)?;
+    for name in &read.no_number {
+        let why = format!("{name} is left out: it has a number in IKEv2 and none in IKEv1");
+        given.left_out(key, why, remarks);
+    }
+    if plane == DataPlane::User {
+        let out = read
+            .sealable()
+            .map_err(|what| format!("{what}: {NOT_IN_USER_SPACE}"))?;
+        if !out.is_empty() {
+            let why = format!("{} is left out: {NOT_IN_USER_SPACE}", out.join(", "));
+            given.left_out(key, why, remarks);
+        }
+    }
+    if !read.stripped.is_empty() {
+        let why = format!(
+            "as with charon the proposal is taken without {}: phase 2 negotiates no pseudo-random function, and a cipher \
+             that authenticates by itself has no integrity algorithm beside it",
+            read.stripped.join(", ").escape_debug()
+        );
+        given.note(key, why, remarks);
+    }
+    Ok(read)
 }
 
 /// IPComp, which the kernel alone has here.
@@ -334,19 +380,6 @@ fn compress(given: &mut Given<'_>, plane: DataPlane, lines: &mut Lines, remarks:
             given.left_out(KEY, why, remarks);
         }
     }
-}
-
-/// Of what was taken out of a proposal.
-pub fn stripped(text: &str, words: &[&String]) -> String {
-    let words: Vec<String> = words
-        .iter()
-        .map(|word| word.escape_debug().to_string())
-        .collect();
-    format!(
-        "an IKEv1 proposal has one algorithm of each kind, and no pseudo-random function: {text} is what charon offers \
-         of it, too, without {}",
-        words.join(", ")
-    )
 }
 
 /// The limits of an SA: what charon offers is the hard one.

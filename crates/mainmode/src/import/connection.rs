@@ -8,11 +8,12 @@ use super::child::{self, Action, Inherited};
 use super::credentials::Credentials;
 use super::given::{Given, Lacking, Remarks, UNUSED, YES, in_order, lacking};
 use super::pools::{self, Pools};
+use super::proposals::{self, List};
 use super::settings::{Place, Section};
 use super::strays;
 use super::toml::Lines;
 use super::words;
-use crate::config::{DataPlane, values};
+use crate::config::{DataPlane, MAX_PROPOSALS, values};
 
 /// Charon's lifetime of a Main Mode SA without a key that says another, in seconds.
 const REKEY_TIME: u64 = 4 * 3600;
@@ -104,7 +105,8 @@ fn whole(
             body.lines.put("psk-exposed-to-guessing", true);
         }
     }
-    proposals(given, &mut body.lines, remarks)?;
+    let begins = remotes.iter().any(|remote| one_peer(remote));
+    proposals(given, begins, &mut body.lines, remarks)?;
     lifetime(given, &mut body.lines, remarks);
     dpd(given, &mut body.lines, remarks);
     fragmentation(given, &mut body.lines, remarks);
@@ -359,46 +361,67 @@ fn send_cert(given: &mut Given<'_>, psk: bool, remarks: &mut Remarks) -> Lines {
     lines
 }
 
-fn proposals(given: &mut Given<'_>, lines: &mut Lines, remarks: &mut Remarks) -> Result<(), Skip> {
-    let mut found: Vec<String> = Vec::new();
-    let mut default = false;
-    let texts = given.list("proposals");
+/// `proposals`, where the connection may begin with one peer, or waits.
+fn proposals(
+    given: &mut Given<'_>,
+    one_peer: bool,
+    lines: &mut Lines,
+    remarks: &mut Remarks,
+) -> Result<(), Skip> {
+    const KEY: &str = "proposals";
+    let mut list = List::default();
+    let texts = given.list(KEY);
     for text in &texts {
         if text.eq_ignore_ascii_case("default") {
-            default = true;
+            list.add_default();
             continue;
         }
-        match words::ike_proposal(text) {
+        match proposals::Ike::read(text) {
             Ok(read) => {
-                let hash = read.text.split('-').nth(1).unwrap_or_default().to_owned();
-                // The pseudo-random function of the hash is the one that is used.
-                let told: Vec<&String> = read
-                    .stripped
-                    .iter()
-                    .filter(|word| word.to_ascii_lowercase() != format!("prf{hash}"))
-                    .collect();
-                if !told.is_empty() {
-                    given.note("proposals", child::stripped(&read.text, &told), remarks);
+                if !read.prfs.is_empty() {
+                    let why = format!(
+                        "IKEv1 negotiates no pseudo-random function, it is that of the hash: as with charon the proposal is \
+                         taken without {}",
+                        read.prfs.join(", ").escape_debug()
+                    );
+                    given.note(KEY, why, remarks);
                 }
-                if !found.contains(&read.text) {
-                    found.push(read.text);
-                }
+                list.add(read.all());
             }
-            Err(why) => given.left_out("proposals", why, remarks),
+            Err(why) => given.left_out(KEY, why, remarks),
         }
     }
-    if found.is_empty() && !default && !texts.is_empty() {
+    if texts.is_empty() {
+        list.add_default();
+    }
+    if list.has_default() {
+        let why = format!(
+            "charon's default is written as far as the {MAX_PROPOSALS} proposals that a connection has here go, and one \
+             datagram where it begins: without AES-CTR, Camellia, 3DES, AES-XCBC, AES-CMAC and some groups, and with little or \
+             nothing of AES-192; what the peer needs of these is to be named in `proposals`"
+        );
+        given.note(KEY, why, remarks);
+    }
+    if let Some(beyond) = list.beyond {
+        given.left_out(KEY, proposals::too_many(&beyond), remarks);
+    }
+    let all = list.with_default(&proposals::ike_default(one_peer));
+    if all.is_empty() {
         let why = "the connection is left out: none of its proposals can be had";
         remarks.left_out(&given.section.place, given.path.clone(), why);
         return Err(Skip);
     }
-    if default {
-        let why = "charon's default proposals are left out: mainmode's own are used where no others are named";
-        given.note("proposals", why, remarks);
+    if one_peer && all.len() > proposals::ONE_DATAGRAM {
+        let why = format!(
+            "{} proposals make a first message that is more than one datagram, which IP cuts and not every way carries: \
+             name {} at most, those that the peer has",
+            all.len(),
+            proposals::ONE_DATAGRAM
+        );
+        given.note(KEY, why, remarks);
     }
-    if !found.is_empty() {
-        lines.put_list("proposals", &found);
-    }
+    let texts: Vec<String> = all.iter().map(ToString::to_string).collect();
+    lines.put_list(KEY, &texts);
     Ok(())
 }
 

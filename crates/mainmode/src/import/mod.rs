@@ -10,6 +10,7 @@ mod credentials;
 pub mod fuzzing;
 mod given;
 mod pools;
+mod proposals;
 mod references;
 mod settings;
 mod strays;

@@ -235,6 +235,109 @@ fn what_is_said_of_more_selectors_is_what_mainmode_takes() {
     }
 }
 
+/// A connection to one peer or to any, whose proposals and whose child's these are; without a key where there are none.
+fn proposing(remote: &str, ike: &str, child: &str) -> Imported {
+    let all = format!(
+        "connections {{ gw {{ version = 1\n remote_addrs = {remote}\n proposals = {ike}\n local {{ auth = psk\n }}\n\
+         remote {{ auth = psk\n id = b.example\n }}\n children {{ net {{\n {child}\n }} }} }} }}\n{PSK}"
+    );
+    text(
+        Path::new("/etc/swanctl/swanctl.conf"),
+        &all,
+        DataPlane::Kernel,
+    )
+}
+
+#[test]
+fn without_proposals_charons_default_is_written_and_what_it_lacks_is_said_once() {
+    for (remote, ike, count) in [
+        ("192.0.2.1", "", 32),
+        ("192.0.2.0/24, 192.0.2.1", "default", 32),
+        ("%any", "", 63),
+        ("192.0.2.0/24", "default, default", 63),
+    ] {
+        let imported = proposing(remote, ike, "");
+        let said = remarks(&imported);
+        let count_of = |name: &str| said.iter().filter(|(one, _)| *one == name).count();
+        assert_eq!(count_of("connections.gw.proposals"), 1, "{said:?}");
+        assert!(said.iter().all(|(_, left_out)| !left_out));
+        for connection in loaded(&imported).config.connections {
+            let texts: Vec<String> = connection
+                .proposals
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            assert_eq!(texts.len(), count, "{remote}");
+            assert_eq!(texts[0], "aes128-sha256-x25519");
+            let child = &connection.children[0].proposals;
+            assert_eq!(child.len(), 18);
+            // Without perfect forward secrecy, as charon has it.
+            assert!(child.iter().all(|one| one.group.is_none()));
+        }
+    }
+    let named = proposing(
+        "%any",
+        "aes128-sha1-modp1024, default",
+        "ah_proposals = sha256\n esp_proposals = aes256gcm16-ecp384, default",
+    );
+    let connection = &loaded(&named).config.connections[0];
+    assert_eq!(connection.proposals.len(), 64);
+    assert_eq!(connection.proposals[0].to_string(), "aes128-sha1-modp1024");
+    let child: Vec<String> = connection.children[0]
+        .proposals
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        child[..3],
+        ["ah-sha256", "aes256gcm16-ecp384", "aes128gcm16"]
+    );
+    assert_eq!(child.len(), 20);
+    // A child of AH alone has no default of ESP.
+    let ah = proposing("%any", "aes256-sha256-ecp256", "ah_proposals = sha256");
+    assert!(ah.text.contains("proposals = [\"ah-sha256\"]"));
+    assert_eq!(remarks(&ah), []);
+}
+
+#[test]
+fn every_combination_of_a_proposal_is_written_up_to_the_limit_and_the_rest_is_named() {
+    let imported = proposing(
+        "192.0.2.1",
+        "aes256-aes128-sha256-sha1-modp2048-modp1536",
+        "esp_proposals = aes256-aes128-sha256-esn-noesn",
+    );
+    assert_eq!(remarks(&imported), []);
+    let connection = &loaded(&imported).config.connections[0];
+    assert_eq!(connection.proposals.len(), 8);
+    let child = connection.children[0].proposals.iter();
+    let child: Vec<String> = child.map(ToString::to_string).collect();
+    assert_eq!(
+        child,
+        [
+            "aes256-sha256-esn",
+            "aes256-sha256",
+            "aes128-sha256-esn",
+            "aes128-sha256"
+        ]
+    );
+    let all = "aes256-aes192-aes128-sha512-sha384-sha256-modp2048-modp3072-modp4096-ecp256";
+    let many = proposing("192.0.2.1", all, "");
+    assert_eq!(remarks(&many), [("connections.gw.proposals", false)]);
+    assert!(many.remarks[0].why.contains("more than one datagram"));
+    let more = proposing("%any", &format!("{all}, {all}-sha1-ecp384-ecp521"), "");
+    assert_eq!(remarks(&more), [("connections.gw.proposals", true)]);
+    let why = &more.remarks[0].why;
+    assert!(why.starts_with("aes128-sha256-ecp384 and those"), "{why}");
+    assert_eq!(loaded(&more).config.connections[0].proposals.len(), 64);
+    let mixed = proposing(
+        "%any",
+        "aes256-sha256-ecp256",
+        "esp_proposals = aes256gcm16-aes256-sha256, aes256-sha256",
+    );
+    let name = "connections.gw.children.net.esp_proposals";
+    assert_eq!(remarks(&mixed), [(name, true)]);
+}
+
 #[test]
 fn attempts_without_an_end_are_what_start_auto_does_and_that_is_said() {
     let imported = connection(
@@ -286,8 +389,8 @@ fn what_stands_where_swanctl_reads_nothing_is_named_with_its_line() {
 #[test]
 fn ipcomp_is_left_out_where_the_kernel_does_not_carry() {
     let all = format!(
-        "connections {{ gw {{ version = 1\n remote_addrs = 192.0.2.1\n local {{ auth = psk\n }}\n\
-         remote {{ auth = psk\n id = b.example\n }}\n children {{ net {{\n ipcomp = yes\n }} }} }} }}\n{PSK}"
+        "connections {{ gw {{ version = 1\n proposals = aes256-sha256-ecp256\n remote_addrs = 192.0.2.1\n\
+         local {{ auth = psk\n }}\n remote {{ auth = psk\n id = b.example\n }}\n children {{ net {{\n ipcomp = yes\n esp_proposals = aes256-sha256\n }} }} }} }}\n{PSK}"
     );
     for (plane, left_out) in [
         (DataPlane::Kernel, false),
@@ -447,7 +550,8 @@ fn addresses_become_connections_of_their_own() {
 fn each_of_several_remote_addresses_has_the_key_that_is_its_own() {
     let import = |secrets: &str| {
         let all = format!(
-            "connections {{ two {{ version = 1\n remote_addrs = 192.0.2.1, 192.0.2.2\n local {{ auth = psk }}\n\
+            "connections {{ two {{ version = 1\n proposals = aes256-sha256-ecp256\n\
+             remote_addrs = 192.0.2.1, 192.0.2.2\n local {{ auth = psk }}\n\
              remote {{ auth = psk }} }} }}\nsecrets {{\n ike-1 {{ id = 192.0.2.1\n secret = \"key of the first one, long\" }}\n\
              {secrets} }}"
         );

@@ -1,11 +1,8 @@
-//! Values as swanctl writes them, and as mainmode does: numbers, times, marks, identities, proposals, selectors.
+//! Values as swanctl writes them, and as mainmode does: numbers, times, marks, identities, selectors.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::str::FromStr;
 
-use crypto::esp::{EspProposal, EspProposalError};
-use crypto::{Proposal, ProposalError};
 use ipnet::IpNet;
 use keying::identity::{Identity, IdentityError};
 
@@ -133,57 +130,6 @@ fn address(digits: &str) -> Option<String> {
     v4.or_else(v6).map(|address| address.to_string())
 }
 
-/// A proposal as it is written here, and the words that were taken out of it.
-pub struct Read {
-    /// As it is written here.
-    pub text: String,
-    /// What was taken out.
-    pub stripped: Vec<String>,
-}
-
-/// A proposal of phase 1. Charon offers the first algorithm of each kind and strips the others; the
-/// pseudo-random function is the hash's.
-pub fn ike_proposal(text: &str) -> Result<Read, String> {
-    first_of_each::<Proposal>(text, |error: &ProposalError| match error {
-        ProposalError::Twice { word, .. } | ProposalError::Prf(word) => Some(word.clone()),
-        _ => None,
-    })
-}
-
-/// A proposal of phase 2; `ah-` stands before one of AH.
-pub fn child_proposal(text: &str) -> Result<Read, String> {
-    first_of_each::<EspProposal>(text, |error: &EspProposalError| match error {
-        EspProposalError::Twice { word, .. } | EspProposalError::Prf(word) => Some(word.clone()),
-        _ => None,
-    })
-}
-
-fn first_of_each<P>(
-    text: &str,
-    too_many: impl Fn(&P::Err) -> Option<String>,
-) -> Result<Read, String>
-where
-    P: FromStr + ToString,
-    P::Err: ToString,
-{
-    let mut words: Vec<&str> = text.split('-').collect();
-    let mut stripped = Vec::new();
-    loop {
-        let error = match words.join("-").parse::<P>() {
-            Ok(proposal) => {
-                let text = proposal.to_string();
-                return Ok(Read { text, stripped });
-            }
-            Err(error) => error,
-        };
-        let word = too_many(&error).ok_or_else(|| error.to_string())?;
-        // The one behind: the first of its kind stays.
-        let at = words.iter().rposition(|other| *other == word);
-        words.remove(at.ok_or_else(|| error.to_string())?);
-        stripped.push(word);
-    }
-}
-
 /// A traffic selector. Charon cuts off the host bits of a subnet.
 pub fn selector(text: &str) -> Result<String, String> {
     let (addresses, behind) = match text.find('[') {
@@ -287,20 +233,6 @@ mod tests {
         ] {
             assert!(identity(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_proposal_keeps_the_first_algorithm_of_each_kind() {
-        let ike = ike_proposal("aes128-aes256-sha256-sha1-modp2048-ecp256").expect("one");
-        assert_eq!(ike.text, "aes128-sha256-modp2048");
-        assert_eq!(ike.stripped.len(), 3);
-        let prf = ike_proposal("aes256-sha256-prfsha256-ecp256").expect("one");
-        assert_eq!(prf.text, "aes256-sha256-ecp256");
-        assert!(ike_proposal("aes256gcm16-prfsha256-ecp256").is_err());
-        assert!(ike_proposal("").is_err() && ike_proposal("-").is_err());
-        let esp = child_proposal("aes128-aes128-sha256-noesn").expect("one");
-        assert_eq!(esp.text, "aes128-sha256");
-        assert_eq!(child_proposal("ah-sha256").expect("one").text, "ah-sha256");
     }
 
     #[test]
