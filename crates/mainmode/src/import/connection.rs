@@ -90,7 +90,9 @@ fn whole(
 ) -> Result<Vec<Written>, Skip> {
     version(given, remarks)?;
     let local = addresses::local(given, remarks);
-    let remotes = addresses::remotes(given, remarks)?;
+    let carried = rest.plane != DataPlane::None && given.section.sections.contains_key("children");
+    let remotes = addresses::remotes(given, &local, carried, remarks)?;
+    let local = local.address;
     let (remotes, mut ways) = ways(given, local.as_deref(), remotes, credentials, remarks);
     let auth = ways.first().cloned().ok_or(Skip)?;
     let send = send_cert(given, auth.psk, remarks);
