@@ -443,14 +443,26 @@ fn lifetime(given: &mut Given<'_>, lines: &mut Lines, remarks: &mut Remarks) {
         (rekey, reauth) => (rekey.unwrap_or(0), reauth.unwrap_or(0)),
     };
     let over = over.unwrap_or(rekey.max(reauth) / 10);
-    let until = if rekey == 0 { reauth } else { rekey };
+    // With IKEv1 each is a new Main Mode: the other counts where this is none.
+    let until = if reauth == 0 { rekey } else { reauth };
     if until == 0 {
         let why =
             "an SA without an end is not to be had; it lives for eight hours, and is replaced";
         given.left_out("rekey_time", why, remarks);
         return;
     }
-    lines.put("lifetime", format!("{}s", until.saturating_add(over)));
+    let lifetime = until.saturating_add(over);
+    if lifetime > values::MAX_DURATION.as_secs() {
+        let key = if reauth == 0 {
+            "rekey_time"
+        } else {
+            "reauth_time"
+        };
+        let why = "an SA does not live for more than ten years; it lives for eight hours, and is replaced";
+        given.left_out(key, why, remarks);
+        return;
+    }
+    lines.put("lifetime", format!("{lifetime}s"));
 }
 
 fn dpd(given: &mut Given<'_>, lines: &mut Lines, remarks: &mut Remarks) {

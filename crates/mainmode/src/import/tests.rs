@@ -338,6 +338,35 @@ fn every_combination_of_a_proposal_is_written_up_to_the_limit_and_the_rest_is_na
     assert_eq!(remarks(&mixed), [(name, true)]);
 }
 
+/// What charon 5.9.8 offers for an SA of IKE.
+#[test]
+fn the_lifetime_of_an_ike_sa_is_what_charon_offers() {
+    for (keys, seconds) in [
+        ("", 4 * 3600 + 24 * 60),
+        ("rekey_time = 1d\nreauth_time = 3h", 324 * 60),
+        ("rekey_time = 1h\nreauth_time = 3h", 198 * 60),
+        ("reauth_time = 3h", 198 * 60),
+        ("rekey_time = 2h", 132 * 60),
+        ("rekey_time = 2h\nreauth_time = 0", 132 * 60),
+        ("rekey_time = 0\nreauth_time = 3h\nover_time = 0", 180 * 60),
+        ("rekey_time = 2h\nreauth_time = 1h\nover_time = 5m", 65 * 60),
+    ] {
+        let imported = connection(keys);
+        assert_eq!(remarks(&imported), [], "{keys}");
+        let lifetime = loaded(&imported).config.connections[0].lifetime;
+        assert_eq!(lifetime.as_secs(), seconds, "{keys}");
+    }
+    for key in ["rekey_time = 99999d", "reauth_time = 99999d"] {
+        let imported = connection(key);
+        let name = key.split(' ').next().expect("a key");
+        assert_eq!(
+            remarks(&imported),
+            [(&*format!("connections.gw.{name}"), true)]
+        );
+        loaded(&imported);
+    }
+}
+
 #[test]
 fn attempts_without_an_end_are_what_start_auto_does_and_that_is_said() {
     let imported = connection(
