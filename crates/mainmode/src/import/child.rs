@@ -1,12 +1,13 @@
 //! `connections.<conn>.children.<child>`: what is protected.
 
 use crypto::esp::{EspProposal, Protocol};
+use keying::SelectorConfig;
 
 use super::given::{Given, Lacking, NO, Remarks, UNUSED, YES, lacking};
 use super::proposals::{self, List};
 use super::toml::Lines;
 use super::words;
-use crate::config::{DataPlane, child as rules};
+use crate::config::{DataPlane, child as rules, values};
 
 /// Charon's lifetime of an SA without a key that says another, in seconds.
 const REKEY_TIME: u64 = 3600;
@@ -134,6 +135,11 @@ pub fn read(
         .map_or("tunnel", |value| value.text.as_str());
     match mode.to_ascii_lowercase().as_str() {
         "tunnel" => {}
+        "transport" if plane == DataPlane::User => {
+            let why = format!("the child is left out: {NOT_IN_USER_SPACE}");
+            given.left_out("mode", why, remarks);
+            return None;
+        }
         "transport" => lines.put("mode", "transport"),
         other => {
             let why = format!(
@@ -149,6 +155,13 @@ pub fn read(
             return None;
         }
     }
+    if let [Some(ours), Some(theirs)] = ["local_ts", "remote_ts"].map(|key| is_v4(given, key))
+        && ours != theirs
+    {
+        let why = "the child is left out: the two sides are of different IP versions";
+        given.left_out("remote_ts", why, remarks);
+        return None;
+    }
     if !proposals(given, plane, &mut lines, remarks) {
         return None;
     }
@@ -162,8 +175,8 @@ pub fn read(
             _ => given.left_out("replay_window", "a window has 0 to 4096 packets", remarks),
         }
     }
-    mark(given, &mut lines, remarks);
-    interface(given, inherited, &mut lines, remarks);
+    mark(given, plane, &mut lines, remarks);
+    interface(given, inherited, plane, &mut lines, remarks);
     let start = action(given, "start_action", remarks);
     for (key, what) in [
         ("dpd_action", "the peer is found dead"),
@@ -182,13 +195,18 @@ pub fn read(
             given.left_out(key, why, remarks);
         }
     }
-    if plane == DataPlane::User && given.section.values.contains_key("mark_in") {
-        let why = "the data plane in user space has no marks: import with --dataplane kernel";
-        given.note("mark_in", why, remarks);
-    }
     given.rest(LACKING, remarks);
     given.rest_of_sections(|_| false, remarks);
     Some(Draft { lines, start })
+}
+
+/// Whether one side of the traffic is of IPv4; nothing where its addresses are those of IKE.
+fn is_v4(given: &mut Given<'_>, key: &'static str) -> Option<bool> {
+    let written = words::selector(given.list(key).first()?).ok()?;
+    match rules::selector(&written).ok()? {
+        SelectorConfig::Fixed(fixed) => Some(fixed.first.is_ipv4()),
+        SelectorConfig::Dynamic { .. } => None,
+    }
 }
 
 /// One side of the traffic; whether it can be had.
@@ -416,6 +434,10 @@ fn lifetimes(given: &mut Given<'_>, lines: &mut Lines, remarks: &mut Remarks) {
                 "an SA without an end is not to be had; it lives for an hour, and is replaced";
             given.left_out("life_time", why, remarks);
         }
+        Some(seconds) if seconds > values::MAX_DURATION.as_secs() => {
+            let why = "an SA does not live for more than ten years; it lives for an hour, and is replaced";
+            given.left_out("life_time", why, remarks);
+        }
         Some(seconds) => lines.put("lifetime", format!("{seconds}s")),
         None => {}
     }
@@ -456,7 +478,7 @@ fn limit(
     hard.or_else(|| soft.or(default).map(|soft| soft.saturating_add(soft / 10)))
 }
 
-fn mark(given: &mut Given<'_>, lines: &mut Lines, remarks: &mut Remarks) {
+fn mark(given: &mut Given<'_>, plane: DataPlane, lines: &mut Lines, remarks: &mut Remarks) {
     let mut read = |key: &'static str| {
         let value = given.get(key)?;
         words::mark(&value.text).unwrap_or_else(|why| {
@@ -466,6 +488,9 @@ fn mark(given: &mut Given<'_>, lines: &mut Lines, remarks: &mut Remarks) {
     };
     let marks = (read("mark_in"), read("mark_out"));
     match marks {
+        (Some(_), Some(_)) if plane == DataPlane::User => {
+            given.left_out("mark_in", NOT_IN_USER_SPACE, remarks);
+        }
         (Some(inbound), Some(outbound)) if inbound == outbound => lines.put("mark", inbound),
         (None, None) => {}
         _ => {
@@ -483,6 +508,7 @@ fn mark(given: &mut Given<'_>, lines: &mut Lines, remarks: &mut Remarks) {
 fn interface(
     given: &mut Given<'_>,
     inherited: Inherited<'_>,
+    plane: DataPlane,
     lines: &mut Lines,
     remarks: &mut Remarks,
 ) {
@@ -495,6 +521,9 @@ fn interface(
     };
     match (number(inbound.as_deref()), number(outbound.as_deref())) {
         (Some(0), Some(0)) => {}
+        (Some(_), Some(_)) if plane == DataPlane::User => {
+            given.left_out("if_id_in", NOT_IN_USER_SPACE, remarks);
+        }
         (Some(inbound), Some(outbound)) if inbound == outbound => {
             lines.put("interface-id", i64::from(inbound));
         }

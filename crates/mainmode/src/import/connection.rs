@@ -1,6 +1,6 @@
 //! `connections.<conn>`.
 
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 
 use super::addresses;
 use super::auth::{self, Auth, Sides, Skip};
@@ -13,12 +13,16 @@ use super::settings::{Place, Section};
 use super::strays;
 use super::toml::Lines;
 use super::words;
+use crate::config::child::MAX_CHILDREN;
 use crate::config::{DataPlane, MAX_PROPOSALS, values};
 
 /// Charon's lifetime of a Main Mode SA without a key that says another, in seconds.
 const REKEY_TIME: u64 = 4 * 3600;
 /// How long charon asks a silent peer, in seconds: five times again, after 4 s, each wait 1.8 times as long.
 const SILENCE: u64 = 165;
+
+/// The longest wait that `dpd` has here, in seconds.
+const MAX_WAIT: u64 = 24 * 3600;
 
 /// The most users of all connections together: each that is a server has all of them, so that they multiply.
 const MAX_USERS: usize = 50_000;
@@ -53,8 +57,12 @@ const LACKING: &[Lacking] = &[
 
 /// A connection as it is written here: its keys, and those of its children.
 pub struct Written {
+    /// Its name.
+    pub name: String,
     /// Its keys.
     pub lines: Lines,
+    /// Those by which peers and their pre-shared keys are told apart, where it has one.
+    pub meets: Option<Lines>,
     /// Those of its children.
     pub children: Vec<Lines>,
 }
@@ -65,6 +73,8 @@ pub struct Rest<'a> {
     pub plane: DataPlane,
     /// `pools`.
     pub pools: &'a Pools,
+    /// The names of all connections.
+    pub names: &'a mut BTreeSet<String>,
     /// How many users the connections before it have, all together.
     pub users: &'a mut usize,
 }
@@ -102,9 +112,9 @@ fn whole(
     users(given, &ways, rest, remarks)?;
     let mut body = Body::default();
     if given.flag("aggressive", false, remarks) {
-        body.lines.put("exchange", "aggressive");
+        body.exchange.put("exchange", "aggressive");
         if auth.psk {
-            body.lines.put("psk-exposed-to-guessing", true);
+            body.exchange.put("psk-exposed-to-guessing", true);
         }
     }
     let begins = remotes.iter().any(|remote| one_peer(remote));
@@ -116,19 +126,18 @@ fn whole(
         body.lines.put("encap", "force");
     }
     pools::mode_config(given, rest.pools, &mut body.lines, remarks);
-    children(given, rest.plane, &mut body, remarks);
+    children(given, rest.plane, begins, &mut body, remarks);
     keyingtries(given, body.start, remarks);
     body.ports = addresses::ports(given, remarks);
     given.rest(LACKING, remarks);
     let known =
         |name: &str| name == "children" || name.starts_with("local") || name.starts_with("remote");
     given.rest_of_sections(known, remarks);
-    tell(given, name, &auth, &remotes, body.start, remarks);
-    let written = remotes.iter().zip(&ways).enumerate();
+    let names = names(name, remotes.len(), rest.names);
+    tell(given, name, &auth, &remotes, &names, remarks);
+    let written = names.iter().zip(remotes.iter().zip(&ways)).enumerate();
     Ok(written
-        .map(|(at, (remote, auth))| {
-            body.towards(&self::name(name, at), local.as_deref(), remote, at, auth)
-        })
+        .map(|(at, (name, (remote, auth)))| body.towards(name, local.as_deref(), remote, at, auth))
         .collect())
 }
 
@@ -190,6 +199,7 @@ fn users(
 #[derive(Default)]
 struct Body {
     lines: Lines,
+    exchange: Lines,
     children: Vec<Lines>,
     start: Action,
     /// Ours and the peer's, where they are not the usual one.
@@ -217,9 +227,12 @@ impl Body {
             &side(Some(remote), self.ports.1, auth.remote_id.as_deref()),
         );
         lines.put_table("auth", &auth.lines);
+        let mut meets = lines.clone();
+        meets.extend(&self.exchange);
         if let Some(users) = &auth.xauth {
             lines.put_table("xauth", &users.lines);
         }
+        lines.extend(&self.exchange);
         lines.extend(&self.lines);
         if at == 0 && one_peer(remote) {
             match self.start {
@@ -229,7 +242,9 @@ impl Body {
             }
         }
         Written {
+            name: name.to_owned(),
             lines,
+            meets: auth.psk.then_some(meets),
             children: self.children.clone(),
         }
     }
@@ -259,10 +274,10 @@ fn tell(
     name: &str,
     auth: &Auth,
     remotes: &[String],
-    start: Action,
+    names: &[String],
     remarks: &mut Remarks,
 ) {
-    let own = self::name(name, 0);
+    let own = clean(name);
     if auth.remote_id.is_none() && remotes.iter().any(|remote| remote != "any") {
         let why = "any identity will do for charon; here the peer's is its address where none is written: add the id \
                    that it has to `remote`";
@@ -272,15 +287,10 @@ fn tell(
             .map_or(&given.section.place, |(_, section)| &section.place);
         remarks.left_out(round, given.name("remote.id"), why);
     }
-    if start != Action::None && !remotes.first().is_some_and(|first| one_peer(first)) {
-        let why = "the connection waits for the peer: its remote address is not one peer's";
-        remarks.left_out(&given.section.place, given.name("children"), why);
-    }
-    if remotes.len() > 1 {
+    if let [_, .., last] = names {
         let why = format!(
-            "a connection has one remote address here: this one becomes {}, \"{own}\" to \"{}\"",
-            remotes.len(),
-            self::name(name, remotes.len() - 1)
+            "a connection has one remote address here: this one becomes {}, \"{own}\" to \"{last}\"",
+            names.len()
         );
         given.note("remote_addrs", why, remarks);
     }
@@ -290,13 +300,19 @@ fn tell(
     }
 }
 
-/// The name of the connection, and of those that it becomes beside it.
-fn name(name: &str, at: usize) -> String {
-    let mut good = clean(name);
-    if at > 0 {
-        let _ = write!(good, "-{}", at + 1);
+/// The name of the connection, and of those that it becomes beside it: such as no other has.
+fn names(name: &str, count: usize, taken: &mut BTreeSet<String>) -> Vec<String> {
+    let own = clean(name);
+    let mut names = vec![own.clone()];
+    let mut number = 1;
+    while names.len() < count {
+        number += 1;
+        let next = format!("{own}-{number}");
+        if taken.insert(next.clone()) {
+            names.push(next);
+        }
     }
-    good
+    names
 }
 
 /// A name as it can be had.
@@ -478,7 +494,16 @@ fn dpd(given: &mut Given<'_>, lines: &mut Lines, remarks: &mut Remarks) {
     let Some(delay) = delay else {
         return;
     };
+    if delay.saturating_add(SILENCE) > MAX_WAIT {
+        let why = "a peer that may be silent for a day is not asked here";
+        given.left_out("dpd_delay", why, remarks);
+        return;
+    }
     let mut timeout = timeout.unwrap_or(delay.saturating_add(SILENCE));
+    if timeout > MAX_WAIT {
+        given.left_out("dpd_timeout", "it is a day at most", remarks);
+        timeout = MAX_WAIT;
+    }
     if timeout <= delay {
         given.left_out(
             "dpd_timeout",
@@ -526,8 +551,14 @@ fn keyingtries(given: &mut Given<'_>, start: Action, remarks: &mut Remarks) {
     }
 }
 
-/// The children, and when the connection begins: when the first of them does.
-fn children(given: &mut Given<'_>, plane: DataPlane, body: &mut Body, remarks: &mut Remarks) {
+/// The children, and when the connection begins: when the first of them does, where there is a peer to begin with.
+fn children(
+    given: &mut Given<'_>,
+    plane: DataPlane,
+    begins: bool,
+    body: &mut Body,
+    remarks: &mut Remarks,
+) {
     let interfaces = (given.get("if_id_in"), given.get("if_id_out"));
     let inherited = Inherited {
         interfaces: (
@@ -540,32 +571,63 @@ fn children(given: &mut Given<'_>, plane: DataPlane, body: &mut Body, remarks: &
     };
     strays::keys(section, &format!("{}.children", given.path), remarks);
     let mut starts: Vec<(Action, Place, String)> = Vec::new();
+    let mut names: BTreeSet<String> = BTreeSet::new();
     for (name, section) in in_order(section) {
+        let own = clean(name);
         let mut child = Given::new(section, format!("{}.children.{name}", given.path));
-        if let Some(draft) = child::read(&mut child, &clean(name), inherited, plane, remarks) {
+        let cannot = if names.contains(&own) {
+            Some("as it can be written here, its name is that of another".to_owned())
+        } else if names.len() == MAX_CHILDREN {
+            Some(format!("a connection has {MAX_CHILDREN} at most"))
+        } else {
+            None
+        };
+        if let Some(why) = cannot {
+            let why = format!("the child is left out: {why}");
+            remarks.left_out(&section.place, child.path, why);
+            continue;
+        }
+        if let Some(draft) = child::read(&mut child, &own, inherited, plane, remarks) {
+            names.insert(own);
             let stands = child.place("start_action").clone();
             starts.push((draft.start, stands, child.name("start_action")));
             body.children.push(draft.lines);
         }
     }
-    let begins = |wanted: Action| starts.iter().any(|(start, _, _)| *start == wanted);
-    let start = [Action::Start, Action::Trap]
-        .into_iter()
-        .find(|action| begins(*action))
-        .unwrap_or(Action::None);
-    for (_, place, name) in starts.iter().filter(|(other, _, _)| *other != start) {
-        let word = if start == Action::Start {
-            "auto"
-        } else {
-            "on-demand"
-        };
-        let why = format!(
-            "all children of a connection begin alike: with start = \"{word}\" of the connection"
-        );
-        remarks.left_out(place, name.clone(), why);
-    }
-    body.start = start;
     if !body.children.is_empty() {
         body.lines.put("dataplane", plane.word());
+    }
+    let wanted = |action: Action| starts.iter().any(|(start, _, _)| *start == action);
+    if !begins {
+        if wanted(Action::Start) || wanted(Action::Trap) {
+            let why = "the connection waits for the peer: its remote address is not one peer's";
+            remarks.left_out(&given.section.place, given.name("children"), why);
+        }
+        return;
+    }
+    let start = [Action::Start, Action::Trap]
+        .into_iter()
+        .find(|action| wanted(*action))
+        .unwrap_or(Action::None);
+    // A connection that carries nothing has no traffic that could ask for it.
+    let word = match start {
+        Action::Start => "auto",
+        Action::Trap if plane == DataPlane::None => "wait",
+        Action::Trap | Action::None => "on-demand",
+    };
+    for (own, place, name) in &starts {
+        let why = if *own != start {
+            format!(
+                "all children of a connection begin alike: with start = \"{word}\" of the connection"
+            )
+        } else if word == "wait" {
+            "there is no traffic that could begin it where nothing is carried: import with --dataplane kernel or user".to_owned()
+        } else {
+            continue;
+        };
+        remarks.left_out(place, name.clone(), why);
+    }
+    if word != "wait" {
+        body.start = start;
     }
 }

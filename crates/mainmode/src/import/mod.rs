@@ -9,6 +9,7 @@ mod connection;
 mod credentials;
 pub mod fuzzing;
 mod given;
+mod overlap;
 mod pools;
 mod proposals;
 mod references;
@@ -19,7 +20,7 @@ mod trust;
 mod words;
 mod xauth;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -28,6 +29,7 @@ pub use given::Remark;
 pub use settings::{Place, SettingsError};
 
 use crate::config::DataPlane;
+use connection::Written;
 use credentials::Credentials;
 use given::{Given, Remarks, in_order};
 use settings::{Missing, Section};
@@ -80,8 +82,15 @@ fn import(root: &Section, folder: &Path, missing: &[Missing], plane: DataPlane) 
     let mut parts = vec![Zeroizing::new(HEAD.to_owned())];
     parts.extend(pools.written.iter().map(|pool| table("[[pool]]", pool)));
     let mut users = 0;
+    let mut written: Vec<(&Section, &String, Written)> = Vec::new();
     let mut names: BTreeMap<String, Place> = BTreeMap::new();
     if let Some(connections) = root.sections.get("connections") {
+        // What one becomes beside itself has the name of no other.
+        let mut all: BTreeSet<String> = connections
+            .sections
+            .keys()
+            .map(|name| connection::clean(name))
+            .collect();
         for (name, section) in in_order(connections) {
             if let Some(other) = names.insert(connection::clean(name), section.place.clone()) {
                 let why = format!(
@@ -93,16 +102,18 @@ fn import(root: &Section, folder: &Path, missing: &[Missing], plane: DataPlane) 
             let mut rest = connection::Rest {
                 plane,
                 pools: &pools,
+                names: &mut all,
                 users: &mut users,
             };
-            let written =
-                connection::read(section, name, &mut rest, &mut credentials, &mut remarks);
-            for one in &written {
-                parts.push(table("[[connection]]", &one.lines));
-                let children = one.children.iter();
-                parts.extend(children.map(|child| table("[[connection.child]]", child)));
-            }
+            let all = connection::read(section, name, &mut rest, &mut credentials, &mut remarks);
+            written.extend(all.into_iter().map(|one| (section, name, one)));
         }
+    }
+    told_apart(&mut written, &mut remarks);
+    for (_, _, one) in &written {
+        parts.push(table("[[connection]]", &one.lines));
+        let children = one.children.iter();
+        parts.extend(children.map(|child| table("[[connection.child]]", child)));
     }
     others(root, &credentials, &mut remarks);
     strays::name(root, &mut remarks);
@@ -116,6 +127,29 @@ fn import(root: &Section, folder: &Path, missing: &[Missing], plane: DataPlane) 
         text.push_str(part);
     }
     Imported { text, remarks }
+}
+
+/// Leaves out the connections whose pre-shared keys could not be told from those of others.
+fn told_apart(written: &mut Vec<(&Section, &String, Written)>, remarks: &mut Remarks) {
+    let meets = |(at, (_, _, one)): (usize, &(_, _, Written))| one.meets.as_ref().map(|_| at);
+    let with: Vec<usize> = written.iter().enumerate().filter_map(meets).collect();
+    let lines: Vec<&toml::Lines> = written
+        .iter()
+        .filter_map(|(_, _, one)| one.meets.as_ref())
+        .collect();
+    let mut out: BTreeSet<usize> = BTreeSet::new();
+    for (at, why) in overlap::find(&lines) {
+        let at = with[at];
+        let (section, name, one) = &written[at];
+        let why = format!("the connection \"{}\" is left out: {why}", one.name);
+        remarks.left_out(&section.place, format!("connections.{name}"), why);
+        out.insert(at);
+    }
+    let mut at = 0;
+    written.retain(|_| {
+        at += 1;
+        !out.contains(&(at - 1))
+    });
 }
 
 /// A table of TOML.

@@ -367,6 +367,144 @@ fn the_lifetime_of_an_ike_sa_is_what_charon_offers() {
     }
 }
 
+const PLANES: [DataPlane; 3] = [DataPlane::Kernel, DataPlane::User, DataPlane::None];
+
+#[test]
+fn what_a_data_plane_does_not_have_is_left_out_by_name() {
+    let child = |keys: &str, plane: DataPlane| {
+        let all = format!(
+            "connections {{ gw {{ version = 1\n proposals = aes256-sha256-ecp256\n remote_addrs = 192.0.2.1\n\
+             local {{ auth = psk\n }}\n remote {{ auth = psk\n id = b.example\n }}\n\
+             children {{ good {{ esp_proposals = aes256-sha256\n }}\n net {{\n {keys}\n }} }} }} }}\n{PSK}"
+        );
+        text(Path::new("/etc/swanctl/swanctl.conf"), &all, plane)
+    };
+    let esp = "esp_proposals = aes256-sha256\n";
+    for (keys, setting, children) in [
+        (format!("{esp} mark_in = 5\n mark_out = 5"), "mark_in", 2),
+        (format!("{esp} if_id_in = 5\n if_id_out = 5"), "if_id_in", 2),
+        (format!("{esp} mode = transport"), "mode", 1),
+        (
+            "ah_proposals = sha256, default".to_owned(),
+            "ah_proposals",
+            1,
+        ),
+        (
+            "esp_proposals = camellia256-sha256".to_owned(),
+            "esp_proposals",
+            1,
+        ),
+        (
+            "esp_proposals = camellia256-aes256-aesxcbc-sha1".to_owned(),
+            "esp_proposals",
+            2,
+        ),
+    ] {
+        for plane in PLANES {
+            let imported = child(&keys, plane);
+            let name = format!("connections.gw.children.net.{setting}");
+            let said = imported
+                .remarks
+                .iter()
+                .any(|one| one.setting == name && one.left_out);
+            assert_eq!(
+                said,
+                plane == DataPlane::User,
+                "{keys}: {:?}",
+                imported.remarks
+            );
+            let children = if plane == DataPlane::User {
+                children
+            } else {
+                2
+            };
+            let connection = &loaded(&imported).config.connections[0];
+            assert_eq!(connection.children.len(), children, "{keys}");
+            assert!(
+                connection.children[children - 1]
+                    .proposals
+                    .iter()
+                    .all(|one| plane != DataPlane::User || one.sealable())
+            );
+        }
+    }
+    for plane in PLANES {
+        let imported = child(&format!("{esp} start_action = trap"), plane);
+        let none = plane == DataPlane::None;
+        assert_eq!(
+            loaded(&imported).config.connections[0].start,
+            if none { Start::Wait } else { Start::OnDemand }
+        );
+        let name = "connections.gw.children.net.start_action";
+        assert_eq!(
+            imported
+                .remarks
+                .iter()
+                .any(|one| one.setting == name && one.left_out),
+            none
+        );
+    }
+}
+
+#[test]
+fn a_connection_that_waits_is_told_so_once() {
+    let imported = connection(
+        "remote_addrs = %any\nchildren { a { start_action = trap\n esp_proposals = aes256-sha256 }\n\
+         b { start_action = start\n esp_proposals = aes256-sha256 }\n c { esp_proposals = aes256-sha256 } }",
+    );
+    assert_eq!(remarks(&imported), [("connections.gw.children", true)]);
+    assert_eq!(loaded(&imported).config.connections[0].start, Start::Wait);
+}
+
+#[test]
+fn what_would_make_the_whole_refused_is_left_out_alone() {
+    for (keys, setting) in [
+        ("remote_port = 4500", "remote_port"),
+        ("local_port = 4500", "local_port"),
+        ("dpd_delay = 9d", "dpd_delay"),
+        ("dpd_delay = 1h\ndpd_timeout = 9d", "dpd_timeout"),
+        ("children { a! { }\na? { } }", "children.a?"),
+        (
+            "children { a { local_ts = 10.0.0.0/8\n remote_ts = 2001:db8::/32 } }",
+            "children.a.remote_ts",
+        ),
+        (
+            "children { a { life_time = 99999d } }",
+            "children.a.life_time",
+        ),
+    ] {
+        let imported = connection(&format!("remote_addrs = 192.0.2.1\n{keys}"));
+        let all = remarks(&imported);
+        let name = format!("connections.gw.{setting}");
+        assert!(all.contains(&(name.as_str(), true)), "{keys}: {all:?}");
+        assert_eq!(loaded(&imported).config.connections.len(), 1, "{keys}");
+    }
+}
+
+#[test]
+fn what_a_connection_becomes_has_the_name_of_no_other() {
+    let one = |name: &str, remotes: &str| {
+        format!(
+            "{name} {{ version = 1\n proposals = aes256-sha256-ecp256\n remote_addrs = {remotes}\n local {{ auth = psk\n }}\n\
+             remote {{ auth = psk\n id = b.example\n }} }}\n"
+        )
+    };
+    let all = format!(
+        "connections {{ {}{}{} }}\n{PSK}",
+        one("gw", "192.0.2.1, 192.0.2.2"),
+        one("gw-2", "192.0.2.3, 192.0.2.4"),
+        one("gw-2-2", "192.0.2.5")
+    );
+    let imported = text(Path::new("/s.conf"), &all, DataPlane::Kernel);
+    let config = loaded(&imported).config;
+    let names: Vec<&str> = config
+        .connections
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
+    assert_eq!(names, ["gw", "gw-3", "gw-2", "gw-2-3", "gw-2-2"]);
+}
+
 #[test]
 fn attempts_without_an_end_are_what_start_auto_does_and_that_is_said() {
     let imported = connection(
@@ -762,7 +900,210 @@ fn word() -> impl Strategy<Value = String> {
     ]
 }
 
+/// A key, and what it may have.
+type Key = (&'static str, &'static [&'static str]);
+
+const CONNECTION_KEYS: &[Key] = &[
+    ("version", &["0", "1", "2"]),
+    (
+        "local_addrs",
+        &[
+            "192.0.2.9",
+            "2001:db8::9",
+            "%any",
+            "%any4",
+            "::/0",
+            "192.0.2.0/24",
+            "192.0.2.9, 192.0.2.8",
+            "fe80::1",
+        ],
+    ),
+    (
+        "remote_addrs",
+        &[
+            "192.0.2.1",
+            "2001:db8::1",
+            "%any",
+            "%any6",
+            "0.0.0.0/0",
+            "192.0.2.0/24, 192.0.2.1",
+            "10.0.0.4-10.0.0.9",
+            "peer.example",
+            "fe80::1%eth0",
+            "224.0.0.1",
+            "peer.example, %any4",
+            "::ffff:10.0.0.1",
+        ],
+    ),
+    ("local_port", &["0", "500", "4500", "1500", "x"]),
+    ("remote_port", &["0", "500", "4500", "1500", "99999"]),
+    (
+        "proposals",
+        &[
+            "",
+            "default",
+            "aes256-aes128-sha256-sha1-modp2048-modp1536",
+            "aes256gcm16-ecp256",
+            "aes128-sha1-modp1024, default",
+            "aes256-sha256-ecp256, x",
+            "camellia256-sha512-modp8192",
+        ],
+    ),
+    ("aggressive", &["yes", "no", "maybe"]),
+    ("encap", &["yes", "no"]),
+    ("dpd_delay", &["0", "30s", "1d", "99999999d", "x"]),
+    ("dpd_timeout", &["0", "10s", "2m", "9d"]),
+    ("fragmentation", &["yes", "no", "force", "accept"]),
+    ("keyingtries", &["0", "1", "3"]),
+    (
+        "rekey_time",
+        &["0", "1h", "99999d", "18446744073709551615", "x"],
+    ),
+    ("reauth_time", &["0", "3h", "99999d"]),
+    ("over_time", &["0", "5m", "99999d"]),
+    ("if_id_in", &["5", "%unique"]),
+    ("if_id_out", &["5"]),
+    ("vips", &["0.0.0.0", "::", "10.3.0.1, ::, ::", "x"]),
+    ("pools", &["p", "p, q", "z"]),
+    ("pull", &["no", "yes"]),
+    ("send_cert", &["never"]),
+];
+
+const CHILD_KEYS: &[Key] = &[
+    ("mode", &["tunnel", "transport", "pass"]),
+    (
+        "local_ts",
+        &[
+            "10.1.0.0/16",
+            "dynamic",
+            "2001:db8::/32",
+            "10.1.0.0/16[tcp/22]",
+            "10.1.0.5-10.1.0.1",
+            "x",
+            "::/0, 10.0.0.0/8",
+        ],
+    ),
+    (
+        "remote_ts",
+        &[
+            "10.2.0.1/16",
+            "dynamic[udp]",
+            "2001:db8:1::/48",
+            "0.0.0.0/0",
+            "10.2.0.0/16[/53], 10.3.0.0/16",
+        ],
+    ),
+    (
+        "esp_proposals",
+        &[
+            "",
+            "default",
+            "aes256-aes128-sha256-sha1-esn-noesn",
+            "camellia256-sha256",
+            "aes256gcm16-sha256-modp2048",
+            "aes256-aesxcbc",
+            "chacha20poly1305",
+            "chacha20poly1305-aes128gcm8",
+            "null-sha256",
+            "aes256gcm16-aes128-sha1, default",
+            "3des-md5",
+            "blowfish-sha1",
+            "aes128gmac",
+            "aes256ctr-sha384",
+        ],
+    ),
+    (
+        "ah_proposals",
+        &["default", "sha256-sha1", "aesxcbc-modp2048", "aes128-sha1"],
+    ),
+    (
+        "rekey_time",
+        &["0", "10m", "99999d", "18446744073709551615"],
+    ),
+    ("life_time", &["0", "30m", "99999d"]),
+    (
+        "life_bytes",
+        &["0", "5", "1g", "18446744073709551615", "99999999999g"],
+    ),
+    ("rekey_packets", &["1", "1000000", "18446744073709551615"]),
+    ("mark_in", &["5", "0/0", "%unique", "0xffffffff/0xff"]),
+    ("mark_out", &["5", "0xffffffff/0xff"]),
+    ("if_id_in", &["0", "7", "%unique"]),
+    ("if_id_out", &["7", "4294967295"]),
+    ("replay_window", &["0", "32", "4096", "4097"]),
+    ("start_action", &["none", "start", "trap", "trap|start"]),
+    ("dpd_action", &["restart", "trap"]),
+    ("ipcomp", &["yes", "no"]),
+];
+
+/// Some of these keys, with one of their values each.
+fn keys(all: &'static [Key]) -> impl Strategy<Value = String> {
+    let each = all.iter().map(|(key, values)| {
+        let value = prop::option::weighted(0.3, prop::sample::select(*values));
+        value.prop_map(move |value| value.map(|value| format!("{key} = {value}\n")))
+    });
+    each.collect::<Vec<_>>()
+        .prop_map(|lines| lines.into_iter().flatten().collect())
+}
+
+/// A connection that is one but for some of its values.
+fn plausible() -> impl Strategy<Value = String> {
+    let child = (
+        prop::sample::select(vec!["a", "a!", "a?", "b"]),
+        keys(CHILD_KEYS),
+    )
+        .prop_map(|(name, keys)| format!("{name} {{\n{keys} }}\n"));
+    let id = || {
+        prop::sample::select(vec![
+            "",
+            "id = b.example",
+            "id = 192.0.2.1",
+            "id = keyid:x",
+            "id = *.example",
+            "id = %any",
+        ])
+    };
+    let more = prop::sample::select(vec![
+        "",
+        "local-x { auth = xauth\n xauth_id = carol\n }",
+        "remote-x { auth = xauth\n }",
+    ]);
+    let parts = (
+        prop::sample::select(vec!["gw", "gw-2", "gw!", "gw?", "-"]),
+        keys(CONNECTION_KEYS),
+        (id(), id()),
+        more,
+        prop::collection::vec(child, 0..4),
+    );
+    parts.prop_map(|(name, keys, (ours, theirs), more, children)| {
+        format!(
+            "{name} {{\n version = 1\n{keys} local {{ auth = psk\n{ours}\n }}\n remote {{ auth = psk\n{theirs}\n }}\n{more}\n\
+             children {{\n{}}}\n}}\n",
+            children.concat()
+        )
+    })
+}
+
 proptest! {
+    /// Whatever could not be had was left out before.
+    #[test]
+    fn what_is_written_is_a_configuration_for_each_data_plane(
+        connections in prop::collection::vec(plausible(), 1..4),
+        own in prop::sample::select(vec!["", "ike-2 { id = 192.0.2.1\n secret = \"another one, long enough, too\" }"]),
+    ) {
+        let all = format!(
+            "connections {{\n{}}}\n pools {{ p {{ addrs = 10.3.0.0/24\n dns = 10.1.0.1 }}\n q {{ addrs = 10.4.0.0/24 }} }}\n\
+             secrets {{ ike-1 {{ secret = \"correct horse battery staple\" }}\n {own}\n xauth {{ id = carol\n secret = x }} }}\n",
+            connections.concat()
+        );
+        for plane in PLANES {
+            let imported = text(Path::new("/etc/swanctl/swanctl.conf"), &all, plane);
+            let written = imported.text.to_string();
+            let read = Config::from_text(Path::new("/m.toml"), written.clone(), false);
+            prop_assert!(read.is_ok(), "{}\n{written}", read.err().map(|errors| errors.to_string()).unwrap_or_default());
+        }
+    }
+
     #[test]
     fn no_text_panics(text in "\\PC{0,200}") {
         let _ = settings::read_text(Path::new("/a.conf"), &text);
