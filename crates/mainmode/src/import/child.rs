@@ -136,7 +136,7 @@ pub fn read(
     match mode.to_ascii_lowercase().as_str() {
         "tunnel" => {}
         "transport" if plane == DataPlane::User => {
-            let why = format!("the child is left out: {NOT_IN_USER_SPACE}");
+            let why = format!("the child is left out: transport mode: {NOT_IN_USER_SPACE}");
             given.left_out("mode", why, remarks);
             return None;
         }

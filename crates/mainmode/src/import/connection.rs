@@ -431,9 +431,10 @@ fn proposals(
     }
     if one_peer && all.len() > proposals::ONE_DATAGRAM {
         let why = format!(
-            "{} proposals make a first message that is more than one datagram, which IP cuts and not every way carries: \
-             name {} at most, those that the peer has",
+            "with {} proposals the first message has some {} bytes: IP cuts it where a link takes less, and not every way \
+             carries the parts; {} are good everywhere, and fewer if the peer is known",
             all.len(),
+            proposals::message_len(all.len()),
             proposals::ONE_DATAGRAM
         );
         given.note(KEY, why, remarks);

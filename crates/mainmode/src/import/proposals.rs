@@ -10,9 +10,15 @@ use crate::config::{DataPlane, MAX_PROPOSALS};
 /// The most words of one proposal: more than there are algorithms, of all kinds together.
 const MAX_WORDS: usize = 128;
 
-/// Proposals of phase 1 of which a first message fits into one datagram of Ethernet's MTU, with all that stands beside
-/// them in it.
+/// Proposals of phase 1 with which a first message is still carried whole by usual links and tunnels:
+/// see [`message_len`].
 pub const ONE_DATAGRAM: usize = 32;
+
+/// How long a first message with so many proposals is about, with the headers of IPv4 and UDP, in bytes: 36 for each
+/// transform, 136 for all that is beside them, measured.
+pub fn message_len(proposals: usize) -> usize {
+    136 + 36 * proposals
+}
 
 /// Of charon's default for phase 1, whose whole product is more than ten times [`MAX_PROPOSALS`], what a connection that
 /// may begin has: [`ONE_DATAGRAM`].
