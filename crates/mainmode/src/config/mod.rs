@@ -40,6 +40,7 @@ pub use model::{
 pub use source::Location;
 
 pub(crate) use connection::MAX_PROPOSALS;
+pub(crate) use overlap::clash;
 
 use connection::WrittenConnection;
 use diagnostic::Findings;

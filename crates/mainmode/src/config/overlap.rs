@@ -29,10 +29,9 @@ pub fn check(written: &[WrittenConnection], findings: &mut Findings) {
         }
     }
     for (at, one) in written.iter().enumerate() {
-        let clash = written[..at].iter().find(|other| {
-            may_meet(&one.connection, &other.connection)
-                && keys_differ(&one.connection, &other.connection)
-        });
+        let clash = written[..at]
+            .iter()
+            .find(|other| clash(&one.connection, &other.connection));
         if let Some(other) = clash {
             findings.error_help(
                 one.remote_span.clone(),
@@ -49,6 +48,11 @@ pub fn check(written: &[WrittenConnection], findings: &mut Findings) {
             );
         }
     }
+}
+
+/// Whether a peer could be meant by both, and their pre-shared keys differ.
+pub(crate) fn clash(a: &Connection, b: &Connection) -> bool {
+    may_meet(a, b) && keys_differ(a, b)
 }
 
 /// Two data planes that want the same packets.

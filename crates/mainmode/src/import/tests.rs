@@ -506,6 +506,44 @@ fn what_a_connection_becomes_has_the_name_of_no_other() {
 }
 
 #[test]
+fn of_connections_whose_keys_could_not_be_told_apart_the_first_stays_and_the_others_are_named() {
+    let one = |name: &str, remote: &str| {
+        format!(
+            "{name} {{ version = 1\n proposals = aes256-sha256-ecp256\n remote_addrs = {remote}\n local {{ auth = psk\n }}\n\
+             remote {{ auth = psk\n id = {name}.example\n }} }}\n"
+        )
+    };
+    let connections: String = [
+        ("a", "192.0.2.0/24"),
+        ("b", "192.0.2.1, 10.0.0.1"),
+        ("c", "10.0.0.0/8"),
+        ("d", "%any6"),
+    ]
+    .map(|(name, remote)| one(name, remote))
+    .concat();
+    let secrets: String = ["a", "b", "c", "d"]
+        .map(|name| {
+            format!(
+                "ike-{name} {{ id = {name}.example\n secret = \"HUSH, the secret of {name}\" }}\n"
+            )
+        })
+        .concat();
+    let all = format!("connections {{ {connections} }}\nsecrets {{ {secrets} }}\n");
+    let imported = text(Path::new("/s.conf"), &all, DataPlane::Kernel);
+    let config = loaded(&imported).config;
+    let names: Vec<&str> = config
+        .connections
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
+    assert_eq!(names, ["a", "b-2", "d"]);
+    let said: Vec<&Remark> = imported.remarks.iter().filter(|one| one.left_out).collect();
+    let settings: Vec<&str> = said.iter().map(|one| one.setting.as_str()).collect();
+    assert_eq!(settings, ["connections.b", "connections.c"]);
+    assert!(said.iter().all(|one| !one.why.contains("HUSH")), "{said:?}");
+}
+
+#[test]
 fn attempts_without_an_end_are_what_start_auto_does_and_that_is_said() {
     let imported = connection(
         "remote_addrs = 192.0.2.1\nkeyingtries = 0\nchildren { net { start_action = start } }",
