@@ -388,7 +388,7 @@ impl User {
         {
             let mut tables = self.shared.change();
             owners.extend(tables.children.keys().map(|id| Owner::Child(*id)));
-            owners.extend(tables.traps.keys().map(|name| Owner::Trap(name.clone())));
+            owners.extend(tables.traps().map(|name| Owner::Trap(name.clone())));
             *tables = table::Tables::default();
         }
         let mut result = Ok(());
@@ -526,15 +526,11 @@ impl Plane for User {
             trap.interface_id,
             trap.compress,
         )?;
-        {
-            let mut tables = self.shared.change();
-            if tables.traps.contains_key(&trap.name) {
-                return Err(PlaneError::AlreadyInstalled(format!(
-                    "trap '{}'",
-                    trap.name
-                )));
-            }
-            tables.traps.insert(trap.name.clone(), trap.clone());
+        if !self.shared.change().insert_trap(trap) {
+            return Err(PlaneError::AlreadyInstalled(format!(
+                "trap '{}'",
+                trap.name
+            )));
         }
         let owner = Owner::Trap(trap.name.clone());
         let mut result = Ok(());
@@ -558,7 +554,7 @@ impl Plane for User {
     }
 
     fn untrap(&mut self, name: &str) -> Result<(), PlaneError> {
-        let removed = self.shared.change().traps.remove(name);
+        let removed = self.shared.change().remove_trap(name);
         removed.ok_or_else(|| PlaneError::NoSuchTrap(name.to_owned()))?;
         let released = self.ways.release(&Owner::Trap(name.to_owned()));
         self.look_again();

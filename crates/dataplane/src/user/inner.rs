@@ -106,6 +106,16 @@ impl Inner {
         })
     }
 
+    /// What goes the other way and belongs to the same traffic.
+    pub(super) fn answer(&self) -> Self {
+        Self {
+            source: self.destination,
+            destination: self.source,
+            ports: self.ports.map(|(from, to)| (to, from)),
+            ..*self
+        }
+    }
+
     /// Whether it goes from one side's traffic to the other's.
     pub(super) fn fits(&self, from: &Selector, to: &Selector) -> bool {
         from.contains(self.source)

@@ -11,7 +11,7 @@ use tun_rs::{SyncDevice, VIRTIO_NET_HDR_LEN};
 use super::association::{Association, Path};
 use super::inner::Inner;
 use super::shared::{Shared, now};
-use super::table::Tables;
+use super::table::{Protector, Tables};
 use super::{IPV4, IPV6, icmp};
 use crate::{PlaneEvent, Selector, Trap};
 
@@ -139,11 +139,10 @@ impl Outbound {
         let Some(inner) = Inner::read(packet) else {
             return;
         };
-        let Some(association) = tables.select(&inner) else {
-            if let Some(trap) = tables.trapped(&inner) {
-                self.ask(trap, &inner);
-            }
-            return;
+        let association = match tables.select(&inner) {
+            Some(Protector::Sa(association)) => association,
+            Some(Protector::Trap(trap)) => return self.ask(trap, &inner),
+            None => return,
         };
         let sizes = &self.sizes[first..first + count];
         let longest = association.longest();

@@ -123,9 +123,9 @@ fn look_at(shared: &Arc<Shared>, packet: &[u8], ike_ports: &[u16]) {
     if is_free(&inner, packet, ike_ports) {
         return;
     }
-    let id = match shared.tables().protects(&inner) {
-        Some(Protector::Sa(id)) => Some(id),
-        Some(Protector::Trap) => None,
+    let id = match shared.tables().select(&inner.answer()) {
+        Some(Protector::Sa(sa)) => Some(sa.id),
+        Some(Protector::Trap(_)) => None,
         None => return,
     };
     shared

@@ -62,6 +62,20 @@ pub fn trap(mode: Mode) -> Trap {
     }
 }
 
+/// Two traps of which the second, for a part of the first's traffic, has the name that comes later.
+pub fn wide_and_narrow() -> [Trap; 2] {
+    let narrow = Trap {
+        name: "narrow".into(),
+        remote_selectors: vec![net("10.2.0.0/24")],
+        ..trap(Mode::Tunnel)
+    };
+    let wide = Trap {
+        name: "a-wide".into(),
+        ..trap(Mode::Tunnel)
+    };
+    [wide, narrow]
+}
+
 /// The number behind a word in what `ip` shows, of the first line that has it.
 pub fn number_after(text: &str, word: &str) -> Outcome<String> {
     let mut words = text.split_whitespace();

@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use dataplane::{ChildSa, Limits, Mark, Mode, Plane, PlaneError, PlaneEvent, Selector, UdpEncap};
 
 use crate::lab::{Host, Lab, both, carried, ensure, same};
-use crate::policies::{net, trap};
+use crate::policies::{net, trap, wide_and_narrow};
 use crate::sas::{SUITES, other_end, pair};
 use crate::{Outcome, OwnTrial};
 
@@ -31,6 +31,10 @@ pub const TRIALS: &[OwnTrial] = &[
     (
         "an_sa_for_a_trap_carries_what_asked_for_it",
         an_sa_for_a_trap_carries_what_asked_for_it,
+    ),
+    (
+        "what_a_trap_waits_for_goes_by_no_wider_sa",
+        what_a_trap_waits_for_goes_by_no_wider_sa,
     ),
     (
         "a_local_lan_is_reached_past_the_sa",
@@ -305,6 +309,36 @@ fn an_sa_for_a_trap_carries_what_asked_for_it() -> Outcome {
         std::thread::sleep(std::time::Duration::from_millis(1500));
     }
     Ok(())
+}
+
+fn what_a_trap_waits_for_goes_by_no_wider_sa() -> Outcome {
+    let lab = Lab::new()?;
+    lab.right.ip("addr add 10.2.9.1/32 dev lo")?;
+    let (mut left, mut right) = lab.planes()?;
+    for trap in wide_and_narrow() {
+        left.plane.trap(&trap)?;
+    }
+    let (wide, other) = pair(&SUITES[0], Mode::Tunnel, 1);
+    left.plane.install(&wide)?;
+    right.plane.install(&other)?;
+    lab.left.pings("-I 10.1.0.1 10.2.9.1")?;
+    lab.left.pings_in_vain("-I 10.1.0.1 10.2.0.1")?;
+    let asks = |event: &PlaneEvent| match event {
+        PlaneEvent::Acquire { trap, .. } => Some(trap.clone()),
+        _ => None,
+    };
+    same("who asks", &left.event(asks)?, "narrow")?;
+    carried(&left.plane.counters(1)?, 3)?;
+    let (mut narrow, mut other) = pair(&SUITES[0], Mode::Tunnel, 2);
+    narrow.remote_selector = net("10.2.0.0/24");
+    other.local_selector = net("10.2.0.0/24");
+    right.plane.install(&other)?;
+    left.plane.install(&narrow)?;
+    lab.left.pings("-I 10.1.0.1 10.2.0.1")?;
+    carried(&left.plane.counters(2)?, 3)?;
+    left.plane.remove(2)?;
+    lab.left.pings_in_vain("-I 10.1.0.1 10.2.0.1")?;
+    lab.left.pings("-I 10.1.0.1 10.2.9.1")
 }
 
 fn a_local_lan_is_reached_past_the_sa() -> Outcome {

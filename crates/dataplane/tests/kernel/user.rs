@@ -16,7 +16,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::lab::{Host, Lab, PATIENCE, Watched, carried, ensure, same};
-use crate::policies::{net, number_after, trap};
+use crate::policies::{net, number_after, trap, wide_and_narrow};
 use crate::sas::{ENCAP, Suite, other_end, pair};
 use crate::{Outcome, OwnTrial};
 
@@ -87,6 +87,10 @@ pub const TRIALS: &[OwnTrial] = &[
     (
         "traffic_asks_for_an_sa_and_gets_it",
         traffic_asks_for_an_sa_and_gets_it,
+    ),
+    (
+        "what_a_trap_waits_for_goes_by_no_wider_sa",
+        what_a_trap_waits_for_goes_by_no_wider_sa,
     ),
     (
         "packets_leave_from_the_address_of_the_newest_sa_though_a_trap_had_the_route_before",
@@ -388,6 +392,35 @@ fn traffic_asks_for_an_sa_and_gets_it() -> Outcome {
     same("routes", lab.left.ip("route show table 221")?.trim(), "")?;
     let none = left.plane.untrap(&trap.name).err().map(|e| e.to_string());
     ensure(none.is_some(), || "a trap that is gone".into())
+}
+
+fn what_a_trap_waits_for_goes_by_no_wider_sa() -> Outcome {
+    let lab = Lab::new()?;
+    lab.right.ip("addr add 10.2.9.1/32 dev lo")?;
+    let (mut left, mut right) = planes(&lab)?;
+    for trap in wide_and_narrow() {
+        lab.left.inside(|| left.plane.trap(&trap))?;
+    }
+    let (wide, _) = pair(&SUITES[0], Mode::Tunnel, 1);
+    let mut narrow = pair(&SUITES[0], Mode::Tunnel, 2).0;
+    narrow.remote_selector = net("10.2.0.0/24");
+    install(&lab.left, &mut left, &wide)?;
+    install(&lab.right, &mut right, &other_end(&wide))?;
+    lab.left.pings("-I 10.1.0.1 10.2.9.1")?;
+    lab.left.pings_in_vain(THROUGH)?;
+    let asks = |event: &PlaneEvent| match event {
+        PlaneEvent::Acquire { trap, .. } => Some(trap.clone()),
+        _ => None,
+    };
+    same("who asks", &left.event(asks)?, "narrow")?;
+    carried(&left.plane.counters(1)?, 3)?;
+    install(&lab.right, &mut right, &other_end(&narrow))?;
+    install(&lab.left, &mut left, &narrow)?;
+    lab.left.pings(THROUGH)?;
+    carried(&left.plane.counters(2)?, 3)?;
+    left.plane.remove(2)?;
+    lab.left.pings_in_vain(THROUGH)?;
+    lab.left.pings("-I 10.1.0.1 10.2.9.1")
 }
 
 fn packets_leave_from_the_address_of_the_newest_sa_though_a_trap_had_the_route_before() -> Outcome {
