@@ -78,7 +78,7 @@ pub struct Kernel {
     expected: BTreeMap<u64, Child>,
     /// Replacements that do not send as yet, until when.
     waiting: BTreeMap<u64, Instant>,
-    traps: BTreeMap<String, Trapped>,
+    traps: BTreeMap<String, Vec<Trapped>>,
     index: Arc<Mutex<Index>>,
     next_reqid: u32,
     /// Dropped last: it may still wait for the index.
@@ -142,7 +142,7 @@ impl Kernel {
     /// What is to be kept of a child SA; events about it are its own from now on.
     fn new_child(&mut self, sa: &ChildSa) -> Result<Child, PlaneError> {
         let mut child = Child::new(sa)?;
-        child.reqid = self.reqid_for(sa.replaces, &child.policies);
+        child.reqid = self.reqid_for(sa.replaces, child.breadth(), &child.policies);
         for name in child.names() {
             events::locked(&self.index).add(name, sa.id);
         }
@@ -235,10 +235,16 @@ impl Plane for Kernel {
                 trap.name
             )));
         }
-        let policies = policy::trap_keys(trap)?;
-        let reqid = self.reqid_for(None, &policies);
-        let trapped = Trapped { reqid, policies };
-        events::locked(&self.index).add_trap(reqid, trap.name.clone());
+        let trapped: Vec<Trapped> = policy::trap_keys(trap)?
+            .into_iter()
+            .map(|(breadth, policies)| Trapped {
+                reqid: self.reqid_for(None, breadth, &policies),
+                breadth,
+                policies,
+            })
+            .collect();
+        let reqids = trapped.iter().map(|pair| pair.reqid).collect();
+        events::locked(&self.index).add_trap(trap.name.clone(), reqids);
         let installed = self.install_trap(trap, &trapped);
         if installed.is_err() {
             let _ = self.remove_trap(&trap.name, &trapped);

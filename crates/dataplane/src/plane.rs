@@ -130,7 +130,7 @@ pub trait Plane: Send {
 
     /// Waits for traffic: from now on such packets never leave, nor come in, unprotected, and one that
     /// finds no SA is [`PlaneEvent::Acquire`]. Child SAs for the same traffic come before it, and it is
-    /// there again when they are gone.
+    /// there again when they are gone. It comes before those for more.
     ///
     /// # Errors
     /// When the name is in use, or the plane cannot wait for it.

@@ -80,6 +80,15 @@ impl Selector {
         .flatten()
     }
 
+    /// How many addresses it has, less one.
+    pub(crate) fn addresses(&self) -> u128 {
+        let number = |address| match address {
+            IpAddr::V4(address) => u128::from(u32::from(address)),
+            IpAddr::V6(address) => u128::from(address),
+        };
+        number(self.last).saturating_sub(number(self.first))
+    }
+
     /// Whether the two can be the two sides of one traffic.
     pub(crate) fn check_against(&self, other: &Self) -> Result<(), PlaneError> {
         let fault = |what: String| Err(PlaneError::Invalid { what });

@@ -6,9 +6,9 @@ use crypto::esp::Protocol;
 use ipnet::IpNet;
 
 use super::events::Name;
-use super::policy::{self, Path, PolicyKey, Template};
+use super::policy::{self, Breadth, Path, PolicyKey, Template};
 use super::state::{self, Direction, StateKey};
-use crate::{ChildSa, Cpis, Mark, Mode, PlaneError, Selector, UdpEncap};
+use crate::{ChildSa, Cpis, Mark, Mode, PlaneError, Selector, Trap, UdpEncap};
 
 /// What is kept of a child SA. No keys.
 #[derive(Clone, Debug)]
@@ -31,9 +31,12 @@ pub(super) struct Child {
     pub(super) policies: Vec<PolicyKey>,
 }
 
+/// What a trap has for each pair of selectors.
 #[derive(Clone, Debug)]
 pub(super) struct Trapped {
+    /// Of its own, or an SA of another pair with the same peer would be taken for the one that is missing.
     pub(super) reqid: u32,
+    pub(super) breadth: Breadth,
     pub(super) policies: Vec<PolicyKey>,
 }
 
@@ -59,16 +62,17 @@ impl Child {
         })
     }
 
+    pub(super) fn breadth(&self) -> Breadth {
+        Breadth::of(&self.local_selector, &self.remote_selector)
+    }
+
     /// Whether its outer addresses and ports are still those of the SA.
     pub(super) fn is_between_ends_of(&self, sa: &ChildSa) -> bool {
         (self.local, self.remote, self.encap) == (sa.local, sa.remote, sa.encap)
     }
 
     pub(super) fn template(&self, path: Path) -> Template {
-        let direction = match path {
-            Path::Out => Direction::Out,
-            Path::In | Path::Forward => Direction::In,
-        };
+        let direction = direction(path);
         let (source, destination) = direction.of(self.local, self.remote);
         Template {
             source,
@@ -115,5 +119,28 @@ impl Child {
             protocol: key.protocol,
             spi: key.spi,
         })
+    }
+}
+
+impl Trapped {
+    pub(super) fn template(&self, trap: &Trap, path: Path) -> Template {
+        let (source, destination) = direction(path).of(trap.local, trap.remote);
+        Template {
+            source,
+            destination,
+            protocol: state::ip_protocol(trap.protocol),
+            mode: trap.mode,
+            spi: 0,
+            reqid: self.reqid,
+            // The kernel waits for the state that it did not find, and asks again for no other meanwhile.
+            ipcomp: trap.compress.then_some(0),
+        }
+    }
+}
+
+fn direction(path: Path) -> Direction {
+    match path {
+        Path::Out => Direction::Out,
+        Path::In | Path::Forward => Direction::In,
     }
 }

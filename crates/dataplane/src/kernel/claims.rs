@@ -1,9 +1,11 @@
 //! Who wants which policy. The kernel has room for one of each key; child SAs and traps for the same
-//! traffic share it. The newest child SA's template is the one in force, and a trap's when there is none.
+//! traffic share it. The newest child SA's template is the one in force, and a trap's when there is none. Of ranges that
+//! share a policy whoever is for less comes first, as it would if the policies were two.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::policy::{PolicyKey, Template};
+use super::policy::{Breadth, PolicyKey, Template};
 
 /// Whose something is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,7 +34,16 @@ pub(super) struct Before(Vec<Claim>);
 #[derive(Clone, Debug)]
 struct Claim {
     owner: Owner,
+    breadth: Breadth,
     template: Template,
+}
+
+impl Claim {
+    /// The greater is in force.
+    fn rank(&self) -> (Reverse<Breadth>, bool) {
+        let is_child = matches!(self.owner, Owner::Child(_));
+        (Reverse(self.breadth), is_child)
+    }
 }
 
 /// The claims on each policy; the last of them is in force.
@@ -40,9 +51,15 @@ struct Claim {
 pub(super) struct Claims(BTreeMap<PolicyKey, Vec<Claim>>);
 
 impl Claims {
-    /// `owner` wants the policy, in place of what it wanted before.
-    pub(super) fn claim(&mut self, key: PolicyKey, owner: Owner, template: Template) -> Change {
-        self.put(key, owner, template, None)
+    /// `owner` wants the policy, in place of what it wanted before, for traffic of which so much is there.
+    pub(super) fn claim(
+        &mut self,
+        key: PolicyKey,
+        owner: Owner,
+        breadth: Breadth,
+        template: Template,
+    ) -> Change {
+        self.put(key, owner, breadth, template, None)
     }
 
     /// The same behind somebody who has it, until that one releases it or [`Claims::raise`] says so.
@@ -50,16 +67,18 @@ impl Claims {
         &mut self,
         key: PolicyKey,
         owner: Owner,
+        breadth: Breadth,
         template: Template,
         behind: &Owner,
     ) -> Change {
-        self.put(key, owner, template, Some(behind))
+        self.put(key, owner, breadth, template, Some(behind))
     }
 
     fn put(
         &mut self,
         key: PolicyKey,
         owner: Owner,
+        breadth: Breadth,
         template: Template,
         behind: Option<&Owner>,
     ) -> Change {
@@ -69,23 +88,26 @@ impl Claims {
             claim.template = template;
         } else {
             let first = claims.iter().position(|claim| Some(&claim.owner) == behind);
-            let at = match owner {
-                Owner::Child(_) => first.unwrap_or(claims.len()),
-                Owner::Trap(_) => 0,
+            let claim = Claim {
+                owner,
+                breadth,
+                template,
             };
-            claims.insert(at, Claim { owner, template });
+            let at = first.unwrap_or_else(|| place(claims, &claim));
+            claims.insert(at, claim);
         }
         change(before, claims)
     }
 
-    /// What `owner` claimed comes before all others.
+    /// What `owner` claimed comes before all others that are not for less.
     pub(super) fn raise(&mut self, key: &PolicyKey, owner: &Owner) -> Change {
         let Some(claims) = self.0.get_mut(key) else {
             return Change::Nothing;
         };
         let before = claims.last().map(|claim| claim.template);
         if let Some(at) = claims.iter().position(|claim| claim.owner == *owner) {
-            claims[at..].rotate_left(1);
+            let claim = claims.remove(at);
+            claims.insert(place(claims, &claim), claim);
         }
         change(before, claims)
     }
@@ -118,10 +140,26 @@ impl Claims {
         }
     }
 
+    /// The `reqid` of those who want a policy for as much.
+    pub(super) fn reqid_of(&self, key: &PolicyKey, breadth: Breadth) -> Option<u32> {
+        let mut claims = self.0.get(key)?.iter().rev();
+        let claim = claims.find(|claim| claim.breadth == breadth)?;
+        Some(claim.template.reqid)
+    }
+
     /// The `reqid` of whoever has the policy now.
     pub(super) fn reqid(&self, key: &PolicyKey) -> Option<u32> {
         Some(self.0.get(key)?.last()?.template.reqid)
     }
+}
+
+/// Where a claim belongs: a child SA's after its equals, a trap's before them.
+fn place(claims: &[Claim], claim: &Claim) -> usize {
+    let comes_after = |other: &Claim| match claim.owner {
+        Owner::Child(_) => other.rank() > claim.rank(),
+        Owner::Trap(_) => other.rank() >= claim.rank(),
+    };
+    claims.iter().position(comes_after).unwrap_or(claims.len())
 }
 
 fn change(before: Option<Template>, claims: &[Claim]) -> Change {
@@ -144,6 +182,10 @@ mod tests {
         policy::keys(&any, &any, Mode::Tunnel, None, None).unwrap()[0]
     }
 
+    fn all() -> Breadth {
+        Breadth::of(&Selector::any_v4(), &Selector::any_v4())
+    }
+
     fn template(spi: u32) -> Template {
         Template {
             source: "192.0.2.1".parse().unwrap(),
@@ -161,11 +203,11 @@ mod tests {
         let mut claims = Claims::default();
         let (old, new) = (Owner::Child(1), Owner::Child(2));
         assert_eq!(
-            claims.claim(key(), old.clone(), template(7)),
+            claims.claim(key(), old.clone(), all(), template(7)),
             Change::Add(template(7))
         );
         assert_eq!(
-            claims.claim(key(), new.clone(), template(8)),
+            claims.claim(key(), new.clone(), all(), template(8)),
             Change::Update(template(8))
         );
         assert_eq!(claims.release(&key(), &old), Change::Nothing);
@@ -178,9 +220,9 @@ mod tests {
         for goes in [false, true] {
             let mut claims = Claims::default();
             let (old, new) = (Owner::Child(1), Owner::Child(2));
-            claims.claim(key(), old.clone(), template(7));
+            claims.claim(key(), old.clone(), all(), template(7));
             assert_eq!(
-                claims.claim_behind(key(), new.clone(), template(8), &old),
+                claims.claim_behind(key(), new.clone(), all(), template(8), &old),
                 Change::Nothing
             );
             if goes {
@@ -199,8 +241,8 @@ mod tests {
     #[test]
     fn when_the_newest_goes_first_the_older_is_in_force_again() {
         let mut claims = Claims::default();
-        claims.claim(key(), Owner::Child(1), template(7));
-        claims.claim(key(), Owner::Child(2), template(8));
+        claims.claim(key(), Owner::Child(1), all(), template(7));
+        claims.claim(key(), Owner::Child(2), all(), template(8));
         assert_eq!(
             claims.release(&key(), &Owner::Child(2)),
             Change::Update(template(7))
@@ -211,16 +253,16 @@ mod tests {
     fn a_trap_never_comes_before_a_child_sa_and_is_there_again_after_it() {
         let mut claims = Claims::default();
         let trap = Owner::Trap("net".into());
-        claims.claim(key(), Owner::Child(1), template(7));
+        claims.claim(key(), Owner::Child(1), all(), template(7));
         assert_eq!(
-            claims.claim(key(), trap.clone(), template(0)),
+            claims.claim(key(), trap.clone(), all(), template(0)),
             Change::Nothing
         );
         assert_eq!(
             claims.release(&key(), &Owner::Child(1)),
             Change::Update(template(0))
         );
-        claims.claim(key(), Owner::Child(2), template(9));
+        claims.claim(key(), Owner::Child(2), all(), template(9));
         assert_eq!(claims.release(&key(), &trap), Change::Nothing);
     }
 
@@ -228,12 +270,12 @@ mod tests {
     fn a_claim_that_the_kernel_refused_is_never_released() {
         let mut claims = Claims::default();
         let before = claims.before(&key());
-        claims.claim(key(), Owner::Child(1), template(7));
+        claims.claim(key(), Owner::Child(1), all(), template(7));
         claims.restore(key(), before);
         assert_eq!(claims.release(&key(), &Owner::Child(1)), Change::Nothing);
-        claims.claim(key(), Owner::Child(2), template(8));
+        claims.claim(key(), Owner::Child(2), all(), template(8));
         let before = claims.before(&key());
-        claims.claim(key(), Owner::Child(3), template(9));
+        claims.claim(key(), Owner::Child(3), all(), template(9));
         claims.restore(key(), before);
         assert_eq!(claims.release(&key(), &Owner::Child(3)), Change::Nothing);
         assert_eq!(claims.release(&key(), &Owner::Child(2)), Change::Delete);
@@ -242,16 +284,46 @@ mod tests {
     #[test]
     fn a_claim_of_the_same_owner_is_in_place_of_its_earlier_one() {
         let mut claims = Claims::default();
-        claims.claim(key(), Owner::Child(1), template(7));
+        claims.claim(key(), Owner::Child(1), all(), template(7));
         let moved = Template {
             destination: "192.0.2.3".parse().unwrap(),
             ..template(7)
         };
         assert_eq!(
-            claims.claim(key(), Owner::Child(1), moved),
+            claims.claim(key(), Owner::Child(1), all(), moved),
             Change::Update(moved)
         );
-        assert_eq!(claims.claim(key(), Owner::Child(1), moved), Change::Nothing);
+        assert_eq!(
+            claims.claim(key(), Owner::Child(1), all(), moved),
+            Change::Nothing
+        );
         assert_eq!(claims.release(&key(), &Owner::Child(1)), Change::Delete);
+    }
+
+    #[test]
+    fn of_ranges_that_share_a_policy_the_lesser_has_it_whoever_came_first() {
+        let less = Breadth::of(&Selector::any_v4(), &Selector::host([10, 0, 0, 1].into()));
+        let (wide, trap) = (Owner::Child(1), Owner::Trap("narrow".into()));
+        for child_first in [true, false] {
+            let mut claims = Claims::default();
+            if child_first {
+                claims.claim(key(), wide.clone(), all(), template(7));
+            }
+            claims.claim(key(), trap.clone(), less, template(0));
+            if !child_first {
+                claims.claim(key(), wide.clone(), all(), template(7));
+            }
+            let narrow = claims.claim(key(), Owner::Child(2), less, template(8));
+            assert_eq!(narrow, Change::Update(template(8)));
+            // A replacement of the wide one does not come before it either.
+            let behind = claims.claim_behind(key(), Owner::Child(3), all(), template(9), &wide);
+            assert_eq!(behind, Change::Nothing);
+            assert_eq!(claims.raise(&key(), &Owner::Child(3)), Change::Nothing);
+            assert_eq!(claims.release(&key(), &wide), Change::Nothing);
+            let waits = claims.release(&key(), &Owner::Child(2));
+            assert_eq!(waits, Change::Update(template(0)));
+            assert_eq!(claims.release(&key(), &trap), Change::Update(template(9)));
+            assert_eq!(claims.release(&key(), &Owner::Child(3)), Change::Delete);
+        }
     }
 }

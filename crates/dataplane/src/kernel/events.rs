@@ -1,6 +1,6 @@
 //! What the kernel tells on its own, on a thread that listens for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
@@ -44,8 +44,8 @@ struct Told {
 pub(super) struct Index {
     states: BTreeMap<Name, u64>,
     told: BTreeMap<u64, Told>,
-    /// Each with its `reqid`, which traps for the same traffic share.
-    traps: BTreeMap<String, u32>,
+    /// Each with the `reqid` of each of its pairs, which traps for the same traffic share.
+    traps: BTreeMap<String, BTreeSet<u32>>,
 }
 
 impl Index {
@@ -66,8 +66,8 @@ impl Index {
         self.told.entry(id).or_default().moved = None;
     }
 
-    pub(super) fn add_trap(&mut self, reqid: u32, name: String) {
-        self.traps.insert(name, reqid);
+    pub(super) fn add_trap(&mut self, name: String, reqids: BTreeSet<u32>) {
+        self.traps.insert(name, reqids);
     }
 
     pub(super) fn remove_trap(&mut self, name: &str) {
@@ -105,7 +105,8 @@ impl Index {
             }
             XfrmMessage::Acquire(message) => {
                 let wanted = policy::reqid(&message.nlas)?;
-                let (trap, _) = self.traps.iter().find(|(_, reqid)| **reqid == wanted)?;
+                let mut traps = self.traps.iter();
+                let (trap, _) = traps.find(|(_, reqids)| reqids.contains(&wanted))?;
                 let packet = &message.acquire.selector;
                 let side = |address_, port| {
                     let host = address(packet.family, address_);
@@ -327,9 +328,9 @@ mod tests {
             XfrmMessage::Acquire(message)
         };
         let mut index = Index::default();
-        index.add_trap(5, "a".into());
-        index.add_trap(5, "b".into());
-        index.add_trap(6, "c".into());
+        index.add_trap("a".into(), [4, 5].into());
+        index.add_trap("b".into(), [5, 7].into());
+        index.add_trap("c".into(), [6].into());
         let trap = |index: &mut Index, reqid| match index.event(&acquire(reqid)) {
             Some(PlaneEvent::Acquire {
                 trap,
@@ -344,9 +345,10 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!(trap(&mut index, 6).unwrap(), "c");
+        assert_eq!(trap(&mut index, 7).unwrap(), "b");
         assert_eq!(trap(&mut index, 5).unwrap(), "a");
         index.remove_trap("a");
         assert_eq!(trap(&mut index, 5).unwrap(), "b");
-        assert_eq!(trap(&mut index, 7), None);
+        assert_eq!(trap(&mut index, 8), None);
     }
 }

@@ -11,7 +11,7 @@ use super::child::{Child, Trapped};
 use super::claims::{Change, Owner};
 use super::ledger::Entry;
 use super::netlink::Failure;
-use super::policy::{self, Path, PolicyKey, Template};
+use super::policy::{self, Breadth, PolicyKey, Template};
 use super::route::Between;
 use super::state::{self, Direction, StateKey};
 use super::{Kernel, events};
@@ -190,24 +190,27 @@ impl Kernel {
         &mut self,
         key: &PolicyKey,
         owner: &Owner,
+        breadth: Breadth,
         template: Template,
     ) -> Result<(), PlaneError> {
-        self.claim_behind(key, owner, template, None)
+        self.claim_behind(key, owner, breadth, template, None)
     }
 
     fn claim_behind(
         &mut self,
         key: &PolicyKey,
         owner: &Owner,
+        breadth: Breadth,
         template: Template,
         behind: Option<&Owner>,
     ) -> Result<(), PlaneError> {
         let (reqid, before) = (self.claims.reqid(key), self.claims.before(key));
         let change = match behind {
-            Some(behind) => self
-                .claims
-                .claim_behind(*key, owner.clone(), template, behind),
-            None => self.claims.claim(*key, owner.clone(), template),
+            Some(behind) => {
+                self.claims
+                    .claim_behind(*key, owner.clone(), breadth, template, behind)
+            }
+            None => self.claims.claim(*key, owner.clone(), breadth, template),
         };
         let applied = self.apply(key, change, reqid);
         if applied.is_err() {
@@ -225,16 +228,22 @@ impl Kernel {
 
     /// Those of what is there for the same traffic, or new ones: policies for incoming packets must take
     /// what any of them sends.
-    pub(super) fn reqid_for(&mut self, replaces: Option<u64>, policies: &[PolicyKey]) -> u32 {
+    pub(super) fn reqid_for(
+        &mut self,
+        replaces: Option<u64>,
+        breadth: Breadth,
+        policies: &[PolicyKey],
+    ) -> u32 {
         let inherited = replaces.and_then(|id| Some(self.children.get(&id)?.reqid));
-        let shared = || policies.iter().find_map(|key| self.claims.reqid(key));
+        let of = |key| self.claims.reqid_of(key, breadth);
+        let shared = || policies.iter().find_map(of);
         if let Some(reqid) = inherited.or_else(shared) {
             return reqid;
         }
         let children = self.children.values().chain(self.expected.values());
         let children = children.map(|child| child.reqid);
         let used: BTreeSet<u32> = children
-            .chain(self.traps.values().map(|trap| trap.reqid))
+            .chain(self.traps.values().flatten().map(|pair| pair.reqid))
             .collect();
         loop {
             self.next_reqid = self.next_reqid.wrapping_add(1).max(1);
@@ -266,7 +275,8 @@ impl Kernel {
         let behind = before.map(Owner::Child);
         // In the order of the keys: out comes last, when the way back is ready.
         for key in &child.policies {
-            self.claim_behind(key, &owner, child.template(key.path), behind.as_ref())?;
+            let (breadth, template) = (child.breadth(), child.template(key.path));
+            self.claim_behind(key, &owner, breadth, template, behind.as_ref())?;
         }
         self.add_routes(&owner, child)
     }
@@ -334,10 +344,10 @@ impl Kernel {
         result
     }
 
-    pub(super) fn remove_trap(&mut self, name: &str, trap: &Trapped) -> Result<(), PlaneError> {
+    pub(super) fn remove_trap(&mut self, name: &str, trap: &[Trapped]) -> Result<(), PlaneError> {
         let owner = Owner::Trap(name.to_owned());
         let mut result = Ok(());
-        for key in trap.policies.iter().rev() {
+        for key in trap.iter().flat_map(|pair| &pair.policies).rev() {
             result = result.and(self.release(key, &owner));
         }
         result = result.and(self.routes.release(&mut self.ledger, &owner));
@@ -348,26 +358,13 @@ impl Kernel {
     pub(super) fn install_trap(
         &mut self,
         trap: &Trap,
-        trapped: &Trapped,
+        trapped: &[Trapped],
     ) -> Result<(), PlaneError> {
         let owner = Owner::Trap(trap.name.clone());
-        for key in &trapped.policies {
-            let direction = match key.path {
-                Path::Out => Direction::Out,
-                Path::In | Path::Forward => Direction::In,
-            };
-            let (source, destination) = direction.of(trap.local, trap.remote);
-            let template = Template {
-                source,
-                destination,
-                protocol: state::ip_protocol(trap.protocol),
-                mode: trap.mode,
-                spi: 0,
-                reqid: trapped.reqid,
-                // The kernel waits for the state that it did not find, and asks again for no other meanwhile.
-                ipcomp: trap.compress.then_some(0),
-            };
-            self.claim(key, &owner, template)?;
+        for pair in trapped {
+            for key in &pair.policies {
+                self.claim(key, &owner, pair.breadth, pair.template(trap, key.path))?;
+            }
         }
         if trap.mode == Mode::Transport || trap.mark.is_some() || trap.interface_id.is_some() {
             return Ok(());

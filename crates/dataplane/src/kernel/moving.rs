@@ -64,7 +64,7 @@ impl Kernel {
         self.replace_state(&old.outbound, &new.outbound, new.reqid, outbound)?;
         let owner = Owner::Child(id);
         for key in &new.policies {
-            self.claim(key, &owner, new.template(key.path))?;
+            self.claim(key, &owner, new.breadth(), new.template(key.path))?;
         }
         self.routes.release(&mut self.ledger, &owner)?;
         self.add_routes(&owner, new)

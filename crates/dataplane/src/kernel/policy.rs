@@ -1,5 +1,6 @@
 //! Kernel policies: which packets must be protected, and by which states.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -70,6 +71,23 @@ pub(crate) struct PolicyKey {
     pub(crate) destination_port: u16,
     pub(crate) mark: Option<Mark>,
     pub(crate) interface_id: Option<u32>,
+}
+
+/// How much two sides have of which a policy is for a subnet each: ranges of which one lies within the other may have a
+/// policy in common, and the lesser is then the more specific.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Breadth {
+    remote: u128,
+    local: u128,
+}
+
+impl Breadth {
+    pub(super) fn of(local: &Selector, remote: &Selector) -> Self {
+        Self {
+            remote: remote.addresses(),
+            local: local.addresses(),
+        }
+    }
 }
 
 /// How packets of a policy are protected.
@@ -157,27 +175,23 @@ pub(crate) fn keys(
     Ok(keys)
 }
 
-/// The policies of a trap: those of each pair of selectors of one IP version.
+/// The policies of a trap, by its pairs of selectors of one IP version. One that several pairs want is that pair's which is
+/// for the least.
 ///
 /// # Errors
 /// [`PlaneError::TooManyPolicies`], or [`PlaneError::Invalid`] when no pair fits together.
-pub(super) fn trap_keys(trap: &crate::Trap) -> Result<Vec<PolicyKey>, PlaneError> {
-    let mut all = std::collections::BTreeSet::new();
+pub(super) fn trap_keys(trap: &crate::Trap) -> Result<Vec<(Breadth, Vec<PolicyKey>)>, PlaneError> {
+    let mut pairs = Vec::new();
     for local in &trap.local_selectors {
         for remote in &trap.remote_selectors {
             if local.first.is_ipv4() == remote.first.is_ipv4() {
                 local.check_against(remote)?;
-                all.extend(keys(
-                    local,
-                    remote,
-                    trap.mode,
-                    trap.mark,
-                    trap.interface_id,
-                )?);
+                let keys = keys(local, remote, trap.mode, trap.mark, trap.interface_id)?;
+                pairs.push((Breadth::of(local, remote), keys));
             }
         }
     }
-    if all.is_empty() {
+    if pairs.is_empty() {
         return Err(PlaneError::Invalid {
             what: format!(
                 "the two sides of '{}' have no IP version in common",
@@ -185,6 +199,12 @@ pub(super) fn trap_keys(trap: &crate::Trap) -> Result<Vec<PolicyKey>, PlaneError
             ),
         });
     }
+    pairs.sort_by_key(|(breadth, _)| *breadth);
+    let mut all = BTreeSet::new();
+    for (_, keys) in &mut pairs {
+        keys.retain(|key| all.insert(*key));
+    }
+    pairs.retain(|(_, keys)| !keys.is_empty());
     if all.len() > MAX_POLICIES {
         return Err(PlaneError::TooManyPolicies {
             what: trap.name.clone(),
@@ -192,7 +212,7 @@ pub(super) fn trap_keys(trap: &crate::Trap) -> Result<Vec<PolicyKey>, PlaneError
             limit: MAX_POLICIES,
         });
     }
-    Ok(all.into_iter().collect())
+    Ok(pairs)
 }
 
 /// The traffic of a policy.
@@ -298,6 +318,7 @@ pub(super) fn reqid(attributes: &[XfrmAttrs]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use netlink_packet_core::Emitable;
+    use proptest::prelude::*;
 
     use super::*;
     use crate::kernel::golden;
@@ -370,5 +391,82 @@ mod tests {
             "0.0.0.1-255.255.255.254 with 0.0.0.1-255.255.255.254 needs 11532 IPsec policies, \
              more than 1024; write subnets in place of ranges"
         );
+    }
+
+    fn trap(remotes: &[Selector]) -> crate::Trap {
+        crate::Trap {
+            name: "net".into(),
+            protocol: crypto::esp::Protocol::Esp,
+            mode: Mode::Tunnel,
+            compress: false,
+            local: "192.0.2.1".parse().unwrap(),
+            remote: "192.0.2.2".parse().unwrap(),
+            local_selectors: vec![net("10.1.0.0/16")],
+            remote_selectors: remotes.to_vec(),
+            mark: None,
+            interface_id: None,
+        }
+    }
+
+    #[test]
+    fn a_trap_has_for_each_pair_the_policies_of_its_sa() {
+        let remotes = [net("10.0.0.0/8"), net("10.2.0.0/16")];
+        let pairs = trap_keys(&trap(&remotes)).unwrap();
+        for remote in &remotes {
+            let local = &net("10.1.0.0/16");
+            let keys = keys(local, remote, Mode::Tunnel, None, None).unwrap();
+            assert!(pairs.contains(&(Breadth::of(local, remote), keys)));
+        }
+        assert_eq!(pairs.len(), 2);
+    }
+
+    #[test]
+    fn a_policy_of_two_ranges_of_a_trap_is_of_the_lesser() {
+        let (mut wide, narrow) = (net("10.2.0.0/23"), net("10.2.0.0/23"));
+        wide.last = "10.2.2.255".parse().unwrap();
+        let pairs = trap_keys(&trap(&[wide, narrow])).unwrap();
+        let remotes: Vec<Vec<String>> = pairs
+            .iter()
+            .map(|(_, keys)| {
+                let out = keys.iter().filter(|key| key.path == Path::Out);
+                out.map(|key| key.destination.to_string()).collect()
+            })
+            .collect();
+        assert_eq!(remotes, [["10.2.0.0/23"], ["10.2.2.0/24"]]);
+    }
+
+    /// A side's traffic, and what lies within it.
+    fn nested() -> impl Strategy<Value = (Selector, Selector)> {
+        let v4 = (any::<u32>(), 0..=32_u8, 0..=32_u8).prop_map(|(address, a, b)| {
+            let net = |prefix| IpNet::new(IpAddr::from(address.to_be_bytes()), prefix).unwrap();
+            [net(a.min(b)), net(a.max(b))]
+        });
+        let ports = prop_oneof![
+            Just([(0, 0), (0, 0)]),
+            Just([(0, 0), (6, 0)]),
+            Just([(0, 0), (6, 443)]),
+            Just([(6, 0), (6, 443)]),
+            Just([(6, 443), (6, 443)]),
+        ];
+        (v4, ports).prop_map(|(nets, ports)| {
+            let side = |n: usize| Selector {
+                protocol: ports[n].0,
+                port: ports[n].1,
+                ..Selector::subnet(nets[n])
+            };
+            (side(0), side(1))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_lies_within_other_traffic_comes_before_it_trap_or_sa(
+            (local, less_local) in nested(),
+            (remote, less_remote) in nested(),
+        ) {
+            let key = |local, remote| keys(local, remote, Mode::Tunnel, None, None).unwrap()[0];
+            let (wide, narrow) = (key(&local, &remote), key(&less_local, &less_remote));
+            prop_assert_eq!(narrow.priority() < wide.priority(), narrow != wide);
+        }
     }
 }

@@ -122,8 +122,8 @@ impl Tables {
 
     fn enter(&mut self, local: Selector, remote: Selector, turn: Turn, holder: &Holder) {
         let rank = Rank {
-            remote_addresses: addresses(&remote),
-            local_addresses: addresses(&local),
+            remote_addresses: remote.addresses(),
+            local_addresses: local.addresses(),
             without_ports: u8::from(local.port == 0) + u8::from(remote.port == 0),
             without_protocol: local.protocol == 0 && remote.protocol == 0,
             turn,
@@ -206,15 +206,6 @@ impl Shorter {
             }
         }
     }
-}
-
-/// How many addresses a range has, less one.
-fn addresses(selector: &Selector) -> u128 {
-    let number = |address| match address {
-        IpAddr::V4(address) => u128::from(u32::from(address)),
-        IpAddr::V6(address) => u128::from(address),
-    };
-    number(selector.last).saturating_sub(number(selector.first))
 }
 
 #[cfg(test)]

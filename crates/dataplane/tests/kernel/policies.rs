@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use crypto::esp::Protocol;
-use dataplane::{Mode, Plane, PlaneError, PlaneEvent, Selector, Trap};
+use dataplane::{ChildSa, Mode, Plane, PlaneError, PlaneEvent, Selector, Trap};
 
 use crate::lab::{Host, Lab, ensure, same};
 use crate::{Outcome, OwnTrial, crash, sas};
@@ -62,18 +62,35 @@ pub fn trap(mode: Mode) -> Trap {
     }
 }
 
-/// Two traps of which the second, for a part of the first's traffic, has the name that comes later.
-pub fn wide_and_narrow() -> [Trap; 2] {
-    let narrow = Trap {
-        name: "narrow".into(),
-        remote_selectors: vec![net("10.2.0.0/24")],
+/// Two traps of which the second, for a part of the first's traffic, has the name that comes later: within a subnet, and
+/// within a range that has its subnet in common with it. 10.2.2.1 is the first's alone, 10.2.0.1 the second's.
+pub fn wide_and_narrow() -> [[Trap; 2]; 2] {
+    let named = |name: &str, remote| Trap {
+        name: name.into(),
+        remote_selectors: vec![remote],
         ..trap(Mode::Tunnel)
     };
-    let wide = Trap {
-        name: "a-wide".into(),
-        ..trap(Mode::Tunnel)
+    let range = Selector {
+        last: [10, 2, 2, 255].into(),
+        ..net("10.2.0.0/23")
     };
-    [wide, narrow]
+    [net("10.2.0.0/16"), range]
+        .map(|wide| [named("a-wide", wide), named("narrow", net("10.2.0.0/23"))])
+}
+
+/// An SA for what a trap waits for, at both ends.
+pub fn sas_of(trap: &Trap, number: u32) -> (ChildSa, ChildSa) {
+    let (sa, other) = sas::pair(&sas::SUITES[0], trap.mode, number);
+    let remote_selector = trap.remote_selectors[0];
+    let there = ChildSa {
+        local_selector: remote_selector,
+        ..other
+    };
+    let here = ChildSa {
+        remote_selector,
+        ..sa
+    };
+    (here, there)
 }
 
 /// The number behind a word in what `ip` shows, of the first line that has it.
@@ -106,7 +123,13 @@ fn a_trap_is_what_ip_xfrm_would_install() -> Outcome {
     tcp.interface_id = Some(7);
     left.plane.trap(&tcp)?;
     let ours = lab.left.xfrm()?;
-    let reqid = number_after(&ours, "reqid")?;
+    // Each pair has one of its own.
+    let reqid = |of: &str| {
+        let policy = ours.split("\nsrc ").find(|policy| policy.contains(of));
+        number_after(policy.unwrap_or_default(), "reqid")
+    };
+    let reqids = [reqid("10.1.0.0/16")?, reqid("2001:db8:1::/48")?];
+    ensure(reqids[0] != reqids[1], || ours.clone())?;
     // The priorities stand in the trial below.
     for (path, four, six) in [
         (
@@ -130,9 +153,9 @@ fn a_trap_is_what_ip_xfrm_would_install() -> Outcome {
         } else {
             "src 192.0.2.2 dst 192.0.2.1"
         };
-        for (selector, priority) in [
-            (four, 400_000 - 32 * 1024 - 512 - 128),
-            (six, 400_000 - 96 * 1024),
+        for (selector, priority, reqid) in [
+            (four, 400_000 - 32 * 1024 - 512 - 128, &reqids[0]),
+            (six, 400_000 - 96 * 1024, &reqids[1]),
         ] {
             lab.right.ip(&format!(
                 "xfrm policy add {selector} dir {path} priority {priority} mark 0x10 mask 0xf0 if_id 7 \

@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use dataplane::{ChildSa, Limits, Mark, Mode, Plane, PlaneError, PlaneEvent, Selector, UdpEncap};
 
 use crate::lab::{Host, Lab, both, carried, ensure, same};
-use crate::policies::{net, trap, wide_and_narrow};
+use crate::policies::{net, sas_of, trap, wide_and_narrow};
 use crate::sas::{SUITES, other_end, pair};
 use crate::{Outcome, OwnTrial};
 
@@ -35,6 +35,10 @@ pub const TRIALS: &[OwnTrial] = &[
     (
         "what_a_trap_waits_for_goes_by_no_wider_sa",
         what_a_trap_waits_for_goes_by_no_wider_sa,
+    ),
+    (
+        "a_pair_of_a_trap_that_has_no_sa_goes_by_none_of_another",
+        a_pair_of_a_trap_that_has_no_sa_goes_by_none_of_another,
     ),
     (
         "a_local_lan_is_reached_past_the_sa",
@@ -311,34 +315,55 @@ fn an_sa_for_a_trap_carries_what_asked_for_it() -> Outcome {
     Ok(())
 }
 
-fn what_a_trap_waits_for_goes_by_no_wider_sa() -> Outcome {
-    let lab = Lab::new()?;
-    lab.right.ip("addr add 10.2.9.1/32 dev lo")?;
-    let (mut left, mut right) = lab.planes()?;
-    for trap in wide_and_narrow() {
-        left.plane.trap(&trap)?;
-    }
-    let (wide, other) = pair(&SUITES[0], Mode::Tunnel, 1);
-    left.plane.install(&wide)?;
-    right.plane.install(&other)?;
-    lab.left.pings("-I 10.1.0.1 10.2.9.1")?;
-    lab.left.pings_in_vain("-I 10.1.0.1 10.2.0.1")?;
-    let asks = |event: &PlaneEvent| match event {
+/// The trap that asks next.
+fn asks(event: &PlaneEvent) -> Option<String> {
+    match event {
         PlaneEvent::Acquire { trap, .. } => Some(trap.clone()),
         _ => None,
-    };
-    same("who asks", &left.event(asks)?, "narrow")?;
-    carried(&left.plane.counters(1)?, 3)?;
-    let (mut narrow, mut other) = pair(&SUITES[0], Mode::Tunnel, 2);
-    narrow.remote_selector = net("10.2.0.0/24");
-    other.local_selector = net("10.2.0.0/24");
+    }
+}
+
+fn what_a_trap_waits_for_goes_by_no_wider_sa() -> Outcome {
+    for [wide, narrow] in wide_and_narrow() {
+        let lab = Lab::new()?;
+        lab.right.ip("addr add 10.2.2.1/32 dev lo")?;
+        let (mut left, mut right) = lab.planes()?;
+        left.plane.trap(&wide)?;
+        left.plane.trap(&narrow)?;
+        let (wide, there) = sas_of(&wide, 1);
+        left.plane.install(&wide)?;
+        right.plane.install(&there)?;
+        lab.left.pings("-I 10.1.0.1 10.2.2.1")?;
+        lab.left.pings_in_vain("-I 10.1.0.1 10.2.0.1")?;
+        same("who asks", &left.event(asks)?, "narrow")?;
+        carried(&left.plane.counters(1)?, 3)?;
+        let (narrow, there) = sas_of(&narrow, 2);
+        right.plane.install(&there)?;
+        left.plane.install(&narrow)?;
+        lab.left.pings("-I 10.1.0.1 10.2.0.1")?;
+        carried(&left.plane.counters(2)?, 3)?;
+        left.plane.remove(2)?;
+        lab.left.pings_in_vain("-I 10.1.0.1 10.2.0.1")?;
+        lab.left.pings("-I 10.1.0.1 10.2.2.1")?;
+    }
+    Ok(())
+}
+
+fn a_pair_of_a_trap_that_has_no_sa_goes_by_none_of_another() -> Outcome {
+    let lab = Lab::new()?;
+    let (mut left, mut right) = lab.planes()?;
+    let mut pairs = trap(Mode::Tunnel);
+    pairs.remote_selectors.push(net("10.3.0.0/16"));
+    left.plane.trap(&pairs)?;
+    let (sa, other) = pair(&SUITES[0], Mode::Tunnel, 1);
+    left.plane.install(&sa)?;
     right.plane.install(&other)?;
-    left.plane.install(&narrow)?;
     lab.left.pings("-I 10.1.0.1 10.2.0.1")?;
-    carried(&left.plane.counters(2)?, 3)?;
-    left.plane.remove(2)?;
-    lab.left.pings_in_vain("-I 10.1.0.1 10.2.0.1")?;
-    lab.left.pings("-I 10.1.0.1 10.2.9.1")
+    let before = left.plane.counters(1)?.outbound;
+    lab.left.pings_in_vain("-I 10.1.0.1 10.3.0.1")?;
+    same("who asks", &left.event(asks)?, "net")?;
+    let after = left.plane.counters(1)?.outbound;
+    ensure(before.packets == after.packets, || format!("{after:?}"))
 }
 
 fn a_local_lan_is_reached_past_the_sa() -> Outcome {
