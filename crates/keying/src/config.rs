@@ -327,11 +327,11 @@ impl ModeConfig {
         }
     }
 
-    /// Whether an address may have been given out by it.
-    pub(crate) fn gives(&self, address: IpAddr) -> bool {
+    /// Where peers get addresses from.
+    pub(crate) fn pools(&self) -> &[Pool] {
         match self {
-            ModeConfig::Client(_) => false,
-            ModeConfig::Server(server) => server.pools.iter().any(|pool| pool.contains(address)),
+            ModeConfig::Client(_) => &[],
+            ModeConfig::Server(server) => &server.pools,
         }
     }
 

@@ -9,13 +9,13 @@ use std::time::Instant;
 use audit::Cause;
 
 use crate::child::Child;
-use crate::config::{Connection, RemoteAddress};
+use crate::config::{Connection, ModeConfig, RemoteAddress};
 use crate::endpoint::{Endpoint, Party};
 use crate::ikev1::negotiation::Failure;
 use crate::ikev1::quick::QuickId;
 use crate::ikev1::state::State;
 use crate::io::{Output, Replaced};
-use crate::limits::MAX_NAME_ADDRESSES;
+use crate::limits::{AUTO_RETRY_FIRST, MAX_NAME_ADDRESSES};
 
 /// The operator changed the policy: what this is to a negotiation, and to what it had made.
 const CAUSES: (Cause, Cause) = (Cause::PolicyChanged, Cause::DeletedByOperator);
@@ -109,18 +109,15 @@ impl Endpoint {
             .filter(|sa| sa.connection.name == name)
         {
             sa.connection = new.clone();
-            let gives = |address| {
-                new.mode_config
-                    .as_ref()
-                    .is_some_and(|config| config.gives(address))
-            };
-            if !sa.inner_remote.all().into_iter().all(gives) {
+            let pools = new.mode_config.as_ref().map_or(&[][..], ModeConfig::pools);
+            if !self.leases.are_of(sa.mmsa_id, pools) {
                 without.push(sa.mmsa_id);
             }
         }
         // Their addresses may be another's from now on.
         for id in without {
-            self.end_children_under(now, id, CAUSES.1);
+            let children = self.children.ids_under(id);
+            self.end_children(now, &children, CAUSES.1, true);
             self.end_sa(now, id, CAUSES.1, true);
         }
         let mut quick: Vec<QuickId> = Vec::new();
@@ -164,7 +161,8 @@ impl Endpoint {
         let newest = self.newest_sa(|sa| sa.connection.name == name);
         let newest = newest.filter(|_| new.children.iter().any(|child| child.auto));
         if let Some(sa) = newest.and_then(|id| self.sas.get_mut(&id)) {
-            sa.auto_at.get_or_insert(now);
+            sa.auto_at = Some(sa.auto_at.map_or(now, |at| at.min(now)));
+            sa.auto_wait = AUTO_RETRY_FIRST;
             let id = sa.mmsa_id;
             self.schedule(Party::Sa(id));
         }

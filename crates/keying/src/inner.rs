@@ -42,7 +42,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+    fn contains(&self, address: IpAddr) -> bool {
         address.is_ipv4() == self.first.is_ipv4() && (self.first..=self.last).contains(&address)
     }
 
@@ -120,6 +120,15 @@ impl Leases {
                 }
             }
         }
+    }
+
+    /// Whether pools still have all that a Main Mode SA has of them: each by its name.
+    pub(crate) fn are_of(&self, mmsa_id: u64, pools: &[Pool]) -> bool {
+        let all = self.by_sa.get(&mmsa_id).into_iter().flatten();
+        all.into_iter().all(|(name, address)| {
+            let mut pools = pools.iter();
+            pools.any(|pool| pool.name == *name && pool.contains(*address))
+        })
     }
 
     /// How many addresses are in use.

@@ -155,6 +155,8 @@ pub const COLLISION: Duration = Duration::from_secs(20);
 pub const AUTO_GRACE: Duration = Duration::from_secs(3);
 /// How long an `auto` child that ended is waited for before it is begun again: whoever ended it may be about to.
 pub const AUTO_AGAIN: Duration = Duration::from_secs(1);
+/// An `auto` child that lived shorter than this counts as one that failed.
+pub const AUTO_STEADY: Duration = Duration::from_mins(1);
 /// The first wait before an `auto` child that failed is tried again: a peer that restarts is back by then. It doubles.
 pub const AUTO_RETRY_FIRST: Duration = Duration::from_secs(5);
 /// The longest.

@@ -405,6 +405,11 @@ impl Endpoint {
                 Role::Initiator => now,
                 Role::Responder => now + AUTO_GRACE,
             });
+            // What did not come up under the one before waits as long as it would there, whoever began this one.
+            let before = self.newest_sa(|other| other.connection.name == sa.connection.name);
+            if let Some(before) = before.and_then(|id| self.sas.get(&id)) {
+                sa.auto_wait = before.auto_wait;
+            }
         }
         // The acknowledgement that the user passed, or message 3 of Aggressive Mode.
         let has_last_word = match n.method.and_then(|method| method.xauth) {
@@ -412,10 +417,6 @@ impl Endpoint {
             None => n.exchange == ExchangeType::AGGRESSIVE && n.role == Role::Initiator,
         };
         sa.children_at = has_last_word.then(|| now + LAST_WORD_GRACE);
-        // What did not come up under the one before waits as long as it would there.
-        if let Some(before) = n.replaces.and_then(|id| self.sas.get(&id)) {
-            sa.auto_wait = before.auto_wait;
-        }
         self.sas_by_peer.insert(&sa.remote_id, mmsa_id);
         self.sas_by_holder.insert(sa.holder(), mmsa_id);
         self.sas.insert(mmsa_id, Box::new(sa));
@@ -548,7 +549,9 @@ impl Endpoint {
                 .push_back(Output::Deconfigured { mmsa_id: id });
         }
         let configuring = !sa.configuring.is_over() && sa.inner_local.is_empty();
-        if configuring || sa.children_at.is_some() {
+        // Its successor, where one was to come first, is not negotiated any more.
+        let doubted = sa.is_in_doubt() && cause != Cause::Replaced;
+        if configuring || doubted || sa.children_at.is_some() {
             let connection = sa.connection.name.clone();
             for child in self.take_waiting(&connection) {
                 self.no_child(&connection, &child, sa.route.remote, cause);

@@ -89,7 +89,7 @@ pub(crate) struct Sa {
     pub auto_at: Option<Instant>,
     /// How long the next of them that fails waits.
     pub auto_wait: Duration,
-    /// When the peer last left a Quick Mode of ours without an answer.
+    /// When the last Quick Mode of ours began that the peer left without an answer.
     pub unanswered: Option<Instant>,
     /// When the first Quick Mode of ours may begin, where that is to come.
     pub children_at: Option<Instant>,

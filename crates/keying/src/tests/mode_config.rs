@@ -265,10 +265,12 @@ fn who_got_no_address_since_all_are_held_is_told_apart_from_who_asks_for_other_t
 
 #[test]
 fn another_pool_ends_only_sas_whose_address_it_has_not() {
-    for (first, last, stays) in [
-        ("10.3.0.1", "10.3.0.14", true),
-        ("10.3.0.0", "10.3.0.255", true),
-        ("10.3.0.2", "10.3.0.14", false),
+    for (name, first, last, stays) in [
+        ("clients", "10.3.0.1", "10.3.0.14", true),
+        ("clients", "10.3.0.0", "10.3.0.255", true),
+        ("clients", "10.3.0.2", "10.3.0.14", false),
+        // Another pool would give the address away once more.
+        ("others", "10.3.0.1", "10.3.0.6", false),
     ] {
         let mut net = pair_of(false, |_, _| {});
         quick::up(&mut net, A);
@@ -278,7 +280,7 @@ fn another_pool_ends_only_sas_whose_address_it_has_not() {
         let Some(ModeConfig::Server(server)) = &mut changed.mode_config else {
             panic!("the server");
         };
-        server.pools = vec![pool("clients", first, last)];
+        server.pools = vec![pool(name, first, last)];
         server.dns = Vec::new();
         net.hosts[B].connections = vec![changed.into()];
         let connections = net.hosts[B].connections.clone();
@@ -291,6 +293,8 @@ fn another_pool_ends_only_sas_whose_address_it_has_not() {
             for host in &net.hosts {
                 assert_eq!(host.of(4655).len(), 1);
                 assert_eq!(host.of(5452).len(), 1);
+                // The peer was told of both.
+                assert_eq!(host.of(5049).len(), 1);
             }
         }
     }

@@ -9,7 +9,7 @@ use super::net::{A, B, Net, filtered, perfect};
 use super::pair_with;
 use super::quick::{SUITE, child, stands, up};
 use crate::child::ChildOutcome;
-use crate::io::Command;
+use crate::io::{Command, Input};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -142,6 +142,81 @@ fn a_peer_that_never_says_no_is_not_asked_without_end() {
     assert!(main <= 25 && quick <= 25, "{main} {quick}");
     net.path = perfect();
     net.run(25 * MINUTE);
+    assert!(stands(&net));
+    net.finish();
+}
+
+#[test]
+fn two_that_keep_the_same_child_up_do_not_ask_without_end_either() {
+    let mut net = pair_with(706, |host, connection| {
+        let mut child = child(host, "net", &[SUITE]);
+        child.auto = true;
+        connection.children = vec![Arc::new(child)];
+        connection.dpd = None;
+    });
+    net.up(A);
+    net.path = filtered(|packet| packet.bytes.get(18) != Some(&isakmp::ExchangeType::QUICK_MODE.0));
+    net.run(Duration::from_hours(2));
+    let (main, quick) = begun(&net);
+    assert!(main <= 50 && quick <= 50, "{main} {quick}");
+    net.path = perfect();
+    net.run(25 * MINUTE);
+    assert!(stands(&net));
+    net.finish();
+}
+
+#[test]
+fn one_that_no_data_plane_takes_is_tried_again_less_and_less_often() {
+    for refuses in [A, B] {
+        let mut net = kept(707, Duration::from_hours(1));
+        net.up(A);
+        for _ in 0..3600 {
+            net.run(SECOND);
+            let ids: Vec<_> = net.hosts[refuses].plane.keys().copied().collect();
+            for id in ids {
+                net.input(refuses, Input::InstallFailed(id, "no".to_owned()));
+            }
+        }
+        let (main, quick) = begun(&net);
+        assert!(main == 1 && quick <= 14, "{main} {quick}");
+        net.finish();
+    }
+}
+
+#[test]
+fn a_peer_that_was_heard_while_it_was_asked_is_in_no_doubt() {
+    let mut net = pair_with(708, |host, connection| {
+        let mut child = child(host, "net", &[SUITE]);
+        child.auto = host == A;
+        connection.children = vec![Arc::new(child)];
+        if let Some(dpd) = &mut connection.dpd {
+            dpd.delay = 2 * SECOND;
+        }
+    });
+    net.up(A);
+    net.path = filtered(|packet| packet.bytes.get(18) != Some(&isakmp::ExchangeType::QUICK_MODE.0));
+    net.run(10 * MINUTE);
+    assert_eq!(begun(&net).0, 1);
+    net.finish();
+}
+
+#[test]
+fn a_reload_tries_what_it_changed_at_once() {
+    let mut net = kept(709, Duration::from_hours(1));
+    let good = net.hosts[A].connections.clone();
+    let mut wrong = (*good[0]).clone();
+    let mut child = (*wrong.children[0]).clone();
+    child.proposals = vec!["aes256-sha512".parse().unwrap()];
+    wrong.children = vec![Arc::new(child)];
+    let wrong = vec![Arc::new(wrong)];
+    net.hosts[A].connections = wrong.clone();
+    net.command(A, Command::Connections(wrong));
+    net.up(A);
+    net.run(10 * MINUTE);
+    assert!(net.hosts[A].plane.is_empty());
+    net.hosts[A].connections = good.clone();
+    net.command(A, Command::Connections(good));
+    net.run(SECOND);
     assert!(stands(&net));
     net.finish();
 }

@@ -113,7 +113,9 @@ pub fn read(
     let auth = auth?;
     let local = with_identity(local, &auth, &local_span, findings);
     check_families(&local, &remote, &local_span, findings);
-    check_listens(listen, &local, &remote, &remote_span, findings);
+    if start != Start::Wait {
+        check_listens(listen, &local, &remote, &remote_span, findings);
+    }
     if matches!(remote.address, RemoteAddress::LinkLocal(..))
         && dataplane != DataPlane::None
         && !children.is_empty()
@@ -610,7 +612,7 @@ fn initiator_only(table: &Table<'_>, remote: Option<&Remote>, findings: &mut Fin
     only
 }
 
-/// Whether any socket could reach the peer.
+/// Whether any socket could reach the peer that is begun with.
 fn check_listens(
     listen: &ListenConfig,
     local: &Local,

@@ -385,11 +385,12 @@ impl Agent {
         self.journal.when_unwritable(config.log.when_unwritable);
         self.log_keys(now, key_log);
         self.shared.take(config.clone());
+        let up = self.kept_that_are_up();
         self.endpoint
             .handle(now, Input::Command(Command::Connections(connections)));
         self.outputs();
         let replaced = self.replaced.take().unwrap_or_default();
-        self.keep(now, &config, &replaced);
+        self.keep(now, &config, &replaced, &up);
         self.last_verdicts
             .retain(|name, _| config.connection(name).is_some());
         self.answer_all();

@@ -216,3 +216,51 @@ fn a_client_that_got_no_address_asks_again_by_itself() {
     north.stop();
     north.verify();
 }
+
+#[test]
+fn up_fails_where_part_of_a_child_does() {
+    let (mut north, south) = with_children(46);
+    for locals in [
+        "[\"10.1.0.0/16\", \"10.5.0.0/16\"]",
+        "[\"10.5.0.0/16\", \"10.1.0.0/16\"]",
+    ] {
+        north.edit("local = [\"10.1.0.0/16\"]", &format!("local = {locals}"));
+        north.run(&["reload"]).good();
+        let said = north.run(&["up", "peer"]).failed();
+        assert!(said.contains("INVALID-ID-INFORMATION"), "{said}");
+        north.edit(&format!("local = {locals}"), "local = [\"10.1.0.0/16\"]");
+        north.run(&["down", "peer"]).good();
+    }
+    drop(south);
+    north.stop();
+    north.verify();
+}
+
+#[test]
+fn a_reload_that_takes_a_peers_address_brings_a_connection_that_is_kept_up_back() {
+    const SERVER: Setup = Setup {
+        connection: "start = \"auto\"\nmode-config = { pools = [\"clients\"], push = true }",
+        ..EVERYTHING
+    };
+    const CLIENT: Setup = Setup {
+        connection: "mode-config = { request = \"ipv4\", push = true }",
+        ..EVERYTHING
+    };
+    let (a, b) = (Place::new(47, 1), Place::new(47, 2));
+    let (mut north, mut south) = (Side::new(a, b, SERVER), Side::new(b, a, CLIENT));
+    north.append("[[pool]]\nname = \"clients\"\naddresses = \"10.3.0.0/24\"\n");
+    south.start();
+    north.start();
+    north.account("it is up", |c| c.live == 1);
+    let has = |address: &str| {
+        let sas = south.status().main_mode_sas;
+        format!("{sas:?}").contains(address)
+    };
+    until("the peer has an address", || has("10.3.0."));
+    north.edit("10.3.0.0/24", "10.4.0.0/24");
+    let said = north.run(&["reload"]).good();
+    assert!(said.contains("amended"), "{said}");
+    until("the peer has another", || has("10.4.0."));
+    north.stop();
+    north.verify();
+}

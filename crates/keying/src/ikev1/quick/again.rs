@@ -8,7 +8,7 @@ use audit::{Cause, Role};
 use super::Quick;
 use super::live::Live;
 use crate::endpoint::{Endpoint, Party};
-use crate::limits::{AUTO_AGAIN, AUTO_RETRY_LAST};
+use crate::limits::{AUTO_AGAIN, AUTO_RETRY_FIRST, AUTO_RETRY_LAST, AUTO_STEADY};
 
 impl Endpoint {
     /// A Quick Mode of ours failed.
@@ -19,14 +19,17 @@ impl Endpoint {
         if cause == Cause::QuickModeNoAnswer
             && let Some(sa) = self.sas.get_mut(&quick.mmsa_id)
         {
-            sa.unanswered = Some(now);
+            sa.unanswered = Some(quick.begun);
         }
         let auto = quick.child.as_ref().is_some_and(|child| child.auto);
         // What the operator ended is not to come again, and what the peer has begun as well is there.
         if auto
             && !matches!(
                 cause,
-                Cause::StoppedByOperator | Cause::ShuttingDown | Cause::RekeyCollision
+                Cause::StoppedByOperator
+                    | Cause::PolicyChanged
+                    | Cause::ShuttingDown
+                    | Cause::RekeyCollision
             )
         {
             self.again_after_failure(now, &quick.connection.name);
@@ -39,9 +42,19 @@ impl Endpoint {
             cause,
             Cause::Expired | Cause::DeletedByPeer | Cause::LostByDataPlane
         );
-        if lost && live.child.auto {
-            self.again(now, &live.connection.name, AUTO_AGAIN);
+        if !lost || !live.child.auto {
+            return;
         }
+        let name = &live.connection.name;
+        // What is ended as soon as it is there would be so the next time.
+        if cause != Cause::Expired && now < live.established + AUTO_STEADY {
+            return self.again_after_failure(now, name);
+        }
+        let newest = self.newest_sa(|sa| sa.connection.name == *name);
+        if let Some(sa) = newest.and_then(|id| self.sas.get_mut(&id)) {
+            sa.auto_wait = AUTO_RETRY_FIRST;
+        }
+        self.again(now, name, AUTO_AGAIN);
     }
 
     /// The `auto` children of a connection are tried again, after a wait that grows.

@@ -124,7 +124,7 @@ impl Endpoint {
         };
         let message_id = received.datagram.header.message_id;
         self.core.quick_started(&mut self.counters);
-        let mut quick = shared::begin(&mut self.core, sa, Role::Responder, message_id, None);
+        let mut quick = shared::begin(&mut self.core, now, sa, Role::Responder, message_id, None);
         quick.iv = iv;
         quick
             .duplicates

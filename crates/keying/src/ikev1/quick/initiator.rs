@@ -31,7 +31,14 @@ pub(crate) fn begin(
     let message_id = core.message_id();
     // One of ours that comes back is a reflection.
     sa.message_ids.insert(message_id);
-    let mut quick = shared::begin(core, sa, Role::Initiator, message_id, Some(child.clone()));
+    let mut quick = shared::begin(
+        core,
+        now,
+        sa,
+        Role::Initiator,
+        message_id,
+        Some(child.clone()),
+    );
     let suites = proposals::offerable(&child.proposals, sa.suite.group);
     let encapsulation = Encapsulation {
         mode: child.mode,

@@ -47,6 +47,8 @@ pub(crate) struct QuickId(pub u64);
 pub(crate) struct Quick {
     pub id: QuickId,
     pub role: Role,
+    /// When its first message came or went.
+    pub begun: Instant,
     pub mmsa_id: u64,
     pub message_id: u32,
     pub activity: ActivityId,

@@ -30,6 +30,7 @@ pub(crate) struct Own {
 /// A Quick Mode that begins; nothing of it is decided.
 pub(crate) fn begin(
     core: &mut Core,
+    now: Instant,
     sa: &Sa,
     role: Role,
     message_id: u32,
@@ -38,6 +39,7 @@ pub(crate) fn begin(
     Quick {
         id: QuickId(core.number()),
         role,
+        begun: now,
         mmsa_id: sa.mmsa_id,
         message_id,
         activity: core.activity(),

@@ -18,7 +18,7 @@ use crate::ikev1::informational;
 use crate::ikev1::negotiation::Failure;
 use crate::ikev1::sa::Done;
 use crate::io::{Account, Output, Ticket};
-use crate::limits::{AUTO_RETRY_FIRST, INSTALL_TIMEOUT, MAX_DONE, REPLY_HOLD, SOFT_SHARE, after};
+use crate::limits::{INSTALL_TIMEOUT, MAX_DONE, REPLY_HOLD, SOFT_SHARE, after};
 use crate::status::Counters;
 
 impl Core {
@@ -320,9 +320,6 @@ impl Endpoint {
         };
         let verdict = live.verdict();
         let mmsa_id = live.mmsa_id;
-        if let Some(sa) = self.sas.get_mut(&mmsa_id) {
-            sa.auto_wait = AUTO_RETRY_FIRST;
-        }
         if !message_3.is_empty() {
             if let Some(sa) = self.sas.get(&mmsa_id) {
                 self.core.transmit(sa.route, &message_3);

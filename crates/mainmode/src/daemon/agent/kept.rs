@@ -1,5 +1,6 @@
 //! What the agent begins by itself: connections that are to be up, and those that traffic waits for.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -102,11 +103,27 @@ impl Agent {
         }
     }
 
-    /// Another configuration: connections that are to be kept up. Those that are as they were go on as they do.
-    pub(super) fn keep(&mut self, now: Instant, config: &Config, replaced: &Replaced) {
+    /// The connections that are to be kept up, and are.
+    pub(super) fn kept_that_are_up(&self) -> BTreeSet<String> {
+        let names = self.kept.keys().cloned();
+        names.filter(|name| self.endpoint.is_up(name)).collect()
+    }
+
+    /// Another configuration: connections that are to be kept up. Those that are as they were go on as they do. `up`:
+    /// those that were up before it.
+    pub(super) fn keep(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        replaced: &Replaced,
+        up: &BTreeSet<String>,
+    ) {
         let mut before = std::mem::take(&mut self.kept);
         for connection in kept_up(config) {
-            let anew = replaced.changed.contains(&connection.name);
+            let name = &connection.name;
+            // It may have ended though it was amended alone: its peer had an address that is gone.
+            let ended = up.contains(name) && !self.endpoint.is_up(name);
+            let anew = ended || replaced.changed.contains(name);
             let kept = match before.remove(&connection.name) {
                 Some(kept) if !anew => Kept {
                     connection: connection.clone(),

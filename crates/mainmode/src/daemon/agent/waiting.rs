@@ -26,18 +26,11 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Takes a child's verdict. Whoever began, a child that stands is up; a peer's failed attempt is no answer.
+    /// Takes the verdict of one of a child's Quick Modes. Whoever began, what stands is up; a peer's failed attempt is no
+    /// answer.
     fn child(&mut self, verdict: &ChildVerdict) {
         let established = matches!(verdict.outcome, ChildOutcome::Established { .. });
-        let known = self
-            .children
-            .iter_mut()
-            .find(|one| one.child == verdict.child);
-        if let Some(known) = known {
-            if established {
-                known.clone_from(verdict);
-            }
-        } else if established || verdict.role == Role::Initiator {
+        if established || verdict.role == Role::Initiator {
             self.children.push(verdict.clone());
         }
     }
