@@ -13,6 +13,7 @@ pub mod keys;
 mod mode_config;
 mod model;
 mod overlap;
+mod reach;
 pub(crate) mod remote_access;
 pub(crate) mod secret;
 mod sections;

@@ -10,6 +10,7 @@ mod credentials;
 pub mod fuzzing;
 mod given;
 mod overlap;
+mod phase_1;
 mod pools;
 mod proposals;
 mod references;
