@@ -185,6 +185,8 @@ pub struct ChildVerdict {
     pub role: Role,
     /// The peer.
     pub remote: SocketAddr,
+    /// Our side of the traffic that it is about and the peer's, where that is known.
+    pub traffic: Option<[Selector; 2]>,
     /// The outcome.
     pub outcome: ChildOutcome,
 }

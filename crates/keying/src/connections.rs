@@ -15,7 +15,7 @@ use crate::ikev1::negotiation::Failure;
 use crate::ikev1::quick::QuickId;
 use crate::ikev1::state::State;
 use crate::io::{Output, Replaced};
-use crate::limits::{AUTO_RETRY_FIRST, MAX_NAME_ADDRESSES};
+use crate::limits::MAX_NAME_ADDRESSES;
 
 /// The operator changed the policy: what this is to a negotiation, and to what it had made.
 const CAUSES: (Cause, Cause) = (Cause::PolicyChanged, Cause::DeletedByOperator);
@@ -162,7 +162,7 @@ impl Endpoint {
         let newest = newest.filter(|_| new.children.iter().any(|child| child.auto));
         if let Some(sa) = newest.and_then(|id| self.sas.get_mut(&id)) {
             sa.auto_at = Some(sa.auto_at.map_or(now, |at| at.min(now)));
-            sa.auto_wait = AUTO_RETRY_FIRST;
+            sa.again.clear();
             let id = sa.mmsa_id;
             self.schedule(Party::Sa(id));
         }

@@ -55,5 +55,5 @@ pub use io::{
     Account, AuditOutput, Command, Input, JobId, Output, Replaced, Ticket, Verdict, VerdictOutcome,
 };
 pub use job::{Credentials, Job, JobResult, SignatureCredentials, User};
-pub use selector::Selector;
+pub use selector::{Selector, has_ports};
 pub use status::{ChildSaStatus, Counters, MainModeSa, NegotiationStatus, QuickModeStatus, Status};

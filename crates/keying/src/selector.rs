@@ -31,6 +31,11 @@ fn address(number: u128, bits: u32) -> IpAddr {
     }
 }
 
+/// Whether packets of a protocol have ports, so that selectors can name one: TCP, UDP, DCCP, SCTP, UDP-Lite.
+pub fn has_ports(protocol: u8) -> bool {
+    matches!(protocol, 6 | 17 | 33 | 132 | 136)
+}
+
 /// All ones below the first `prefix` of `bits`.
 fn host_bits(prefix: u8, bits: u32) -> u128 {
     let hosts = bits.saturating_sub(u32::from(prefix));

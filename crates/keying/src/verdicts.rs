@@ -313,6 +313,7 @@ impl Endpoint {
             child: Some(child),
             role: n.role,
             remote: n.route.remote,
+            traffic: None,
             outcome: ChildOutcome::Failed {
                 cause: failure.cause,
                 point: failure.point,
@@ -408,7 +409,7 @@ impl Endpoint {
             // What did not come up under the one before waits as long as it would there, whoever began this one.
             let before = self.newest_sa(|other| other.connection.name == sa.connection.name);
             if let Some(before) = before.and_then(|id| self.sas.get(&id)) {
-                sa.auto_wait = before.auto_wait;
+                sa.again.clone_from(&before.again);
             }
         }
         // The acknowledgement that the user passed, or message 3 of Aggressive Mode.
@@ -550,7 +551,10 @@ impl Endpoint {
         }
         let configuring = !sa.configuring.is_over() && sa.inner_local.is_empty();
         // Its successor, where one was to come first, is not negotiated any more.
-        let doubted = sa.is_in_doubt() && cause != Cause::Replaced;
+        let mut under_way = self.negotiations.values();
+        let doubted = sa.is_in_doubt()
+            && cause != Cause::Replaced
+            && !under_way.any(|n| n.replaces == Some(id));
         if configuring || doubted || sa.children_at.is_some() {
             let connection = sa.connection.name.clone();
             for child in self.take_waiting(&connection) {

@@ -333,8 +333,8 @@ causes! {
                 "the gateway says which nets the tunnel is for (Cisco Unity), and the child has none of them"
                 "Widen `remote` of the child, up to \"0.0.0.0/0\", or add its nets at the gateway; or take \"unity\" out of `request`: then the gateway is not asked for nets."
             UnsupportedSelector "unsupported-selector" 13_869
-                "the peer describes traffic by a type of ID that holds no addresses"
-                "Set the peer to describe traffic by address, subnet or range of addresses."
+                "the peer describes traffic by what no selector here has: an ID without addresses, or a type of ICMP"
+                "Set the peer to describe traffic by address, subnet or range of addresses, with a port for TCP, UDP and their like alone."
             EspNotAcceptable "no-acceptable-esp-proposal" 13_868
                 "nothing that the peer proposes for the IPsec SA is allowed here"
                 "Add one of the ESP or AH proposals of the peer to this child, or one of ours to the peer."

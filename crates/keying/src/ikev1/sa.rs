@@ -87,12 +87,21 @@ pub(crate) struct Sa {
     pub retire_at: Option<Instant>,
     /// When the children that begin with the SA do, or do again.
     pub auto_at: Option<Instant>,
-    /// How long the next of them that fails waits.
-    pub auto_wait: Duration,
+    /// Those of them that failed or ended, by name.
+    pub again: BTreeMap<String, Again>,
     /// When the last Quick Mode of ours began that the peer left without an answer.
     pub unanswered: Option<Instant>,
     /// When the first Quick Mode of ours may begin, where that is to come.
     pub children_at: Option<Instant>,
+}
+
+/// A child that is to come again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Again {
+    /// Not before.
+    pub at: Instant,
+    /// How long it waits when it fails the next time.
+    pub wait: Duration,
 }
 
 /// How the peer proved itself.

@@ -28,9 +28,7 @@ use crate::identity::{Identity, IdentityError};
 use crate::inner::Inner;
 use crate::io::{JobId, Output};
 use crate::job::{Derive, Job, JobResult};
-use crate::limits::{
-    AUTO_RETRY_FIRST, Bucket, CHECK_TIMEOUT, EXCHANGE_BURST, QUICK_BURST, REPLY_HOLD, after,
-};
+use crate::limits::{Bucket, CHECK_TIMEOUT, EXCHANGE_BURST, QUICK_BURST, REPLY_HOLD, after};
 
 /// A public value of the wrong size is refused before a worker sees it.
 pub(crate) fn check_key_exchange(chosen: &Chosen, public: &[u8]) -> Result<(), Failure> {
@@ -438,7 +436,7 @@ pub(crate) fn new_sa(
         quick_modes: Bucket::new(now, QUICK_BURST),
         retire_at: None,
         auto_at: None,
-        auto_wait: AUTO_RETRY_FIRST,
+        again: BTreeMap::new(),
         unanswered: None,
         children_at: None,
     })

@@ -364,6 +364,14 @@ impl Net {
         }
     }
 
+    /// Runs until a host has had an event so often.
+    pub(super) fn run_until_of(&mut self, host: usize, event: u16, times: usize) {
+        let until = self.now + Duration::from_mins(10);
+        while self.hosts[host].of(event).len() < times {
+            assert!(self.step(until), "it never came");
+        }
+    }
+
     /// Runs until both sides have an SA of the other.
     pub(super) fn establish(&mut self) {
         self.up(A);

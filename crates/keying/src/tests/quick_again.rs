@@ -8,8 +8,9 @@ use audit::Cause;
 use super::net::{A, B, Net, filtered, perfect};
 use super::pair_with;
 use super::quick::{SUITE, child, stands, up};
-use crate::child::ChildOutcome;
+use crate::child::{ChildOutcome, SelectorConfig};
 use crate::io::{Command, Input};
+use crate::selector::Selector;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -218,5 +219,63 @@ fn a_reload_tries_what_it_changed_at_once() {
     net.command(A, Command::Connections(good));
     net.run(SECOND);
     assert!(stands(&net));
+    net.finish();
+}
+
+#[test]
+fn one_that_stood_for_long_is_back_at_once_though_it_was_just_replaced_and_another_is_always_refused()
+ {
+    let mut net = pair_with(710, |host, connection| {
+        let mut good = child(host, "net", &[SUITE]);
+        good.auto = host == A;
+        good.lifetime = 2 * MINUTE;
+        connection.children = vec![Arc::new(good)];
+        if host == A {
+            let mut bad = child(host, "bad", &[SUITE]);
+            bad.auto = true;
+            bad.local = vec![SelectorConfig::Fixed(Selector::host(super::address(77)))];
+            connection.children.push(Arc::new(bad));
+        }
+    });
+    net.up(A);
+    net.run(30 * MINUTE);
+    let replaced = net.hosts[A].of(5451).len();
+    // Until just after it was replaced once more.
+    net.run_until_of(A, 5451, replaced + 1);
+    net.run(2 * SECOND);
+    let terminate = Command::TerminateChild {
+        connection: net.hosts[B].connections[0].name.clone(),
+        child: "net".to_owned(),
+    };
+    net.command(B, terminate);
+    net.run(SECOND / 2);
+    assert_eq!(net.shared(), 0);
+    net.run(2 * SECOND);
+    assert_eq!(net.shared(), 1);
+    net.finish();
+}
+
+#[test]
+fn who_waits_for_a_child_gets_it_though_the_sa_in_doubt_ends_before_its_successor_stands() {
+    let mut net = pair_with(711, |host, connection| {
+        connection.children = vec![Arc::new(child(host, "net", &[SUITE]))];
+        if let Some(dpd) = &mut connection.dpd {
+            (dpd.delay, dpd.timeout) = (12 * SECOND, 14 * SECOND);
+        }
+    });
+    net.up(A);
+    net.run(SECOND);
+    net.path = filtered(|_| false);
+    up(&mut net, A);
+    net.run_until_of(A, 4654, 1);
+    up(&mut net, A);
+    net.run_until_of(A, 4655, 1);
+    assert_eq!(net.hosts[A].causes(4655), [Cause::PeerDead]);
+    net.path = perfect();
+    net.run(10 * SECOND);
+    assert!(stands(&net));
+    let last = net.hosts[A].child_verdicts.last().expect("a verdict");
+    assert!(matches!(last.outcome, ChildOutcome::Established { .. }));
+    assert_eq!(net.hosts[A].child_verdicts.len(), 2);
     net.finish();
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crypto::esp::EspProposal;
 use dataplane::Mark;
 use ipnet::IpNet;
-use keying::{Mode, Selector, SelectorConfig};
+use keying::{Mode, Selector, SelectorConfig, has_ports};
 
 use super::connection::{MAX_PROPOSALS, lifetime_bytes, required, seconds, word_span};
 use super::diagnostic::Findings;
@@ -259,7 +259,14 @@ pub(crate) fn selector(text: &str) -> Result<SelectorConfig, String> {
                 .strip_suffix(']')
                 .ok_or_else(|| format!("\"{}\" has no ] at its end", text.escape_debug()))?;
             let (protocol, port) = inner.split_once('/').unwrap_or((inner, "0"));
-            (addresses, self::protocol(protocol)?, self::port(port)?)
+            let (protocol, port) = (self::protocol(protocol)?, self::port(port)?);
+            if port != 0 && protocol != 0 && !has_ports(protocol) {
+                return Err(format!(
+                    "\"{}\" names a port, or a type, of a protocol without ports; the protocol alone can be written",
+                    text.escape_debug()
+                ));
+            }
+            (addresses, protocol, port)
         }
     };
     if addresses == "dynamic" {
@@ -431,6 +438,8 @@ mod tests {
             "10.1.0.1[tcp/70000]",
             "10.1.0.1[tcp",
             "10.1.0.1[carrier-pigeon]",
+            "10.1.0.1[icmp/8]",
+            "10.1.0.1[47/1]",
             "anything",
         ] {
             assert!(selector(bad).is_err(), "{bad}");

@@ -38,6 +38,8 @@ pub(crate) struct Live {
     pub cpis: Option<Cpis>,
     pub lifetime: Duration,
     pub established: Instant,
+    /// When the first of the SAs was established that replaced one another up to this one.
+    pub since: Instant,
     /// When its successor is negotiated; none: by the peer, or never.
     pub rekey_at: Option<Instant>,
     pub superseded: Option<Superseded>,
@@ -118,6 +120,7 @@ impl Live {
             child: Some(self.child.name.clone()),
             role: self.role,
             remote: self.remote,
+            traffic: Some([self.pair.local, self.pair.remote]),
             outcome: ChildOutcome::Established {
                 id: ChildSaId(self.id),
                 suite: self.suite,

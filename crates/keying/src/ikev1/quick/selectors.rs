@@ -11,7 +11,7 @@ use crate::ikev1::negotiation::Failure;
 use crate::ikev1::unity::Nets;
 use crate::inner::Inner;
 use crate::limits::MAX_SELECTOR_PAIRS;
-use crate::selector::Selector;
+use crate::selector::{Selector, has_ports};
 
 /// Our side's traffic and the peer's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -249,6 +249,12 @@ pub(crate) fn selector(id: &Identification) -> Result<Selector, Failure> {
     if id.protocol == 0 && id.port != 0 {
         return Err(malformed("an ID names a port and no protocol"));
     }
+    if id.port != 0 && !has_ports(id.protocol) {
+        let (port, protocol) = (id.port, id.protocol);
+        return Err(Failure::local(Cause::UnsupportedSelector).with(format!(
+            "the peer's ID has {port} for the port of protocol {protocol}, which has none"
+        )));
+    }
     let found = match id.id_type {
         IdType::IPV4_ADDR | IdType::IPV6_ADDR => id.address().map(Selector::host),
         IdType::IPV4_ADDR_SUBNET | IdType::IPV6_ADDR_SUBNET => {
@@ -480,7 +486,12 @@ mod tests {
                 IpAddr::from(n.to_be_bytes())
             };
             let meant = Selector::range(address(low), address(high)).unwrap().with(protocol, port);
-            prop_assert_eq!(selector(&identification(&meant)), Ok(meant));
+            let read = selector(&identification(&meant));
+            if port == 0 || has_ports(protocol) {
+                prop_assert_eq!(read, Ok(meant));
+            } else {
+                prop_assert_eq!(read.unwrap_err().cause, Cause::UnsupportedSelector);
+            }
             let subnet = Selector::subnet(address(low), protocol % 129);
             prop_assert_eq!(selector(&identification(&subnet)), Ok(subnet));
         }

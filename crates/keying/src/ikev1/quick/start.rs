@@ -103,6 +103,7 @@ impl Endpoint {
             child: Some(child.to_owned()),
             role: Role::Initiator,
             remote,
+            traffic: None,
             outcome: ChildOutcome::Failed {
                 cause,
                 point: FailurePoint::Local,
@@ -280,13 +281,7 @@ impl Endpoint {
         if self.succeeds_in_doubt(now, mmsa_id) {
             return;
         }
-        let Some(sa) = self.sas.get(&mmsa_id) else {
-            return;
-        };
-        let children = sa.connection.children.clone();
-        for child in children.iter().filter(|child| child.auto) {
-            self.begin_child(now, mmsa_id, child, false);
-        }
+        self.begin_due_children(now, mmsa_id);
         self.schedule(Party::Sa(mmsa_id));
     }
 }

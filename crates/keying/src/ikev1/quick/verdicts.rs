@@ -194,6 +194,7 @@ impl Endpoint {
             child: quick.child.as_ref().map(|child| child.name.clone()),
             role: quick.role,
             remote: quick.remote,
+            traffic: quick.pair.map(|pair| [pair.local, pair.remote]),
             outcome: ChildOutcome::Failed {
                 cause: failure.cause,
                 point: failure.point,
@@ -241,7 +242,7 @@ impl Endpoint {
         }
         self.forget_quick(now, &quick);
         self.counters.quick_established += 1;
-        let Some(live) = self.live(now, &quick, &ready, id) else {
+        let Some(mut live) = self.live(now, &quick, &ready, id) else {
             return;
         };
         if let (Some(cpi), None) = (quick.own_cpi, live.cpis) {
@@ -250,6 +251,8 @@ impl Endpoint {
         // At a responder too, where the peer does not say what its Quick Mode is for.
         let before = self.children.others_like(&live);
         let replaces = live.replaces.or(before.map(|old| old.id).max());
+        let first = self.children.others_like(&live).map(|old| old.since).min();
+        live.since = first.unwrap_or(now);
         let install = install(&live, &ready, replaces);
         self.children.insert(live);
         if let Some(cause) = quick.end_after {
@@ -293,6 +296,7 @@ impl Endpoint {
             cpis: terms.cpis,
             lifetime: terms.lifetime,
             established: now,
+            since: now,
             rekey_at: rekeys.then(|| after(now, terms.lifetime.mul_f64(part))),
             superseded: None,
             replaces: quick.replaces,

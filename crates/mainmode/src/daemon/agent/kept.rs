@@ -19,7 +19,9 @@ use crate::daemon::{names, say, words};
 const RETRY_FIRST: Duration = Duration::from_secs(5);
 /// The longest.
 const RETRY_LAST: Duration = Duration::from_mins(10);
-/// The wait before a connection that was lost is brought up again.
+/// A connection that was up for less than this was lost in vain: the wait after it doubles.
+const STEADY: Duration = Duration::from_mins(1);
+/// The first wait before a connection that was lost is brought up again.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// The connections that are to be kept up.
@@ -37,6 +39,10 @@ pub(super) struct Kept {
     wait: Duration,
     /// The wait that there was before it came up.
     wait_before: Duration,
+    /// When it came up.
+    up_since: Option<Instant>,
+    /// The wait after the next end.
+    again: Duration,
     /// How often in a row it failed: of several addresses of its peer, each has its turn.
     failures: usize,
     /// The attempt for which its peer's address is being looked up, to begin it then.
@@ -51,6 +57,8 @@ impl Kept {
             next: Some(now),
             wait: RETRY_FIRST,
             wait_before: RETRY_FIRST,
+            up_since: None,
+            again: AGAIN,
             failures: 0,
             looking_up: None,
         }
@@ -143,6 +151,7 @@ impl Agent {
         match verdict.outcome {
             VerdictOutcome::Established { .. } => {
                 kept.next = None;
+                kept.up_since = Some(Instant::now());
                 kept.wait_before = std::mem::replace(&mut kept.wait, RETRY_FIRST);
                 kept.failures = 0;
             }
@@ -199,7 +208,11 @@ impl Agent {
             Some(
                 Cause::Expired | Cause::DeletedByPeer | Cause::PeerDead | Cause::MessageIdsUsedUp,
             ) => {
-                kept.next = Some(now + AGAIN);
+                if kept.up_since.is_none_or(|since| now >= since + STEADY) {
+                    kept.again = AGAIN;
+                }
+                kept.next = Some(now + kept.again);
+                kept.again = (kept.again * 2).min(RETRY_LAST);
             }
             // It came up and was of no use, and may so the next time.
             Some(Cause::InnerAddressRefused | Cause::InnerAddressSilence | Cause::GaveWay) => {

@@ -26,10 +26,17 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Takes the verdict of one of a child's Quick Modes. Whoever began, what stands is up; a peer's failed attempt is no
-    /// answer.
+    /// Takes the verdict of one of a child's Quick Modes. Whoever began, what stands is up, though it failed before; a
+    /// peer's failed attempt is no answer.
     fn child(&mut self, verdict: &ChildVerdict) {
         let established = matches!(verdict.outcome, ChildOutcome::Established { .. });
+        if established {
+            self.children.retain(|other| {
+                other.child != verdict.child
+                    || other.traffic != verdict.traffic
+                    || matches!(other.outcome, ChildOutcome::Established { .. })
+            });
+        }
         if established || verdict.role == Role::Initiator {
             self.children.push(verdict.clone());
         }
