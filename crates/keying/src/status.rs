@@ -8,11 +8,12 @@ use crypto::esp::EspProposal;
 use isakmp::Cookie;
 
 use crate::child::{ChildSaId, Cpis, Mode};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{AfterTicket, Endpoint};
 use crate::ikev1::quick::Quick;
 use crate::ikev1::quick::live::Live;
 use crate::ikev1::sa::Sa;
 use crate::ikev1::state::State;
+use crate::io::Output;
 use crate::selector::Selector;
 
 /// The account since this endpoint began. `established - ended` is the number of live SAs at any moment.
@@ -276,6 +277,23 @@ impl Endpoint {
     /// Whether a connection has a live SA.
     pub fn is_up(&self, connection: &str) -> bool {
         self.sas.values().any(|sa| sa.connection.name == connection)
+    }
+
+    /// Whether Quick Modes of a connection still have their verdicts to come: they run, the log or the data plane deals
+    /// with them, or their [`Output::ChildVerdict`] was not taken.
+    pub fn owes_child_verdicts(&self, connection: &str) -> bool {
+        let told = |output: &Output| matches!(output, Output::ChildVerdict(verdict) if verdict.connection == connection);
+        let by_log = |after: &AfterTicket| match after {
+            AfterTicket::Told { answers, .. } => answers.iter().any(told),
+            _ => false,
+        };
+        let of_name = |live: &Live| live.connection.name == connection && !live.installed();
+        self.quick
+            .values()
+            .any(|quick| quick.connection.name == connection)
+            || self.children.values().any(of_name)
+            || self.tickets.values().any(by_log)
+            || self.core.out.iter().any(told)
     }
 
     /// Whether nothing is under way and nothing lives: no negotiation, no SA, no event whose fate is not

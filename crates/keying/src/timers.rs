@@ -215,7 +215,7 @@ impl Endpoint {
     }
 
     /// Whether the successor of an SA is to be negotiated.
-    fn wants_successor(&mut self, id: u64) -> bool {
+    pub(crate) fn wants_successor(&mut self, id: u64) -> bool {
         let Some(sa) = self.sas.get(&id) else {
             return false;
         };

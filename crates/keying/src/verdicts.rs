@@ -408,7 +408,8 @@ impl Endpoint {
             });
             // What did not come up under the one before waits as long as it would there, whoever began this one.
             let before = self.newest_sa(|other| other.connection.name == sa.connection.name);
-            if let Some(before) = before.and_then(|id| self.sas.get(&id)) {
+            let before = before.and_then(|id| self.sas.get(&id));
+            if let Some(before) = before.filter(|sa| n.replaces.is_some() || sa.is_in_doubt()) {
                 sa.again.clone_from(&before.again);
             }
         }

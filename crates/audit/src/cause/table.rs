@@ -329,6 +329,9 @@ causes! {
             SelectorsRefusedByPeer "selectors-refused-by-peer" 13_825
                 "the peer answered INVALID-ID-INFORMATION: it does not accept the traffic that we ask for"
                 "Write the same subnets, protocol and ports at both ends, each as the mirror of the other: `local` here is the remote side there."
+            NoSelectorPair "no-selector-pair" 13_825
+                "no two selectors of the child, one of each side, are of the same version of IP"
+                "Write `local` and `remote` of the child for one version of IP. `dynamic` is the address of the side, or the one that Mode Config gave it."
             OutsideSplitInclude "outside-split-include" 13_825
                 "the gateway says which nets the tunnel is for (Cisco Unity), and the child has none of them"
                 "Widen `remote` of the child, up to \"0.0.0.0/0\", or add its nets at the gateway; or take \"unity\" out of `request`: then the gateway is not asked for nets."

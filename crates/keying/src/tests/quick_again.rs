@@ -1,5 +1,6 @@
 //! `auto` children whose Quick Mode failed, or whose SA ended, while the Main Mode SA stands: they come again.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -277,5 +278,51 @@ fn who_waits_for_a_child_gets_it_though_the_sa_in_doubt_ends_before_its_successo
     let last = net.hosts[A].child_verdicts.last().expect("a verdict");
     assert!(matches!(last.outcome, ChildOutcome::Established { .. }));
     assert_eq!(net.hosts[A].child_verdicts.len(), 2);
+    net.finish();
+}
+
+#[test]
+fn one_that_a_peers_quick_mode_was_to_bring_begins_itself_when_that_fails() {
+    let mut net = pair_with(712, |host, connection| {
+        let mut child = child(host, "net", &[SUITE]);
+        child.auto = host == B;
+        connection.children = vec![Arc::new(child)];
+        connection.dpd = None;
+    });
+    // Of A's Quick Modes message 1 comes through, and nothing after it.
+    let first = Cell::new(true);
+    net.path = filtered(move |packet| {
+        let quick = packet.bytes.get(18) == Some(&isakmp::ExchangeType::QUICK_MODE.0);
+        !quick || first.replace(false)
+    });
+    up(&mut net, A);
+    net.run_until_of(B, 4654, 1);
+    assert!(net.hosts[B].plane.is_empty());
+    net.path = perfect();
+    net.run(MINUTE);
+    assert!(stands(&net));
+    net.finish();
+}
+
+#[test]
+fn who_asks_for_a_child_without_selectors_of_one_version_is_told() {
+    let mut net = pair_with(713, |host, connection| {
+        let mut child = child(host, "net", &[SUITE]);
+        let six = Selector::subnet("2001:db8::".parse().unwrap(), 32);
+        child.remote = vec![SelectorConfig::Fixed(six)];
+        connection.children = vec![Arc::new(child)];
+    });
+    up(&mut net, A);
+    net.run(SECOND);
+    let [verdict] = &net.hosts[A].child_verdicts[..] else {
+        panic!("one verdict");
+    };
+    assert!(matches!(
+        verdict.outcome,
+        ChildOutcome::Failed {
+            cause: Cause::NoSelectorPair,
+            ..
+        }
+    ));
     net.finish();
 }

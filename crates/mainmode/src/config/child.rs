@@ -260,7 +260,13 @@ pub(crate) fn selector(text: &str) -> Result<SelectorConfig, String> {
                 .ok_or_else(|| format!("\"{}\" has no ] at its end", text.escape_debug()))?;
             let (protocol, port) = inner.split_once('/').unwrap_or((inner, "0"));
             let (protocol, port) = (self::protocol(protocol)?, self::port(port)?);
-            if port != 0 && protocol != 0 && !has_ports(protocol) {
+            if port != 0 && protocol == 0 {
+                return Err(format!(
+                    "\"{}\" names a port, and not whose: write the protocol too, as in [udp/53]",
+                    text.escape_debug()
+                ));
+            }
+            if port != 0 && !has_ports(protocol) {
                 return Err(format!(
                     "\"{}\" names a port, or a type, of a protocol without ports; the protocol alone can be written",
                     text.escape_debug()
@@ -439,6 +445,7 @@ mod tests {
             "10.1.0.1[tcp",
             "10.1.0.1[carrier-pigeon]",
             "10.1.0.1[icmp/8]",
+            "10.1.0.1[any/53]",
             "10.1.0.1[47/1]",
             "anything",
         ] {

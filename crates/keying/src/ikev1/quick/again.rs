@@ -12,12 +12,10 @@ use crate::ikev1::sa::Again;
 use crate::limits::{AUTO_AGAIN, AUTO_RETRY_FIRST, AUTO_RETRY_LAST, AUTO_STEADY};
 
 impl Endpoint {
-    /// A Quick Mode of ours failed.
+    /// A Quick Mode failed. One of the peer's may have been what a child of ours waited for.
     pub(super) fn quick_failed(&mut self, now: Instant, quick: &Quick, cause: Cause) {
-        if quick.role != Role::Initiator {
-            return;
-        }
         if cause == Cause::QuickModeNoAnswer
+            && quick.role == Role::Initiator
             && let Some(sa) = self.sas.get_mut(&quick.mmsa_id)
         {
             sa.unanswered = Some(quick.begun);
@@ -111,23 +109,29 @@ impl Endpoint {
     /// Whether a Main Mode SA is in doubt; then its successor is negotiated, under which the children begin. Should
     /// that fail, `auto` children are tried again later.
     pub(super) fn succeeds_in_doubt(&mut self, now: Instant, mmsa_id: u64) -> bool {
-        let sa = self.sas.get_mut(&mmsa_id).filter(|sa| sa.is_in_doubt());
+        let sa = self.sas.get(&mmsa_id).filter(|sa| sa.is_in_doubt());
         let Some(sa) = sa else {
             return false;
         };
         let autos = sa.connection.children.iter().filter(|child| child.auto);
         let names: Vec<String> = autos.map(|child| child.name.clone()).collect();
+        let begins = self.wants_successor(mmsa_id);
+        let Some(sa) = self.sas.get_mut(&mmsa_id) else {
+            return false;
+        };
         for name in names {
             let wait = sa
                 .again
                 .get(&name)
                 .map_or(AUTO_RETRY_FIRST, |again| again.wait);
-            let again = Again {
-                // Under the successor at once.
-                at: now,
-                wait: (wait * 2).min(AUTO_RETRY_LAST),
-            };
-            sa.again.insert(name, again);
+            if begins {
+                let again = Again {
+                    // Under the successor at once.
+                    at: now,
+                    wait: (wait * 2).min(AUTO_RETRY_LAST),
+                };
+                sa.again.insert(name, again);
+            }
             sa.auto_at = earlier(sa.auto_at.filter(|at| *at > now), Some(now + wait));
         }
         self.begin_successor(now, mmsa_id);

@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use audit::{Cause, Event, Extra, IpsecSaDeleted, QuickModeEnded};
+use audit::{Cause, Event, Extra, FailurePoint, IpsecSaDeleted, QuickModeEnded};
 use crypto::esp::Protocol;
 use isakmp::{Delete, Notification, Payload, ProtocolId, RawPayload};
 
 use super::live::{Live, protocol, traffic};
 use super::{QuickId, QuickState};
-use crate::child::{ChildSaId, Cpis};
+use crate::child::{ChildOutcome, ChildSaId, ChildVerdict, Cpis};
 use crate::endpoint::{AfterTicket, Endpoint, Party};
 use crate::ikev1::informational;
 use crate::ikev1::negotiation::Failure;
@@ -60,6 +60,21 @@ impl Endpoint {
             (_, cause) => cause,
         };
         self.tell_child_down(now, &live, cause);
+        // Who asked for it waits for the data plane's word, which does not come any more; what that refused was told.
+        if !live.installed() && cause != Cause::LostByDataPlane {
+            let verdict = ChildVerdict {
+                outcome: ChildOutcome::Failed {
+                    cause,
+                    point: match cause {
+                        Cause::DeletedByPeer => FailurePoint::Remote,
+                        _ => FailurePoint::Local,
+                    },
+                    detail: None,
+                },
+                ..live.verdict()
+            };
+            self.core.out.push_back(Output::ChildVerdict(verdict));
+        }
         let extra = Extra {
             connection: Some(live.connection.name.clone()),
             cause: Some(cause),

@@ -141,9 +141,14 @@ impl Endpoint {
         };
         let connection = sa.connection.name.clone();
         let pairs = pairs(child, &sa.ends());
-        if pairs.is_empty() && asked && !sa.nets.is_empty() {
+        if pairs.is_empty() && asked {
+            let cause = if sa.nets.is_empty() {
+                Cause::NoSelectorPair
+            } else {
+                Cause::OutsideSplitInclude
+            };
             let remote = sa.route.remote;
-            return self.no_child(&connection, &child.name, remote, Cause::OutsideSplitInclude);
+            return self.no_child(&connection, &child.name, remote, cause);
         }
         for pair in &pairs {
             // The peer may have taken less than it was offered: asked again, it gives no more.

@@ -151,7 +151,7 @@ impl Agent {
         match verdict.outcome {
             VerdictOutcome::Established { .. } => {
                 kept.next = None;
-                kept.up_since = Some(Instant::now());
+                kept.up_since.get_or_insert_with(Instant::now);
                 kept.wait_before = std::mem::replace(&mut kept.wait, RETRY_FIRST);
                 kept.failures = 0;
             }
@@ -190,16 +190,20 @@ impl Agent {
 
     /// An SA of a connection ended: one that is to be kept up is begun again.
     pub(super) fn lost(&mut self, connection: Option<&str>, mmsa_id: u64, cause: Option<Cause>) {
-        if let (Some(name), Some(cause)) = (connection, cause)
+        // Another one of the connection may stand.
+        let Some(name) = connection.filter(|name| !self.endpoint.is_up(name)) else {
+            return;
+        };
+        if let Some(cause) = cause
             && self.shared.config().connection(name).is_some()
-            && !self.endpoint.is_up(name)
         {
             let last = words::ended(mmsa_id, cause);
             self.last_verdicts.insert(name.to_owned(), last);
         }
-        let Some(kept) = connection.and_then(|name| self.kept.get_mut(name)) else {
+        let Some(kept) = self.kept.get_mut(name) else {
             return;
         };
+        let up_since = kept.up_since.take();
         if self.stopping.is_some() {
             return;
         }
@@ -208,7 +212,7 @@ impl Agent {
             Some(
                 Cause::Expired | Cause::DeletedByPeer | Cause::PeerDead | Cause::MessageIdsUsedUp,
             ) => {
-                if kept.up_since.is_none_or(|since| now >= since + STEADY) {
+                if up_since.is_none_or(|since| now >= since + STEADY) {
                     kept.again = AGAIN;
                 }
                 kept.next = Some(now + kept.again);

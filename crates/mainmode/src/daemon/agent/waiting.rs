@@ -212,11 +212,7 @@ impl Agent {
         let Some(waiting) = self.waiting_up.remove(name) else {
             return;
         };
-        let status = self.endpoint.status(Instant::now());
-        let under_way = status
-            .quick_modes
-            .iter()
-            .any(|quick| quick.connection == name);
+        let under_way = self.endpoint.owes_child_verdicts(name);
         let mut left = Vec::new();
         for one in waiting {
             let has = |child: &String| {
