@@ -358,7 +358,7 @@ pub(crate) fn message_6(
     let proves = proving.chosen.method.responder;
     let message = match read_identity(proving, datagram, proves) {
         Ok(message) => message,
-        Err(step) => return step,
+        Err(unread) => return unread.step(&mut n.remote_name),
     };
     let heard = Heard::new(message, route, proving.keys.last_block(datagram.body));
     match proves {

@@ -136,6 +136,15 @@ impl Payloads {
         }
     }
 
+    /// Who the sender says it is, for the operator.
+    fn said(&self) -> Option<String> {
+        let (identification, _) = self.identification().ok()?;
+        Some(Identity::describe(
+            identification.id_type.0,
+            &identification.data,
+        ))
+    }
+
     /// The peer's identity and its proof, and what belongs to them.
     pub(crate) fn identity_message(&self, proves: Proves) -> Result<IdentityMessage, Failure> {
         let (identification, id_body) = self
@@ -307,22 +316,26 @@ impl Requested {
 
 /// Why an encrypted message of Main Mode is not taken.
 pub(crate) enum Unread {
-    /// Anybody can have sent it: evidence at most.
-    Damning(Failure),
+    /// Anybody can have sent it: evidence at most. With who it says it is of, where that could be read.
+    Damning(Failure, Option<String>),
     /// It says nothing about anybody: 4976.
     Noise(String),
 }
 
 impl From<Failure> for Unread {
     fn from(failure: Failure) -> Self {
-        Unread::Damning(failure)
+        Unread::Damning(failure, None)
     }
 }
 
-impl From<Unread> for Step {
-    fn from(unread: Unread) -> Self {
-        match unread {
-            Unread::Damning(failure) => Step::Evidence(failure),
+impl Unread {
+    /// What becomes of the negotiation; `name` is what its verdict says of the peer.
+    pub(crate) fn step(self, name: &mut Option<String>) -> Step {
+        match self {
+            Unread::Damning(failure, said) => {
+                *name = said.or_else(|| name.take());
+                Step::Evidence(failure)
+            }
             Unread::Noise(why) => Step::Invalid(Cause::PacketTampered, why),
         }
     }
@@ -339,9 +352,11 @@ pub(crate) fn open_identity(
     for kind in [PayloadType::SA, PayloadType::KE, PayloadType::NONCE] {
         payloads
             .refuse(&[kind])
-            .map_err(|why| malformed(kind).with(why))?;
+            .map_err(|why| Unread::Damning(malformed(kind).with(why), payloads.said()))?;
     }
-    Ok(payloads.identity_message(proves)?)
+    payloads
+        .identity_message(proves)
+        .map_err(|failure| Unread::Damning(failure, payloads.said()))
 }
 
 /// Decrypts a message of phase 1 in which the peer `proves` itself.
@@ -353,7 +368,7 @@ pub(crate) fn open_payloads(
 ) -> Result<Payloads, Unread> {
     // Only with a pre-shared key do the keys depend on what the two sides were told.
     let unreadable = |why: String| match proves {
-        Proves::Psk => Unread::Damning(Failure::local(Cause::PskMismatch).with(why)),
+        Proves::Psk => Failure::local(Cause::PskMismatch).with(why).into(),
         Proves::Hash | Proves::Signature(_) => Unread::Noise(why),
     };
     let opened = keys

@@ -231,7 +231,7 @@ pub(crate) fn message_5(
     let proves = proving.chosen.method.initiator;
     let message = match read_identity(proving, datagram, proves) {
         Ok(message) => message,
-        Err(step) => return step,
+        Err(unread) => return unread.step(&mut n.remote_name),
     };
     let heard = Heard::new(message, route, proving.keys.last_block(datagram.body));
     let (mut proving, nat) = (proving.clone(), *nat);

@@ -13,7 +13,7 @@ use isakmp::{Cookie, Datagram, ExchangeType, Identification, Payload, RawPayload
 use super::answers::Answers;
 use super::authentication::Proves;
 use super::certificates;
-use super::messages::{IdentityMessage, Payloads, identification, open_identity};
+use super::messages::{IdentityMessage, Payloads, Unread, identification, open_identity};
 use super::nat::{self, Nat};
 use super::negotiation::{Failure, Negotiation, Route, Step};
 use super::proposals::{Chosen, Lifetime};
@@ -117,8 +117,8 @@ pub(crate) fn read_identity(
     proving: &Proving,
     datagram: &Datagram<'_>,
     proves: Proves,
-) -> Result<IdentityMessage, Step> {
-    open_identity(&proving.keys, &proving.iv, datagram, proves).map_err(Step::from)
+) -> Result<IdentityMessage, Unread> {
+    open_identity(&proving.keys, &proving.iv, datagram, proves)
 }
 
 /// `HASH_I` or `HASH_R` of ours, over our ID payload (RFC 2409 section 5).

@@ -6,6 +6,7 @@ use isakmp::{Cookie, Datagram, ExchangeType, Flags, Header, PayloadType, RawPayl
 
 use crate::ikev1::authentication::Proves;
 use crate::ikev1::messages::{Unread, open_identity};
+use crate::ikev1::negotiation::Failure;
 use crate::ikev1::protection::Keys;
 
 const IV: [u8; 16] = [9; 16];
@@ -35,6 +36,12 @@ fn refused(payloads: &[RawPayload]) -> Option<(&'static str, Option<u32>)> {
 }
 
 fn refused_chain(next_payload: PayloadType, chain: &[u8]) -> Option<(&'static str, Option<u32>)> {
+    let (failure, _) = unread(next_payload, chain)?;
+    Some((failure.cause.token(), failure.cause.code()))
+}
+
+/// Why a message is refused, and who it says it is of.
+fn unread(next_payload: PayloadType, chain: &[u8]) -> Option<(Failure, Option<String>)> {
     let body = keys().seal(&IV, chain).unwrap();
     let mut message = Vec::new();
     Header {
@@ -53,7 +60,7 @@ fn refused_chain(next_payload: PayloadType, chain: &[u8]) -> Option<(&'static st
     let datagram = Datagram::parse(&message).unwrap();
     match open_identity(&keys(), &IV, &datagram, Proves::Psk) {
         Ok(_) => None,
-        Err(Unread::Damning(failure)) => Some((failure.cause.token(), failure.cause.code())),
+        Err(Unread::Damning(failure, said)) => Some((failure, said)),
         Err(Unread::Noise(why)) => panic!("noise: {why}"),
     }
 }
@@ -141,6 +148,26 @@ fn each_payload_of_a_decrypted_message_has_a_code_of_its_own() {
         let kinds: Vec<PayloadType> = payloads.iter().map(|payload| payload.kind).collect();
         assert_eq!(refused(&payloads), Some((token, Some(code))), "{kinds:?}");
     }
+}
+
+#[test]
+fn who_a_message_says_it_is_of_is_told_whatever_else_is_wrong_with_it() {
+    let id = raw(PayloadType::ID, &[1, 0, 0, 0, 192, 0, 2, 1]);
+    let hash = raw(PayloadType::HASH, &[7; 32]);
+    let signature = raw(PayloadType::SIGNATURE, &[5; 64]);
+    let nonce = raw(PayloadType::NONCE, &[5; 16]);
+    for payloads in [
+        vec![id.clone()],
+        vec![id.clone(), hash.clone(), hash.clone()],
+        vec![id.clone(), signature],
+        vec![id.clone(), hash.clone(), nonce],
+    ] {
+        let (next_payload, chain) = emit_chain(&payloads);
+        let (_, said) = unread(next_payload, &chain).unwrap();
+        assert_eq!(said.as_deref(), Some("192.0.2.1"));
+    }
+    let (next_payload, chain) = emit_chain(&[hash]);
+    assert_eq!(unread(next_payload, &chain).unwrap().1, None);
 }
 
 /// A first payload that is unsound is another key's doing; a later one is the peer's.

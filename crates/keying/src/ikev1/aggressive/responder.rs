@@ -296,7 +296,7 @@ pub(crate) fn message_3(
     let (payloads, last_block) = if datagram.header.flags.encrypted() {
         match messages::open_payloads(&proving.keys, &proving.iv, datagram, proves) {
             Ok(payloads) => (payloads, proving.keys.last_block(datagram.body)),
-            Err(unread) => return unread.into(),
+            Err(unread) => return unread.step(&mut n.remote_name),
         }
     } else {
         match Payloads::clear(datagram) {
