@@ -161,7 +161,7 @@ impl Endpoint {
         let newest = self.newest_sa(|sa| sa.connection.name == name);
         let newest = newest.filter(|_| new.children.iter().any(|child| child.auto));
         if let Some(sa) = newest.and_then(|id| self.sas.get_mut(&id)) {
-            sa.auto_at = Some(sa.auto_at.map_or(now, |at| at.min(now)));
+            sa.auto_at = Some(now);
             sa.again.clear();
             let id = sa.mmsa_id;
             self.schedule(Party::Sa(id));

@@ -153,11 +153,12 @@ pub const COLLISION: Duration = Duration::from_secs(20);
 /// How long a responder of Main Mode waits for its peer's Quick Mode before it begins its own `auto`
 /// children: the peer that began means to begin them.
 pub const AUTO_GRACE: Duration = Duration::from_secs(3);
-/// How long an `auto` child that ended is waited for before it is begun again: whoever ended it may be about to.
+/// How long an `auto` child, or a connection that is kept up, is waited for once it ended: whoever ended it may be about to
+/// begin it again.
 pub const AUTO_AGAIN: Duration = Duration::from_secs(1);
-/// An `auto` child that lived shorter than this counts as one that failed.
+/// One that lived shorter than this was lost in vain: the next wait is longer.
 pub const AUTO_STEADY: Duration = Duration::from_mins(1);
-/// The first wait before an `auto` child that failed is tried again: a peer that restarts is back by then. It doubles.
+/// The first wait before one that failed is tried again: a peer that restarts is back by then. It doubles.
 pub const AUTO_RETRY_FIRST: Duration = Duration::from_secs(5);
 /// The longest.
 pub const AUTO_RETRY_LAST: Duration = Duration::from_mins(10);

@@ -139,10 +139,7 @@ impl Payloads {
     /// Who the sender says it is, for the operator.
     fn said(&self) -> Option<String> {
         let (identification, _) = self.identification().ok()?;
-        Some(Identity::describe(
-            identification.id_type.0,
-            &identification.data,
-        ))
+        Some(said(identification))
     }
 
     /// The peer's identity and its proof, and what belongs to them.
@@ -250,6 +247,11 @@ pub(crate) fn offer(datagram: &Datagram<'_>) -> Option<Result<Payload, isakmp::P
     (first.kind == PayloadType::SA).then(|| Payload::parse(first))
 }
 
+/// Who an ID payload says its sender is, for the operator.
+pub(crate) fn said(identification: &Identification) -> String {
+    Identity::describe(identification.id_type.0, &identification.data)
+}
+
 /// What a peer says of itself, and how it proves it; nothing of it proven yet.
 #[derive(Clone, Debug)]
 pub(crate) struct IdentityMessage {
@@ -267,7 +269,7 @@ pub(crate) struct IdentityMessage {
 impl IdentityMessage {
     /// Who the sender says it is, for the operator.
     pub(crate) fn said(&self) -> String {
-        Identity::describe(self.identification.id_type.0, &self.identification.data)
+        said(&self.identification)
     }
 }
 

@@ -123,16 +123,19 @@ pub(super) fn proposals(
     Ok(())
 }
 
+/// A time, in seconds.
+fn seconds(given: &mut Given<'_>, key: &'static str, remarks: &mut Remarks) -> Option<u64> {
+    let value = given.get(key)?;
+    let seconds = words::seconds(&value.text);
+    if seconds.is_none() {
+        given.left_out(key, "this is no time of charon's", remarks);
+    }
+    seconds
+}
+
 /// The lifetime that charon offers: until it replaces the SA, and what it waits beyond.
 pub(super) fn lifetime(given: &mut Given<'_>, lines: &mut Lines, remarks: &mut Remarks) {
-    let mut read = |key: &'static str| {
-        let value = given.get(key)?;
-        let seconds = words::seconds(&value.text);
-        if seconds.is_none() {
-            given.left_out(key, "this is no time of charon's", remarks);
-        }
-        seconds
-    };
+    let mut read = |key| seconds(given, key, remarks);
     let (rekey, reauth, over) = (read("rekey_time"), read("reauth_time"), read("over_time"));
     let (rekey, reauth) = match (rekey, reauth) {
         (None, None) => (REKEY_TIME, 0),
@@ -162,14 +165,7 @@ pub(super) fn lifetime(given: &mut Given<'_>, lines: &mut Lines, remarks: &mut R
 }
 
 pub(super) fn dpd(given: &mut Given<'_>, lines: &mut Lines, remarks: &mut Remarks) {
-    let mut read = |key: &'static str| {
-        let value = given.get(key)?;
-        let seconds = words::seconds(&value.text);
-        if seconds.is_none() {
-            given.left_out(key, "this is no time of charon's", remarks);
-        }
-        seconds.filter(|seconds| *seconds > 0)
-    };
+    let mut read = |key| seconds(given, key, remarks).filter(|seconds| *seconds > 0);
     let (delay, timeout) = (read("dpd_delay"), read("dpd_timeout"));
     let Some(delay) = delay else {
         return;

@@ -52,7 +52,7 @@ pub(crate) fn message_1(
         Ok(found) => found,
         Err(why) => return malformed(why),
     };
-    let who = Identity::describe(identification.id_type.0, &identification.data);
+    let who = messages::said(identification);
     n.remote_name = Some(who.clone());
     // The identity is here, and with it the key: the best connection that names it.
     let remote = n.route.remote.ip();

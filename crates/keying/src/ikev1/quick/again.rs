@@ -49,19 +49,16 @@ impl Endpoint {
         if cause != Cause::Expired && now < live.since + AUTO_STEADY {
             return self.again_after_failure(now, connection, child);
         }
-        let again = Again {
+        self.again(connection, child, |_| Again {
             at: now + AUTO_AGAIN,
             wait: AUTO_RETRY_FIRST,
-        };
-        self.again(connection, child, again);
+        });
     }
 
     /// An `auto` child is tried again, after a wait that grows. Several of its Quick Modes that fail at a time are one
     /// failure.
     fn again_after_failure(&mut self, now: Instant, connection: &str, child: &str) {
-        let newest = self.newest_sa(|sa| sa.connection.name == connection);
-        let before = newest.and_then(|id| self.sas.get(&id)?.again.get(child).copied());
-        let again = match before {
+        self.again(connection, child, |before| match before {
             Some(before) if before.at > now => before,
             before => {
                 let wait = before.map_or(AUTO_RETRY_FIRST, |before| before.wait);
@@ -70,15 +67,16 @@ impl Endpoint {
                     wait: (wait * 2).min(AUTO_RETRY_LAST),
                 }
             }
-        };
-        self.again(connection, child, again);
+        });
     }
 
-    fn again(&mut self, connection: &str, child: &str, again: Again) {
+    /// An `auto` child comes again under the newest SA of its connection; when follows from what was said before.
+    fn again(&mut self, connection: &str, child: &str, when: impl Fn(Option<Again>) -> Again) {
         let newest = self.newest_sa(|sa| sa.connection.name == connection);
         let Some(sa) = newest.and_then(|id| self.sas.get_mut(&id)) else {
             return;
         };
+        let again = when(sa.again.get(child).copied());
         sa.again.insert(child.to_owned(), again);
         sa.auto_at = earlier(sa.auto_at, Some(again.at));
         let id = sa.mmsa_id;

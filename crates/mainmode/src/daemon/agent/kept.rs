@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use audit::{Cause, Role};
+use keying::limits::{AUTO_AGAIN, AUTO_RETRY_FIRST, AUTO_RETRY_LAST, AUTO_STEADY};
 use keying::{Command, Input, Replaced, Verdict, VerdictOutcome};
 
 use super::Agent;
@@ -13,16 +14,6 @@ use crate::config::{Config, Connection, Start};
 use crate::daemon::convert::{self, Route};
 use crate::daemon::mailbox::Message;
 use crate::daemon::{names, say, words};
-
-/// The first wait before a connection that failed is tried again: a peer that restarts is back by then.
-/// It doubles.
-const RETRY_FIRST: Duration = Duration::from_secs(5);
-/// The longest.
-const RETRY_LAST: Duration = Duration::from_mins(10);
-/// A connection that was up for less than this was lost in vain: the wait after it doubles.
-const STEADY: Duration = Duration::from_mins(1);
-/// The first wait before a connection that was lost is brought up again.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// The connections that are to be kept up.
 pub(super) fn kept_up(config: &Config) -> impl Iterator<Item = Arc<Connection>> {
@@ -55,10 +46,10 @@ impl Kept {
         Kept {
             connection,
             next: Some(now),
-            wait: RETRY_FIRST,
-            wait_before: RETRY_FIRST,
+            wait: AUTO_RETRY_FIRST,
+            wait_before: AUTO_RETRY_FIRST,
             up_since: None,
-            again: AGAIN,
+            again: AUTO_AGAIN,
             failures: 0,
             looking_up: None,
         }
@@ -68,7 +59,7 @@ impl Kept {
     pub(super) fn retry(&mut self, now: Instant) {
         self.next = Some(now + self.wait);
         self.failures = self.failures.wrapping_add(1);
-        self.wait = (self.wait * 2).min(RETRY_LAST);
+        self.wait = (self.wait * 2).min(AUTO_RETRY_LAST);
     }
 }
 
@@ -152,7 +143,7 @@ impl Agent {
             VerdictOutcome::Established { .. } => {
                 kept.next = None;
                 kept.up_since.get_or_insert_with(Instant::now);
-                kept.wait_before = std::mem::replace(&mut kept.wait, RETRY_FIRST);
+                kept.wait_before = std::mem::replace(&mut kept.wait, AUTO_RETRY_FIRST);
                 kept.failures = 0;
             }
             VerdictOutcome::Failed {
@@ -212,11 +203,11 @@ impl Agent {
             Some(
                 Cause::Expired | Cause::DeletedByPeer | Cause::PeerDead | Cause::MessageIdsUsedUp,
             ) => {
-                if up_since.is_none_or(|since| now >= since + STEADY) {
-                    kept.again = AGAIN;
+                if up_since.is_none_or(|since| now >= since + AUTO_STEADY) {
+                    kept.again = AUTO_AGAIN;
                 }
                 kept.next = Some(now + kept.again);
-                kept.again = (kept.again * 2).min(RETRY_LAST);
+                kept.again = (kept.again * 2).min(AUTO_RETRY_LAST);
             }
             // It came up and was of no use, and may so the next time.
             Some(Cause::InnerAddressRefused | Cause::InnerAddressSilence | Cause::GaveWay) => {

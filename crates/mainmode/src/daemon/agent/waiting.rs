@@ -146,15 +146,11 @@ impl Agent {
     /// A Quick Mode has its verdict: those who wait for the whole connection have it when no other is
     /// under way.
     pub(super) fn child_verdict(&mut self, verdict: &ChildVerdict) {
-        let name = verdict.connection.clone();
-        let Some(mut waiting) = self.waiting_up.remove(&name) else {
-            return;
-        };
-        for one in &mut waiting {
+        let name = &verdict.connection;
+        for one in self.waiting_up.get_mut(name).into_iter().flatten() {
             one.child(verdict);
         }
-        self.waiting_up.insert(name.clone(), waiting);
-        self.answer_up(&name);
+        self.answer_up(name);
     }
 
     /// A connection is being brought down: who waits for it has nothing to wait for once it is.
@@ -208,10 +204,10 @@ impl Agent {
 
     /// Answers those who wait for a connection whose Main Mode stands and whose children all have a verdict.
     fn answer_up(&mut self, name: &str) {
-        let wanted = self.children_of(name);
         let Some(waiting) = self.waiting_up.remove(name) else {
             return;
         };
+        let wanted = self.children_of(name);
         let under_way = self.endpoint.owes_child_verdicts(name);
         let mut left = Vec::new();
         for one in waiting {
